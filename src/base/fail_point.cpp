@@ -1,0 +1,34 @@
+#include "base/fail_point.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+namespace qw {
+namespace internal {
+
+std::atomic<bool> fail_points_armed{false};
+
+namespace {
+std::string wanted_name;  // written once, before threads start
+std::atomic<int64_t> passages_left{0};
+}  // namespace
+
+void reach_fail_point(std::string_view name) {
+  if (name != wanted_name) return;
+  if (passages_left.fetch_sub(1) == 1) std::raise(SIGKILL);
+}
+
+}  // namespace internal
+
+void arm_fail_points_from_environment() {
+  const char* setting = std::getenv("QUICKWATER_FAIL_POINT");
+  if (setting == nullptr) return;
+  const std::string text = setting;
+  const auto colon = text.rfind(':');
+  internal::wanted_name = text.substr(0, colon);
+  internal::passages_left = colon == std::string::npos ? 1 : std::atoll(text.c_str() + colon + 1);
+  internal::fail_points_armed = true;
+}
+
+}  // namespace qw

@@ -1,0 +1,23 @@
+// Named moments at which a test can kill the process, to prove that nothing is lost or repeated.
+#pragma once
+
+#include <atomic>
+#include <string_view>
+
+namespace qw {
+
+namespace internal {
+extern std::atomic<bool> fail_points_armed;
+void reach_fail_point(std::string_view name);
+}  // namespace internal
+
+// Arms from the environment: QUICKWATER_FAIL_POINT="name:N" ends the process by SIGKILL at the N-th
+// passage (from 1). Called once by main. Unset: fail points cost one relaxed load.
+void arm_fail_points_from_environment();
+
+inline void fail_point(std::string_view name) {
+  if (internal::fail_points_armed.load(std::memory_order_relaxed)) [[unlikely]]
+    internal::reach_fail_point(name);
+}
+
+}  // namespace qw

@@ -1,0 +1,178 @@
+#include "schema/records.h"
+
+#include "base/bytes.h"
+
+namespace qw::schema {
+namespace {
+
+enum RecordKind : uint8_t { kEvent = 1, kDecision = 2, kJournal = 3, kDeadLetter = 4 };
+constexpr uint8_t kVersion = 1;
+
+Result<ByteReader> open_body(std::string_view record, RecordKind kind) {
+  QW_ASSIGN(const SealedRecord sealed, open_record(record));
+  if (sealed.kind != kind)
+    return Error{ErrorCode::kCorrupt, "a stored record is of another kind", "", ""};
+  if (sealed.version != kVersion)
+    return Error{ErrorCode::kUnsupported, "a stored record was written by a newer Quickwater", "",
+                 "start the newer version, or use a fresh data folder"};
+  return ByteReader(sealed.body);
+}
+
+Error damaged() { return Error{ErrorCode::kCorrupt, "a stored record ends too early", "", ""}; }
+
+void write_values(ByteWriter& writer, const std::vector<Value>& values) {
+  writer.varint(values.size());
+  for (const Value& value : values) {
+    writer.u8(static_cast<uint8_t>(value.index()));
+    if (const auto* number = std::get_if<int64_t>(&value)) writer.i64(*number);
+    if (const auto* number = std::get_if<double>(&value)) writer.f64(*number);
+    if (const auto* text = std::get_if<std::string>(&value)) writer.text(*text);
+  }
+}
+
+// Counts come from disk: each entry needs at least one byte, so a damaged count cannot ask for
+// endless memory.
+size_t read_count(ByteReader& reader) {
+  const uint64_t count = reader.varint();
+  return count <= reader.rest().size() ? static_cast<size_t>(count) : 0;
+}
+
+std::vector<Value> read_values(ByteReader& reader) {
+  std::vector<Value> values(read_count(reader));
+  for (Value& value : values) {
+    switch (reader.u8()) {
+      case 1: value = reader.i64(); break;
+      case 2: value = reader.f64(); break;
+      case 3: value = std::string(reader.text()); break;
+      default: break;
+    }
+  }
+  return values;
+}
+
+}  // namespace
+
+std::string_view name_of(EventStatus status) {
+  switch (status) {
+    case EventStatus::kOk: return "ok";
+    case EventStatus::kLateRepaired: return "late_repaired";
+    case EventStatus::kLateDropped: return "late_dropped";
+    case EventStatus::kDuplicate: return "duplicate";
+    case EventStatus::kQuarantined: return "quarantined";
+  }
+  return "unknown";
+}
+
+void encode_event(const EventFacts& facts, uint64_t schema_fingerprint, std::string_view row_bytes,
+                  std::string& out) {
+  std::string body;
+  body.reserve(40 + row_bytes.size());
+  ByteWriter writer(body);
+  writer.u32(facts.partition.value());
+  writer.u64(facts.seq.value());
+  writer.i64(facts.event_time.value());
+  writer.i64(facts.known_at.value());
+  writer.u8(static_cast<uint8_t>(facts.status));
+  writer.u64(schema_fingerprint);
+  body.append(row_bytes);
+  seal_record(kEvent, kVersion, body, out);
+}
+
+Result<StoredEvent> decode_event(std::string_view record) {
+  QW_ASSIGN(ByteReader reader, open_body(record, kEvent));
+  StoredEvent event;
+  event.facts.partition = PartitionId{reader.u32()};
+  event.facts.seq = Seq{reader.u64()};
+  event.facts.event_time = EventTime{reader.i64()};
+  event.facts.known_at = KnownAt{reader.i64()};
+  event.facts.status = static_cast<EventStatus>(reader.u8());
+  event.schema_fingerprint = reader.u64();
+  if (!reader.ok()) return damaged();
+  event.row_bytes = reader.rest();
+  return event;
+}
+
+void encode_decision(const DecisionRecord& decision, std::string& out) {
+  std::string body;
+  ByteWriter writer(body);
+  writer.text(decision.decision);
+  writer.text(decision.key);
+  writer.u32(decision.partition.value());
+  writer.u64(decision.event_seq.value());
+  writer.i64(decision.as_of.value());
+  writer.i64(decision.decided_at.value());
+  writer.text(decision.served_by);
+  write_values(writer, decision.features);
+  write_values(writer, decision.inputs);
+  writer.f64(decision.score);
+  writer.u8(decision.warm ? 1 : 0);
+  writer.varint(decision.contributions.size());
+  for (const double part : decision.contributions) writer.f64(part);
+  write_values(writer, decision.outputs);
+  seal_record(kDecision, kVersion, body, out);
+}
+
+Result<DecisionRecord> decode_decision(std::string_view record) {
+  QW_ASSIGN(ByteReader reader, open_body(record, kDecision));
+  DecisionRecord decision;
+  decision.decision = reader.text();
+  decision.key = reader.text();
+  decision.partition = PartitionId{reader.u32()};
+  decision.event_seq = Seq{reader.u64()};
+  decision.as_of = EventTime{reader.i64()};
+  decision.decided_at = KnownAt{reader.i64()};
+  decision.served_by = reader.text();
+  decision.features = read_values(reader);
+  decision.inputs = read_values(reader);
+  decision.score = reader.f64();
+  decision.warm = reader.u8() != 0;
+  decision.contributions.resize(read_count(reader));
+  for (double& part : decision.contributions) part = reader.f64();
+  decision.outputs = read_values(reader);
+  if (!reader.done()) return damaged();
+  return decision;
+}
+
+void encode_journal(const JournalRecord& record, std::string& out) {
+  std::string body;
+  ByteWriter writer(body);
+  writer.text(record.kind);
+  writer.i64(record.at_us);
+  writer.text(record.json);
+  seal_record(kJournal, kVersion, body, out);
+}
+
+Result<JournalRecord> decode_journal(std::string_view record) {
+  QW_ASSIGN(ByteReader reader, open_body(record, kJournal));
+  JournalRecord journal;
+  journal.kind = reader.text();
+  journal.at_us = reader.i64();
+  journal.json = reader.text();
+  if (!reader.done()) return damaged();
+  return journal;
+}
+
+void encode_dead_letter(const DeadLetter& letter, std::string& out) {
+  std::string body;
+  ByteWriter writer(body);
+  writer.text(letter.source);
+  writer.text(letter.position);
+  writer.text(letter.reason);
+  writer.text(std::string_view(letter.raw).substr(0, kDeadLetterRawBytes));
+  writer.i64(letter.at_us);
+  seal_record(kDeadLetter, kVersion, body, out);
+}
+
+Result<DeadLetter> decode_dead_letter(std::string_view record) {
+  QW_ASSIGN(ByteReader reader, open_body(record, kDeadLetter));
+  DeadLetter letter;
+  letter.source = reader.text();
+  letter.position = reader.text();
+  letter.reason = reader.text();
+  letter.raw = reader.text();
+  letter.at_us = reader.i64();
+  if (!reader.done()) return damaged();
+  return letter;
+}
+
+}  // namespace qw::schema

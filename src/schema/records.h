@@ -1,0 +1,91 @@
+// The records that travel between parts and are stored in the logs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "schema/batch.h"
+
+namespace qw::schema {
+
+// What ingest decided about an event, once; executors read it and never derive it again.
+enum class EventStatus : uint8_t { kOk = 1, kLateRepaired, kLateDropped, kDuplicate, kQuarantined };
+std::string_view name_of(EventStatus status);
+
+struct EventFacts {
+  PartitionId partition;
+  Seq seq;
+  EventTime event_time;
+  KnownAt known_at;
+  EventStatus status = EventStatus::kOk;
+
+  // Counts in features (repairs state even when late).
+  bool counts() const { return status == EventStatus::kOk || status == EventStatus::kLateRepaired; }
+};
+
+// Events of one source: a row and its facts at the same index. All rows have the source's schema.
+struct EventBatch {
+  Batch rows;
+  std::vector<EventFacts> facts;
+};
+
+// One event of a log: facts and the row's bytes (decode_row with the schema of that fingerprint).
+void encode_event(const EventFacts& facts, uint64_t schema_fingerprint, std::string_view row_bytes,
+                  std::string& out);
+struct StoredEvent {
+  EventFacts facts;
+  uint64_t schema_fingerprint = 0;
+  std::string_view row_bytes;  // a view into the stored record
+};
+// kCorrupt when the bytes are damaged; kUnsupported when a newer version wrote them.
+Result<StoredEvent> decode_event(std::string_view record);
+
+// One decision on one event, with all it was made from. Recovery and warming replay learning state
+// from these records alone, so `inputs` are bit-exact.
+struct DecisionRecord {
+  std::string decision;         // its name in the application file
+  std::string key;              // the series or entity it is about
+  PartitionId partition;        // of the event
+  Seq event_seq;                // of the event
+  EventTime as_of;              // the moment the features were read at
+  KnownAt decided_at;           // wall clock, microseconds
+  std::string served_by;        // "anomaly@3", "anomaly@2 (fallback)"
+  std::vector<Value> features;  // in the decision's declared order
+  std::vector<Value> inputs;    // the model's inputs, in the model's order
+  double score = 0;
+  bool warm = true;
+  std::vector<double> contributions;  // per member of the model, its order; may be empty
+  std::vector<Value> outputs;         // in the order of the decision's output expressions
+};
+void encode_decision(const DecisionRecord& decision, std::string& out);
+Result<DecisionRecord> decode_decision(std::string_view record);
+
+// Everything else that happened and must be remembered in order: ticks, alerts, actions, verdicts,
+// incidents, retraining, versions. Few a second; the body is JSON so that the page, a person and
+// DuckDB can read it.
+struct JournalRecord {
+  std::string
+      kind;  // "alert_fired", "action_finished", "model_swapped", ... (docs/reference/journal.md)
+  int64_t at_us = 0;
+  std::string json;  // one object
+};
+void encode_journal(const JournalRecord& record, std::string& out);
+Result<JournalRecord> decode_journal(std::string_view record);
+
+// A record that could not be used, as it came, with the reason.
+struct DeadLetter {
+  std::string source;
+  std::string position;  // where in the source: "file.csv:17", "tx[3]@4711"
+  std::string reason;
+  std::string raw;  // at most kDeadLetterRawBytes, cut with a note in the reason
+  int64_t at_us = 0;
+};
+constexpr size_t kDeadLetterRawBytes = 64 * 1024;
+void encode_dead_letter(const DeadLetter& letter, std::string& out);
+Result<DeadLetter> decode_dead_letter(std::string_view record);
+
+}  // namespace qw::schema

@@ -1,0 +1,142 @@
+// The durable heart of one application: logs, positions, outbox and state of one data folder,
+// changed by atomic commits.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/env.h"
+#include "base/ids.h"
+#include "base/metrics.h"
+#include "base/result.h"
+
+namespace rocksdb {
+class FileSystem;
+class WriteBatch;
+}  // namespace rocksdb
+
+namespace qw::store {
+
+enum class Log : uint8_t { kEvents = 1, kDecisions = 2, kJournal = 3, kDeadLetters = 4 };
+
+// What a commit promises: kProcess survives kill -9, kMachine also a power cut (fdatasync before it
+// returns).
+enum class Durability : uint8_t { kProcess, kMachine };
+
+// Names one piece of keyed state: whose (view or model version), in which partition, for which key.
+struct StateId {
+  std::string owner;  // "view/metric@<hash>", "model/anomaly@3"
+  PartitionId partition;
+  std::string key;
+};
+
+// State as last checkpointed: everything up to and including `applied` is in `bytes`.
+struct StateImage {
+  Seq applied;
+  std::string bytes;
+};
+
+// Remembers what of a state is already on disk, so that a checkpoint writes only the pages that
+// changed. Owned by whoever owns the live state; one thread at a time.
+struct StatePages {
+  std::vector<uint64_t> page_hashes;
+  uint64_t size_bytes = 0;
+};
+constexpr size_t kStatePageBytes = 512;
+
+// Changes that become durable together or not at all. Built by one thread, then given to
+// Store::commit.
+class Txn {
+ public:
+  Txn();
+  ~Txn();
+  Txn(Txn&&) noexcept;
+  Txn& operator=(Txn&&) noexcept;
+
+  void append(Log log, PartitionId partition, Seq seq, std::string_view record);
+  // Removes log records with seq in [from, to).
+  void trim(Log log, PartitionId partition, Seq from, Seq to);
+  void put_meta(std::string_view name, std::string_view value);
+  void erase_meta(std::string_view name);
+  // One row to deliver through a sink; rows of a sink are delivered in `seq` order.
+  void put_outbox(std::string_view sink, Seq seq, std::string_view row);
+  void erase_outbox(std::string_view sink, Seq seq);
+  // Writes the pages of `bytes` that differ from what `pages` remembers, with the new `applied`;
+  // updates `pages`. Returns the bytes added to this transaction.
+  size_t checkpoint(const StateId& id, Seq applied, std::string_view bytes, StatePages& pages);
+  void erase_state(const StateId& id);
+  // Removes every state of this owner.
+  void erase_owner(std::string_view owner);
+
+  bool empty() const;
+  size_t bytes() const;
+  void clear();
+
+ private:
+  friend class Store;
+  std::unique_ptr<rocksdb::WriteBatch> batch_;
+};
+
+struct StoreOptions {
+  std::string folder;
+  // Performance
+  size_t block_cache_bytes = 32u << 20;
+  size_t write_buffer_bytes = 32u << 20;
+  // Null: the machine's disk. Tests pass one that loses what was not synced.
+  std::shared_ptr<rocksdb::FileSystem> file_system;
+};
+
+// One open data folder. Owns its files: a second open of the same folder fails with kConflict and
+// names the holder's process. commit() may be called by one thread at a time; reads run
+// concurrently with it and see whole commits. After a failed commit (kExhausted: disk full; kIo)
+// nothing of it is visible; a later commit may succeed.
+class Store {
+ public:
+  static Result<std::unique_ptr<Store>> open(const StoreOptions& options, MetricRegistry& metrics);
+  ~Store();
+
+  Result<void> commit(Txn& txn, Durability durability);
+
+  // Calls `visit` for records with seq in [from, to) in order until it returns false.
+  using RecordVisitor = std::function<bool(Seq seq, std::string_view record)>;
+  Result<void> scan(Log log, PartitionId partition, Seq from, Seq to,
+                    const RecordVisitor& visit) const;
+  // The last `count` records before `before`, newest first.
+  Result<void> scan_back(Log log, PartitionId partition, Seq before, size_t count,
+                         const RecordVisitor& visit) const;
+  // Highest seq in the log, or Seq{0}.
+  Result<Seq> last_seq(Log log, PartitionId partition) const;
+
+  Result<std::optional<std::string>> get_meta(std::string_view name) const;
+  using MetaVisitor = std::function<bool(std::string_view name, std::string_view value)>;
+  Result<void> scan_meta(std::string_view prefix, const MetaVisitor& visit) const;
+
+  // Rows of the sink with seq >= from, at most `limit`.
+  using OutboxVisitor = std::function<bool(Seq seq, std::string_view row)>;
+  Result<void> scan_outbox(std::string_view sink, Seq from, size_t limit,
+                           const OutboxVisitor& visit) const;
+  Result<Seq> last_outbox_seq(std::string_view sink) const;
+
+  // The last checkpoint of a state, or nothing. Fills `pages` so that the next checkpoint writes
+  // only changes.
+  Result<std::optional<StateImage>> load_state(const StateId& id, StatePages& pages) const;
+  // Keys of an owner in a partition, in key order.
+  using KeyVisitor = std::function<bool(std::string_view key, Seq applied)>;
+  Result<void> scan_states(std::string_view owner, PartitionId partition,
+                           const KeyVisitor& visit) const;
+
+  uint64_t disk_bytes() const;
+  const std::string& folder() const;
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace qw::store
