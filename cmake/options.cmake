@@ -5,6 +5,7 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
+option(QW_TESTS "Build the tests" ON)
 option(QW_ASAN "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(QW_TSAN "Build with ThreadSanitizer" OFF)
 
