@@ -16,11 +16,11 @@ find_package(nlohmann_json REQUIRED)    # nlohmann_json::nlohmann_json
 find_package(simdjson REQUIRED)         # simdjson::simdjson
 find_package(spdlog REQUIRED)           # spdlog::spdlog
 find_package(yaml-cpp REQUIRED)         # yaml-cpp
-pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)  # PkgConfig::hiredis
-pkg_check_modules(lz4 REQUIRED IMPORTED_TARGET liblz4)       # PkgConfig::lz4
-pkg_check_modules(rdkafka REQUIRED IMPORTED_TARGET rdkafka)  # PkgConfig::rdkafka (the C API)
-pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash) # PkgConfig::xxhash
-pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)     # PkgConfig::zstd
+pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)  # PkgConfig::HIREDIS
+pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)       # PkgConfig::LZ4
+pkg_check_modules(RDKAFKA REQUIRED IMPORTED_TARGET rdkafka)  # PkgConfig::RDKAFKA (the C API)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash) # PkgConfig::XXHASH
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)     # PkgConfig::ZSTD
 if(QW_TESTS)
   find_package(GTest REQUIRED)          # GTest::gtest_main GTest::gmock
 endif()
