@@ -1,0 +1,29 @@
+// `kafka:` a topic read as a member of a consumer group.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "base/result.h"
+
+namespace qw::streams::kafka {
+
+enum class Start : uint8_t { kEarliest, kLatest };
+
+struct Config {
+  std::string brokers;  // "host:port,host:port"
+  std::string topic;
+  std::string group;
+  Start start = Start::kEarliest;  // where neither we nor the group have a position
+  int64_t session_timeout_ms = 10'000;
+  int64_t flush_timeout_ms = 8'000;      // to make everything durable before giving partitions up
+  size_t max_queued_kbytes = 16 * 1024;  // fetched ahead, per process
+  // Handed to librdkafka as they are (security.protocol, sasl.*, ssl.*); values are never logged.
+  std::map<std::string, std::string> client;
+};
+
+Result<void> check(const Config& config);
+
+}  // namespace qw::streams::kafka

@@ -1,0 +1,80 @@
+// How decisions, alerts and actions go out: a sink delivers the rows of its outbox, in order.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/ids.h"
+#include "base/result.h"
+
+namespace qw::streams {
+
+// One thing to deliver, as the outbox stores it.
+struct OutboxRow {
+  std::string action_id;      // the same after every replay; receivers tell repeats by it
+  int64_t created_at_us = 0;  // wall clock
+  std::string key;            // Kafka: the message key; others: for logs
+  // One JSON object. alertmanager reads: "alert" (name), "state" ("firing" | "resolved"),
+  // "starts_at_us", "ends_at_us" (resolved), "labels" {..}, "annotations" {..}, "url".
+  std::string json;
+};
+void encode_outbox_row(const OutboxRow& row, std::string& out);
+Result<OutboxRow> decode_outbox_row(std::string_view bytes);
+
+struct PendingRow {
+  Seq seq;
+  OutboxRow row;
+};
+
+struct Delivered {};
+// Not now. after_ms: what the receiver asked for (Retry-After); 0: the worker's backoff decides.
+struct Retry {
+  int64_t after_ms = 0;
+  std::string reason;
+};
+// Never: the receiver says the row itself is wrong. Recorded, not tried again.
+struct Refused {
+  std::string reason;
+};
+using Delivery = std::variant<Delivered, Retry, Refused>;
+
+// What became of a deliver() call: the first `delivered` rows arrived; `next` is about the row
+// after them (Delivered when there is none).
+struct DeliveryReport {
+  size_t delivered = 0;
+  Delivery next;
+};
+
+// One configured sink. Made by make_sink(), owned by its OutboxWorker, which alone calls it, on one
+// thread. Never throws; trouble is a Retry or a Refused.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+
+  // What the sink knows at start. `delivered_up_to`: rows at or below it arrived already although
+  // the outbox still holds them (exactly once, for sinks that keep positions with the data).
+  struct Start {
+    Seq delivered_up_to;
+  };
+  // `saved`: what state() gave at the last durable commit; empty at first. kUnavailable: tried
+  // again with backoff.
+  virtual Result<Start> open(std::string_view saved) = 0;
+  // Rows the sink takes at once; they arrive all or from the front.
+  virtual size_t batch_rows() const { return 1; }
+  virtual DeliveryReport deliver(std::span<const PendingRow> rows) = 0;
+  // A small durable memory, saved in the commit that erases the delivered rows (alertmanager: the
+  // alerts that fire). Nothing: no memory.
+  virtual std::optional<std::string> state() const { return std::nullopt; }
+  // Called about once a second between deliveries (alertmanager: sends firing alerts again).
+  virtual Result<void> tick(int64_t wall_us) {
+    (void)wall_us;
+    return {};
+  }
+};
+
+}  // namespace qw::streams

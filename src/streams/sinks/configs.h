@@ -1,0 +1,46 @@
+// What the application file says about each sink.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+
+#include "base/net/http.h"
+
+namespace qw::streams {
+
+struct LogSinkConfig {
+  std::string path;  // appended to, one JSON object a line; empty: standard error
+};
+
+struct WebhookSinkConfig {
+  std::string url;
+  std::string secret;    // signs the body when set; never logged
+  net::Headers headers;  // values are never logged
+  int timeout_ms = 5'000;
+};
+
+struct AlertmanagerSinkConfig {
+  std::string url;  // "http://127.0.0.1:9093"
+  int timeout_ms = 5'000;
+  int64_t ends_after_ms = 240'000;  // endsAt of a firing alert; sent again before half of it passed
+};
+
+struct KafkaSinkConfig {
+  std::string brokers;
+  std::string topic;
+  std::string transactional_id;  // fixed for this sink of this application
+  std::string positions_topic = "quickwater-positions";
+  size_t batch_rows = 500;  // per transaction
+  int timeout_ms = 30'000;
+  std::map<std::string, std::string> client;  // librdkafka settings; values are never logged
+};
+
+struct SinkConfig {
+  std::string name;  // unique in the application; names the outbox
+  std::variant<LogSinkConfig, WebhookSinkConfig, AlertmanagerSinkConfig, KafkaSinkConfig> kind;
+};
+
+}  // namespace qw::streams

@@ -1,0 +1,100 @@
+// How events come in: a source is pulled for batches of rows, and told what became durable.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "schema/batch.h"
+
+namespace qw::streams {
+
+// A record that could not be decoded; the pipeline makes a schema::DeadLetter of it.
+struct Rejected {
+  std::string position;  // where in the source: "file.csv:17", "tx[3]@4711"
+  std::string reason;    // the column and what was found in it
+  std::string raw;       // as it came, at most schema::kDeadLetterRawBytes
+};
+
+// Rows of one partition, in the source's order.
+struct SourceBatch {
+  explicit SourceBatch(std::shared_ptr<const schema::Schema> schema) : rows(std::move(schema)) {}
+
+  uint32_t partition = 0;  // the source's own number, stable across restarts
+  schema::Batch rows;      // the source's schema, the event-time column included
+  // Per row, strictly growing from 1: the source's own positions. Empty: the gate numbers the rows.
+  std::vector<uint64_t> positions;
+  // The place after the last record read (rejected ones included). Opaque; saved in the same commit
+  // as the rows, given back to open(). Empty: nothing to save (the source cannot replay).
+  std::string resume;
+  std::vector<Rejected> rejected;
+  // The rows are history: their known_at is event_time + the gate's assumed delay.
+  bool imported = false;
+
+  bool empty() const { return rows.rows() == 0 && rejected.empty() && resume.empty(); }
+};
+
+// Partition -> the `resume` of its last durable batch. Empty at the first start.
+using SavedPositions = std::map<uint32_t, std::string>;
+
+enum class SourceState : uint8_t { kStarting, kRunning, kWaiting, kFinished, kClosed };
+std::string_view name_of(SourceState state);
+
+// How a source is doing; for health, `doctor` and the page.
+struct SourceStatus {
+  SourceState state = SourceState::kStarting;
+  std::string detail;            // one line for a person: "tailing 3 files", "2 of 4 partitions"
+  std::optional<Error> trouble;  // what it waits for; it goes on trying by itself
+  int64_t retry_at_us = 0;       // wall clock of the next try, 0: none planned
+  uint64_t rows = 0;
+  uint64_t rejected = 0;
+  std::map<uint32_t, int64_t> lag_records;  // by partition, where the source knows it
+};
+
+// What a source may ask of the pipeline that runs it. Implemented by the application; outlives the
+// source. Both are called on the thread that is inside poll() or close(), never from elsewhere.
+class SourceHost {
+ public:
+  virtual ~SourceHost() = default;
+  // Blocks until every event that poll() returned of these partitions so far is durable and
+  // committed() was told, or the deadline passed (kTimeout).
+  virtual Result<void> flush(std::span<const uint32_t> partitions, int64_t timeout_ms) = 0;
+  // These partitions now belong to somebody else and the right to commit them is gone: what is not
+  // durable yet is best discarded. Another owner reads it again under the same positions.
+  virtual void lost(std::span<const uint32_t> partitions) = 0;
+};
+
+// One configured source. Made by make_source(), owned by the application. open(), poll() and
+// close() are called by one thread; committed() and status() from any thread. A peer that is away
+// is not an error: poll() returns an empty batch, status() says kWaiting, and the source tries
+// again with backoff. An error from poll() ends the source (a broken promise of the configuration:
+// a file that is not readable, a topic that is not permitted).
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual const std::shared_ptr<const schema::Schema>& schema() const = 0;
+  // Takes up where `saved` ends. `host` must outlive the source.
+  virtual Result<void> open(const SavedPositions& saved, SourceHost& host) = 0;
+  // The next rows of one partition; an empty batch when none came within `wait_us`. At most
+  // kMaxBatchRows rows. Not called while the pipeline is full: that is the backpressure, and the
+  // source keeps what it must (Kafka pauses, HTTP answers 429, files wait, host samples are
+  // skipped and counted).
+  virtual Result<SourceBatch> poll(int64_t wait_us) = 0;
+  // Everything of this partition up to `resume` is durable. For a source whose batches carry no
+  // `resume` the value is empty and each call means: one more batch, in poll() order.
+  virtual void committed(uint32_t partition, const std::string& resume) = 0;
+  virtual SourceStatus status() const = 0;
+  // Stops reading and lets go of the peer. The caller has flushed before. Idempotent.
+  virtual void close() = 0;
+};
+
+constexpr size_t kMaxBatchRows = 4096;
+
+}  // namespace qw::streams
