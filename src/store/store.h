@@ -42,7 +42,9 @@ struct StateImage {
 };
 
 // Remembers what of a state is already on disk, so that a checkpoint writes only the pages that
-// changed. Owned by whoever owns the live state; one thread at a time.
+// changed. Owned by whoever owns the live state; one thread at a time. Fresh for a state that is
+// not on disk; filled by load_state otherwise. Whoever drops a transaction without committing it
+// loads again (or erases) the states it had checkpointed.
 struct StatePages {
   std::vector<uint64_t> page_hashes;
   uint64_t size_bytes = 0;
@@ -58,17 +60,21 @@ class Txn {
   Txn(Txn&&) noexcept;
   Txn& operator=(Txn&&) noexcept;
 
+  // seq is 1 or more.
   void append(Log log, PartitionId partition, Seq seq, std::string_view record);
-  // Removes log records with seq in [from, to).
+  // Removes log records with seq in [from, to); trims of a log go upward. last_seq never goes back
+  // below to - 1.
   void trim(Log log, PartitionId partition, Seq from, Seq to);
   void put_meta(std::string_view name, std::string_view value);
   void erase_meta(std::string_view name);
-  // One row to deliver through a sink; rows of a sink are delivered in `seq` order.
+  // One row to deliver through a sink; rows of a sink are put, and delivered, in `seq` order
+  // from 1.
   void put_outbox(std::string_view sink, Seq seq, std::string_view row);
   void erase_outbox(std::string_view sink, Seq seq);
   // Writes the pages of `bytes` that differ from what `pages` remembers, with the new `applied`;
   // updates `pages`. Returns the bytes added to this transaction.
   size_t checkpoint(const StateId& id, Seq applied, std::string_view bytes, StatePages& pages);
+  // Also forgets what `pages` of this state remember: use fresh StatePages afterwards.
   void erase_state(const StateId& id);
   // Removes every state of this owner.
   void erase_owner(std::string_view owner);
@@ -86,20 +92,27 @@ struct StoreOptions {
   std::string folder;
   // Performance
   size_t block_cache_bytes = 32u << 20;
+  // All unflushed rows together; twice this while a flush runs.
   size_t write_buffer_bytes = 32u << 20;
   // Null: the machine's disk. Tests pass one that loses what was not synced.
   std::shared_ptr<rocksdb::FileSystem> file_system;
+  // Times commits. Null: the machine's clock.
+  const Clock* clock = nullptr;
 };
 
 // One open data folder. Owns its files: a second open of the same folder fails with kConflict and
 // names the holder's process. commit() may be called by one thread at a time; reads run
 // concurrently with it and see whole commits. After a failed commit (kExhausted: disk full; kIo)
-// nothing of it is visible; a later commit may succeed.
+// nothing of it is visible; committing it again succeeds once the disk works again. (A process that
+// ends between the two may find the failed commit on disk: whole or not at all.)
+// open() fails with kCorrupt for a damaged folder, kUnsupported for one of a newer format.
 class Store {
  public:
   static Result<std::unique_ptr<Store>> open(const StoreOptions& options, MetricRegistry& metrics);
   ~Store();
 
+  // Success clears the transaction; failure keeps it, to be committed again. An empty one with
+  // kMachine makes everything committed before survive a power cut.
   Result<void> commit(Txn& txn, Durability durability);
 
   // Calls `visit` for records with seq in [from, to) in order until it returns false.
@@ -109,7 +122,7 @@ class Store {
   // The last `count` records before `before`, newest first.
   Result<void> scan_back(Log log, PartitionId partition, Seq before, size_t count,
                          const RecordVisitor& visit) const;
-  // Highest seq in the log, or Seq{0}.
+  // Highest seq the log ever held (trimmed ones count), or Seq{0}.
   Result<Seq> last_seq(Log log, PartitionId partition) const;
 
   Result<std::optional<std::string>> get_meta(std::string_view name) const;
@@ -120,16 +133,18 @@ class Store {
   using OutboxVisitor = std::function<bool(Seq seq, std::string_view row)>;
   Result<void> scan_outbox(std::string_view sink, Seq from, size_t limit,
                            const OutboxVisitor& visit) const;
+  // Highest seq ever put for the sink (erased ones count), or Seq{0}.
   Result<Seq> last_outbox_seq(std::string_view sink) const;
 
   // The last checkpoint of a state, or nothing. Fills `pages` so that the next checkpoint writes
-  // only changes.
+  // only changes. kCorrupt when a page is missing or the whole fails its checksum.
   Result<std::optional<StateImage>> load_state(const StateId& id, StatePages& pages) const;
   // Keys of an owner in a partition, in key order.
   using KeyVisitor = std::function<bool(std::string_view key, Seq applied)>;
   Result<void> scan_states(std::string_view owner, PartitionId partition,
                            const KeyVisitor& visit) const;
 
+  // Everything below the folder, as the file system counts it; walks the folder.
   uint64_t disk_bytes() const;
   const std::string& folder() const;
 

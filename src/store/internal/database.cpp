@@ -1,0 +1,146 @@
+#include "store/internal/database.h"
+
+#include <fmt/format.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/table.h>
+
+#include <vector>
+
+namespace qw::store::internal {
+namespace {
+
+// RocksDB's own recovery from a full disk looks every five seconds from a thread of its own; we
+// resume at the next commit instead, which is sooner and has no race.
+class ResumeAtCommit final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
+rocksdb::DBOptions database_options(const StoreOptions& options, rocksdb::Env* env) {
+  rocksdb::DBOptions db;
+  if (env != nullptr) db.env = env;
+  db.listeners.push_back(std::make_shared<ResumeAtCommit>());
+  db.db_write_buffer_size = options.write_buffer_bytes;
+  // Bounds what a start must read back; a family that is seldom written is flushed by it.
+  db.max_total_wal_size = 4 * options.write_buffer_bytes;
+  db.max_background_jobs = 2;
+  db.max_open_files = 256;
+  db.bytes_per_sync = 1u << 20;  // spreads the writing of table files
+  db.keep_log_file_num = 2;
+  db.max_log_file_size = 1u << 20;
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+  db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  return db;
+}
+
+rocksdb::ColumnFamilyOptions family_options(Family family, const StoreOptions& options,
+                                            const rocksdb::BlockBasedTableOptions& table) {
+  rocksdb::ColumnFamilyOptions cf;
+  cf.write_buffer_size = options.write_buffer_bytes / 2;
+  cf.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  cf.compression = rocksdb::kLZ4Compression;
+  cf.level_compaction_dynamic_level_bytes = true;
+  if (family == Family::kMeta || family == Family::kOutbox)
+    cf.write_buffer_size = std::max<size_t>(options.write_buffer_bytes / 8, 64u << 10);
+  return cf;
+}
+
+rocksdb::Status close_all(rocksdb::DB& db, std::vector<rocksdb::ColumnFamilyHandle*>& handles) {
+  for (auto* handle : handles) db.DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+  return db.Close();
+}
+
+// A database is made beside its place and then moved there, so that a crash in between leaves none:
+// its column families always have the ids of Family.
+rocksdb::Status create(const rocksdb::DBOptions& options,
+                       const std::vector<rocksdb::ColumnFamilyDescriptor>& families,
+                       const std::string& path) {
+  const std::string making = path + ".creating";
+  rocksdb::DestroyDB(making, rocksdb::Options(options, families.front().options))
+      .PermitUncheckedError();
+  rocksdb::DBOptions creating = options;
+  creating.create_if_missing = true;
+  creating.create_missing_column_families = true;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* raw = nullptr;
+  rocksdb::Status status = rocksdb::DB::Open(creating, making, families, &handles, &raw);
+  if (!status.ok()) return status;
+  std::unique_ptr<rocksdb::DB> db(raw);
+  status = close_all(*db, handles);
+  if (!status.ok()) return status;
+  db.reset();
+  auto& files = *options.env->GetFileSystem();
+  const rocksdb::IOOptions io;
+  status = files.RenameFile(making, path, io, nullptr);
+  if (!status.ok()) return status;
+  std::unique_ptr<rocksdb::FSDirectory> parent;
+  status = files.NewDirectory(path.substr(0, path.rfind('/')), io, &parent, nullptr);
+  return status.ok() ? parent->Fsync(io, nullptr) : status;
+}
+
+}  // namespace
+
+Database::~Database() {
+  if (db == nullptr) return;
+  for (auto* handle : families)
+    if (handle != nullptr) db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+  db->Close().PermitUncheckedError();
+}
+
+Result<Database> open_database(const StoreOptions& options) {
+  Database opened;
+  if (options.file_system != nullptr) opened.env = rocksdb::NewCompositeEnv(options.file_system);
+  const rocksdb::DBOptions db_options = database_options(options, opened.env.get());
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  table.block_size = 8u << 10;
+  table.format_version = 5;
+  // Inside the cache's limit, so that memory stays bounded whatever the size of the data.
+  table.cache_index_and_filter_blocks = true;
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (size_t i = 0; i < kFamilies; ++i)
+    families.emplace_back(std::string(kFamilyNames[i]),
+                          family_options(static_cast<Family>(i), options, table));
+  const std::string path = options.folder + "/db";
+  rocksdb::Env* env = db_options.env;
+  rocksdb::Status status = env->FileExists(path);
+  if (status.IsNotFound()) status = create(db_options, families, path);
+  if (!status.ok()) return error_of(status, "cannot create the database", path);
+
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* raw = nullptr;
+  status = rocksdb::DB::Open(db_options, path, families, &handles, &raw);
+  if (!status.ok()) return error_of(status, "cannot open the database", path);
+  opened.db.reset(raw);
+  for (size_t i = 0; i < kFamilies; ++i) {
+    opened.families[i] = handles[i];
+    if (handles[i]->GetID() != i)
+      return Error{ErrorCode::kCorrupt,
+                   fmt::format("column family {} has id {}", kFamilyNames[i], handles[i]->GetID()),
+                   path, "restore the folder from a copy"};
+  }
+  return opened;
+}
+
+Error error_of(const rocksdb::Status& status, const std::string& doing, const std::string& where) {
+  const std::string message = fmt::format("{}: {}", doing, status.ToString());
+  if (status.IsNoSpace() || status.IsMemoryLimit() ||
+      status.subcode() == rocksdb::Status::SubCode::kNoSpace)
+    return Error{ErrorCode::kExhausted, message, where,
+                 "free some disk space; writing goes on by itself"};
+  if (status.IsCorruption() || status.IsInvalidArgument())
+    return Error{ErrorCode::kCorrupt, message, where,
+                 "restore the folder from a copy, or move it away and start with an empty one "
+                 "(sources that can be read again are then read from their beginning)"};
+  return Error{ErrorCode::kIo, message, where,
+               "check the disk and that this user may write the data folder"};
+}
+
+}  // namespace qw::store::internal
