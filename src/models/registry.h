@@ -1,0 +1,89 @@
+// The model registry: which versions exist, in which state, and under which alias. One SQLite file
+// per data folder.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+struct sqlite3;
+
+namespace qw::models {
+
+// published: exists; warming/warmed: beside the champion; champion: answers; previous: was
+// champion; refused/failed: never served, `reason` says why.
+enum class VersionState : uint8_t {
+  kPublished,
+  kWarming,
+  kWarmed,
+  kChampion,
+  kPrevious,
+  kRefused,
+  kFailed
+};
+std::string_view name_of(VersionState state);
+
+struct VersionInfo {
+  std::string model;
+  int64_t version = 0;
+  VersionState state = VersionState::kPublished;
+  std::string reason;  // of a refusal or failure
+  std::string folder;  // of the package, relative to the registry's folder
+  std::string digest;  // content_digest of the package
+  int64_t parent = 0;  // the champion it was compared with; 0: none
+  int64_t published_us = 0;
+  int64_t swapped_us = 0;  // became champion; 0: never
+  std::string metrics = "{}";
+  std::string lineage = "{}";
+};
+
+struct RegistryEvent {
+  int64_t id = 0;
+  int64_t at_us = 0;
+  std::string model;
+  int64_t version = 0;
+  std::string kind;  // "published", "state:champion", "alias:champion"
+  std::string detail;
+};
+
+// One open registry. Every call is one transaction; several processes may hold it at once (a writer
+// waits up to 5 s, then kUnavailable). One thread at a time per object. Owns its database handle.
+class Registry {
+ public:
+  // Creates the file when missing; kUnsupported when a newer version wrote it, kCorrupt when
+  // damaged.
+  static Result<std::unique_ptr<Registry>> open(const std::string& folder);
+  ~Registry();
+
+  // Reading. kNotFound lists the known names.
+  Result<std::vector<std::string>> models() const;
+  Result<std::vector<VersionInfo>> versions(const std::string& model) const;  // newest first
+  Result<VersionInfo> version(const std::string& model, int64_t version) const;
+  // The version an alias points to ("champion"), or nothing.
+  Result<std::optional<int64_t>> alias(const std::string& model, const std::string& alias) const;
+  Result<std::vector<RegistryEvent>> events_after(int64_t id, size_t limit) const;
+  const std::string& folder() const { return folder_; }
+
+  // Writing (used by training and rollout).
+  // Reserves the next version number of the model; the caller writes the package, then publishes.
+  Result<int64_t> reserve_version(const std::string& model);
+  Result<void> publish(const VersionInfo& version);
+  // With `expected`: kConflict unless the version is in that state now (optimistic concurrency).
+  Result<void> set_state(const std::string& model, int64_t version, VersionState state,
+                         const std::string& reason, int64_t at_us,
+                         std::optional<VersionState> expected = std::nullopt);
+  // Points "champion" at the version; the version before becomes `previous`. One transaction.
+  Result<void> promote(const std::string& model, int64_t version, int64_t at_us);
+
+ private:
+  explicit Registry(std::string folder, sqlite3* database);
+  std::string folder_;
+  sqlite3* database_;
+};
+
+}  // namespace qw::models
