@@ -10,6 +10,7 @@ find_package(RocksDB REQUIRED)          # RocksDB::rocksdb-shared
 find_package(SQLite3 REQUIRED)          # SQLite::SQLite3
 find_package(Threads REQUIRED)          # Threads::Threads
 find_package(ZLIB REQUIRED)             # ZLIB::ZLIB
+find_package(absl REQUIRED)             # absl::time
 find_package(fmt REQUIRED)              # fmt::fmt
 find_package(gRPC REQUIRED)             # gRPC::grpc++
 find_package(nlohmann_json REQUIRED)    # nlohmann_json::nlohmann_json
@@ -19,6 +20,7 @@ find_package(yaml-cpp REQUIRED)         # yaml-cpp
 pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)  # PkgConfig::HIREDIS
 pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)       # PkgConfig::LZ4
 pkg_check_modules(RDKAFKA REQUIRED IMPORTED_TARGET rdkafka)  # PkgConfig::RDKAFKA (the C API)
+pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)          # PkgConfig::RE2
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash) # PkgConfig::XXHASH
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)     # PkgConfig::ZSTD
 if(QW_TESTS)

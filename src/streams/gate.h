@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,7 +37,7 @@ struct GateOptions {
   int64_t allowed_lateness_us = 0;
   int64_t max_future_us = 60'000'000;
   int64_t dedup_horizon_us = 600'000'000;  // by known_at
-  size_t dedup_max_ids = 1'000'000;        // the oldest go first; 40 bytes each
+  size_t dedup_max_ids = 1'000'000;        // the oldest go first; about 90 bytes each
   int64_t idle_after_us = 0;               // 0: an idle partition's watermark stands still
   int64_t assumed_delay_us = 0;            // of imported history
   int64_t min_event_time_us = kMinEventTimeUs;
@@ -118,9 +119,16 @@ class Gate {
   struct IdKeyHash {
     size_t operator()(const IdKey& id) const noexcept { return id.low; }
   };
-  // Ids of one slice of the horizon; forgotten together. Stored as chunks, one per commit.
+  struct Remembered {
+    int64_t known_at_us = 0;
+    uint64_t slice = 0;
+  };
+  // Ids that came one after the other; forgotten together. Stored as chunks, one per commit.
   struct Slice {
-    std::vector<IdKey> ids;
+    uint64_t number = 0;
+    int64_t first_known_us = INT64_MAX;
+    int64_t last_known_us = INT64_MIN;
+    std::vector<std::pair<IdKey, int64_t>> ids;  // with known_at
     std::vector<uint64_t> chunks;
     size_t staged = 0;  // ids[0, staged) are in chunks
   };
@@ -129,13 +137,14 @@ class Gate {
   explicit Gate(GateOptions options);
   void admit_row(PartitionId to_partition, PartitionState& state, const SourceBatch& batch,
                  size_t row, KnownAt known_at, Gated& out);
-  bool refuse_time(const PartitionState& state, Row& row, Gated& out);
+  bool refuse_time(Row& row, Gated& out);
   bool seen_before(const Row& row) const;
   bool meet_expectations(Row& row, bool& quarantined, Gated& out);
-  void remember(const Row& row);
+  schema::EventStatus decide(PartitionState& state, const Row& row);
+  void remember(const IdKey& id, int64_t known_at_us);
+  Slice& open_slice(int64_t known_at_us);
   void forget_before(int64_t known_at_us);
-  void forget_slice(int64_t slice);
-  int64_t slice_of(int64_t known_at_us) const;
+  void forget_oldest_slice();
   std::optional<IdKey> id_of(const SourceBatch& batch, size_t row) const;
   void bury(const Row& row, std::string reason, Gated& out) const;
 
@@ -144,9 +153,11 @@ class Gate {
   std::optional<size_t> event_id_column_;
   std::vector<CompiledExpectation> expectations_;
   std::map<PartitionId, PartitionState> partitions_;
-  std::unordered_map<IdKey, int64_t, IdKeyHash> ids_;  // -> known_at
-  std::map<int64_t, Slice> slices_;
+  std::unordered_map<IdKey, Remembered, IdKeyHash> ids_;
+  std::deque<Slice> slices_;  // the oldest arrivals in front
+  uint64_t next_slice_ = 1;
   uint64_t next_chunk_ = 1;
+  bool imported_ = false;  // ids age by the history's own time
   std::vector<std::string> erase_;
   GateCounts counts_;
 };

@@ -19,8 +19,8 @@ Result<Format> parse_format(std::string_view text);
 
 // How a timestamp column is written. ISO 8601 needs an offset ("Z", "+02:00") unless a zone is
 // declared.
-enum class TimeForm : uint8_t { kIso8601, kEpochSeconds, kEpochMillis, kEpochMicros };
-// "iso8601", "epoch_s", "epoch_ms", "epoch_us"
+enum class TimeForm : uint8_t { kIso8601, kEpochSeconds, kEpochMillis, kEpochMicros, kCommonLog };
+// "iso8601", "epoch_s", "epoch_ms", "epoch_us", "common_log" (10/Oct/2000:13:55:36 -0700)
 Result<TimeForm> parse_time_form(std::string_view text);
 
 // A value. Limits are checked per record, so that one bad record never costs another.

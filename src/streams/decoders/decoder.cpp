@@ -1,0 +1,76 @@
+#include "streams/decoders/decoder.h"
+
+#include <fmt/format.h>
+
+#include "schema/records.h"
+#include "streams/decoders/csv.h"
+#include "streams/decoders/json.h"
+#include "streams/decoders/text.h"
+
+namespace qw::streams {
+
+RecordDecoder::RecordDecoder(std::shared_ptr<const schema::Schema> schema)
+    : schema_(std::move(schema)),
+      row_(schema_->size()),
+      constants_(schema_->size()),
+      constant_(schema_->size()) {}
+
+Result<void> RecordDecoder::use_header(std::string_view) { return {}; }
+
+void RecordDecoder::set_constant(size_t column, schema::Value value) {
+  constants_[column] = std::move(value);
+  constant_[column] = true;
+}
+
+void RecordDecoder::begin_row() { row_ = constants_; }
+
+Result<void> RecordDecoder::end_row(schema::Batch& out) {
+  for (size_t i = 0; i < row_.size(); ++i)
+    if (!schema_->field(i).nullable && schema::is_null(row_[i]))
+      return column_error(schema_->field(i), "is missing or null and may not be");
+  out.append_row(row_);
+  return {};
+}
+
+Result<std::unique_ptr<RecordDecoder>> make_decoder(const DecodeOptions& options) {
+  if (options.schema == nullptr || options.schema->size() == 0)
+    return Error{ErrorCode::kBadInput, "the source has no schema", "", "declare its columns"};
+  QW_ASSIGN(const TimeParser times, TimeParser::make(options.time_form, options.zone));
+  switch (options.format) {
+    case Format::kJson: return make_json_decoder(options, times);
+    case Format::kCsv: return make_csv_decoder(options, times);
+    case Format::kText: return make_text_decoder(options, times);
+  }
+  return Error{ErrorCode::kBadInput, "unknown format", "", ""};
+}
+
+Framer make_framer(const DecodeOptions& options, uint64_t offset) {
+  return Framer(options.format == Format::kCsv ? Framing::kCsv : Framing::kLines,
+                options.max_record_bytes, options.delimiter, offset);
+}
+
+Rejected reject(std::string position, std::string reason, std::string_view raw) {
+  if (raw.size() > schema::kDeadLetterRawBytes) {
+    raw = raw.substr(0, schema::kDeadLetterRawBytes);
+    reason += fmt::format(" (kept: the first {} bytes)", schema::kDeadLetterRawBytes);
+  }
+  return Rejected{std::move(position), std::move(reason), std::string(raw)};
+}
+
+std::string describe(Frame::Problem problem, const DecodeOptions& options) {
+  switch (problem) {
+    case Frame::Problem::kTooLong:
+      return fmt::format("the record is longer than max_record_bytes ({})",
+                         options.max_record_bytes);
+    case Frame::Problem::kUnclosedQuote:
+      return "a quote opened in this line is not closed within max_record_bytes";
+    case Frame::Problem::kNone: break;
+  }
+  return "";
+}
+
+Error column_error(const schema::Field& field, std::string_view problem) {
+  return Error{ErrorCode::kBadInput, fmt::format("column '{}': {}", field.name, problem), "", ""};
+}
+
+}  // namespace qw::streams
