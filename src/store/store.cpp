@@ -148,6 +148,33 @@ Result<void> Store::scan(Log log, PartitionId partition, Seq from, Seq to,
   return impl_->check(rows->status(), "cannot read a log");
 }
 
+Result<void> Store::read(Log log, PartitionId partition, const std::vector<Seq>& seqs,
+                         const RecordVisitor& visit) const {
+  constexpr size_t kBatch = 64;
+  const internal::Database& database = impl_->database;
+  for (size_t done = 0; done < seqs.size(); done += kBatch) {
+    const size_t count = std::min(kBatch, seqs.size() - done);
+    std::vector<std::string> keys;
+    for (size_t i = 0; i < count; ++i)
+      keys.push_back(internal::log_key(log, partition, seqs[done + i]));
+    const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
+    std::vector<rocksdb::PinnableSlice> records(count);
+    std::vector<rocksdb::Status> statuses(count);
+    database.db->MultiGet(rocksdb::ReadOptions(), database.family(Family::kLog), count,
+                          slices.data(), records.data(), statuses.data(), true);
+    for (size_t i = 0; i < count; ++i) {
+      if (statuses[i].IsNotFound())
+        return Error{ErrorCode::kCorrupt,
+                     fmt::format("record {} of log {} partition {} is missing",
+                                 seqs[done + i].value(), static_cast<int>(log), partition.value()),
+                     impl_->folder, "restore the data folder from a copy"};
+      QW_TRY(impl_->check(statuses[i], "cannot read a log"));
+      if (!visit(seqs[done + i], view(records[i]))) return {};
+    }
+  }
+  return {};
+}
+
 Result<void> Store::scan_back(Log log, PartitionId partition, Seq before, size_t count,
                               const RecordVisitor& visit) const {
   if (before <= Seq{1}) return {};

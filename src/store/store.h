@@ -119,6 +119,9 @@ class Store {
   using RecordVisitor = std::function<bool(Seq seq, std::string_view record)>;
   Result<void> scan(Log log, PartitionId partition, Seq from, Seq to,
                     const RecordVisitor& visit) const;
+  // Calls `visit` for the records with these seqs (rising); kCorrupt when one is missing.
+  Result<void> read(Log log, PartitionId partition, const std::vector<Seq>& seqs,
+                    const RecordVisitor& visit) const;
   // The last `count` records before `before`, newest first.
   Result<void> scan_back(Log log, PartitionId partition, Seq before, size_t count,
                          const RecordVisitor& visit) const;

@@ -1,0 +1,255 @@
+#include "store/keyed_state.h"
+
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+
+namespace qw::store {
+
+void KeyedTable::Pending::add(Seq seq) {
+  ByteWriter(differences).varint(seq.value() - last.value());
+  if (count == 0) first = seq;
+  last = seq;
+  ++count;
+}
+
+std::vector<Seq> KeyedTable::Pending::seqs() const {
+  std::vector<Seq> all;
+  all.reserve(count);
+  ByteReader reader(differences);
+  uint64_t seq = 0;
+  while (!reader.done()) all.emplace_back(seq += reader.varint());
+  return all;
+}
+
+KeyedTable::KeyedTable(const Store& store, KeyedTableOptions options,
+                       std::shared_ptr<const KeyedStateKind> kind)
+    : store_(store), options_(std::move(options)), kind_(std::move(kind)) {}
+KeyedTable::~KeyedTable() = default;
+
+StateId KeyedTable::id_of(std::string_view key) const {
+  return StateId{options_.owner, options_.partition, std::string(key)};
+}
+
+void KeyedTable::add_pending(std::string_view key, Seq seq) {
+  const std::lock_guard lock(mutex_);
+  auto found = pending_.find(key);
+  if (found == pending_.end()) found = pending_.emplace(key, Pending()).first;
+  QW_ASSERT(seq > found->second.last);
+  found->second.add(seq);
+  ++pending_records_;
+}
+
+Result<void> KeyedTable::finish_recovery(int64_t now_us) {
+  const std::lock_guard lock(mutex_);
+  const auto drop_applied = [&](std::string_view key, Seq applied) {
+    const auto found = pending_.find(key);
+    if (found == pending_.end() || applied < found->second.first) return true;
+    Pending rest;
+    for (const Seq seq : found->second.seqs())
+      if (seq > applied) rest.add(seq);
+    pending_records_ -= found->second.count - rest.count;
+    if (rest.count == 0)
+      pending_.erase(found);
+    else
+      found->second = std::move(rest);
+    return true;
+  };
+  if (!pending_.empty())
+    QW_TRY(store_.scan_states(options_.owner, options_.partition, drop_applied));
+  recovered_ = true;
+  for (auto& [key, pending] : pending_) schedule(pending.due, key, pending.first, now_us);
+  return {};
+}
+
+// A key is due between half and nine tenths of the allowed time after its first change, at a share
+// of its own: keys that change in step are not all written in the same commit.
+void KeyedTable::schedule(Due& due, std::string_view key, Seq first, int64_t now_us) {
+  const auto share = static_cast<int64_t>(checksum64(key) % 1000);
+  const int64_t wait_us =
+      options_.replay_max_us / 2 + options_.replay_max_us / 10 * 4 * share / 1000;
+  due = Due{now_us + wait_us, first, key};
+  due_.insert(due);
+  first_unapplied_.emplace(first, key);
+}
+
+void KeyedTable::unschedule(const Due& due) {
+  due_.erase(due);
+  first_unapplied_.erase({due.first, due.key});
+}
+
+Result<KeyedTable::Entry*> KeyedTable::find(std::string_view key, bool make) {
+  const auto found = entries_.find(key);
+  if (found == entries_.end()) return load(key, make);
+  Entry& entry = found->second;
+  if (entry.recent != recent_.begin()) recent_.splice(recent_.begin(), recent_, entry.recent);
+  return &entry;
+}
+
+Result<KeyedTable::Entry*> KeyedTable::load(std::string_view key, bool make) {
+  Entry loaded;
+  QW_ASSIGN(const std::optional<StateImage> image, store_.load_state(id_of(key), loaded.pages));
+  const auto pending = pending_.find(key);
+  if (!image.has_value() && pending == pending_.end() && !make)
+    return Error{ErrorCode::kNotFound, fmt::format("no state for key \"{}\"", key), options_.owner,
+                 ""};
+  if (image.has_value()) {
+    QW_ASSIGN(loaded.state, kind_->decode(key, image->bytes));
+    loaded.applied = image->applied;
+  } else {
+    loaded.state = kind_->fresh(key);
+  }
+  loaded.key = key;
+  if (pending != pending_.end()) {
+    QW_TRY(catch_up(loaded, pending->second));
+    // Due as its pending records were; the views into the pending node move to the entry's.
+    unschedule(pending->second.due);
+    loaded.due = pending->second.due;
+    loaded.dirty = true;
+    pending_records_ -= pending->second.count;
+    pending_.erase(pending);
+  }
+  const auto node = entries_.emplace(key, std::move(loaded)).first;
+  Entry& entry = node->second;
+  entry.key = node->first;
+  if (entry.dirty) {
+    entry.due.key = entry.key;
+    due_.insert(entry.due);
+    first_unapplied_.emplace(entry.due.first, entry.key);
+  }
+  entry.recent = recent_.insert(recent_.begin(), &entry);
+  ++loads_;
+  account(entry);
+  evict();
+  return &entry;
+}
+
+Result<void> KeyedTable::catch_up(Entry& entry, Pending& pending) {
+  std::vector<Seq> seqs;
+  for (const Seq seq : pending.seqs())
+    if (seq > entry.applied) seqs.push_back(seq);
+  Result<void> replayed;  // stops at the first record that cannot be replayed
+  QW_TRY(store_.read(options_.log, options_.partition, seqs, [&](Seq seq, std::string_view record) {
+    replayed = kind_->replay(*entry.state, entry.key, seq, record);
+    if (replayed.ok()) entry.applied = seq;
+    return replayed.ok();
+  }));
+  return replayed;
+}
+
+void KeyedTable::changed(Entry& entry, Seq seq, int64_t now_us) {
+  entry.applied = seq;
+  if (!entry.dirty) {
+    entry.dirty = true;
+    schedule(entry.due, entry.key, seq, now_us);
+  }
+  account(entry);
+  evict();
+}
+
+void KeyedTable::account(Entry& entry) {
+  // A map node, a list node, and the hashes of the pages come on top of what the state says.
+  constexpr size_t kEntryBytes = sizeof(Entry) + 160;
+  const size_t bytes = kEntryBytes + entry.key.size() + entry.state->memory_bytes() +
+                       entry.pages.page_hashes.capacity() * sizeof(uint64_t);
+  memory_bytes_ += bytes - entry.accounted_bytes;
+  entry.accounted_bytes = bytes;
+}
+
+// The first entry is in use by the caller and stays. Looks at a bounded number of states that must
+// stay, so that one event never pays for a long walk.
+void KeyedTable::evict() {
+  constexpr int kLooks = 16;
+  int looks = 0;
+  while (memory_bytes_ > options_.memory_limit_bytes && recent_.size() > 1 && looks < kLooks) {
+    Entry& oldest = *recent_.back();
+    if (oldest.dirty || oldest.ticket != 0) {
+      recent_.splice(std::next(recent_.begin()), recent_, oldest.recent);
+      ++looks;
+      continue;
+    }
+    memory_bytes_ -= oldest.accounted_bytes;
+    ++evictions_;
+    recent_.pop_back();
+    entries_.erase(entries_.find(oldest.key));
+  }
+}
+
+size_t KeyedTable::checkpoint(Entry& entry, Txn& txn, uint64_t ticket) {
+  const size_t bytes =
+      txn.checkpoint(id_of(entry.key), entry.applied, entry.state->image(scratch_), entry.pages);
+  unschedule(entry.due);
+  entry.dirty = false;
+  entry.ticket = ticket;
+  account(entry);
+  return bytes;
+}
+
+Result<CheckpointPass> KeyedTable::checkpoint_some(Txn& txn, int64_t now_us, size_t budget_bytes) {
+  const std::lock_guard lock(mutex_);
+  QW_ASSERT(recovered_ || pending_.empty());
+  CheckpointPass pass;
+  pass.ticket = ++last_ticket_;
+  in_flight_.push_back({pass.ticket, {}});
+  while (!due_.empty() && due_.begin()->at_us <= now_us &&
+         (pass.states == 0 || pass.bytes < budget_bytes)) {
+    const std::string key(due_.begin()->key);
+    QW_ASSIGN(Entry* const entry, find(key, true));
+    in_flight_.back().keys.push_back(key);
+    pass.bytes += checkpoint(*entry, txn, pass.ticket);
+    ++pass.states;
+  }
+  pass.left = due_.size();
+  if (!due_.empty()) pass.behind_us = std::max<int64_t>(0, now_us - due_.begin()->at_us);
+  return pass;
+}
+
+void KeyedTable::committed(uint64_t ticket) {
+  const std::lock_guard lock(mutex_);
+  while (!in_flight_.empty() && in_flight_.front().ticket <= ticket) {
+    for (const std::string& key : in_flight_.front().keys) {
+      const auto found = entries_.find(key);
+      if (found != entries_.end() && found->second.ticket <= ticket) found->second.ticket = 0;
+    }
+    in_flight_.pop_front();
+  }
+  evict();
+}
+
+Seq KeyedTable::low_water(Seq head) const {
+  const std::lock_guard lock(mutex_);
+  QW_ASSERT(recovered_ || pending_.empty());
+  if (first_unapplied_.empty()) return head;
+  return Seq{first_unapplied_.begin()->first.value() - 1};
+}
+
+Result<std::vector<std::string>> KeyedTable::keys() const {
+  std::set<std::string> all;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, entry] : entries_)
+      if (entry.applied > Seq{0}) all.insert(key);
+    for (const auto& [key, pending] : pending_) all.insert(key);
+  }
+  // A state that leaves memory after this point was on disk before it left.
+  QW_TRY(store_.scan_states(options_.owner, options_.partition, [&](std::string_view key, Seq) {
+    all.emplace(key);
+    return true;
+  }));
+  return std::vector<std::string>(all.begin(), all.end());
+}
+
+KeyedTable::Stats KeyedTable::stats() const {
+  const std::lock_guard lock(mutex_);
+  Stats stats;
+  stats.in_memory = entries_.size();
+  stats.dirty = due_.size();
+  stats.pending_keys = pending_.size();
+  stats.pending_records = pending_records_;
+  stats.memory_bytes = memory_bytes_;
+  stats.loads = loads_;
+  stats.evictions = evictions_;
+  return stats;
+}
+
+}  // namespace qw::store

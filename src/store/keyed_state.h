@@ -1,0 +1,206 @@
+// Keyed state in memory, backed by checkpoints and by the replay of a log: what views, detectors
+// and alerts keep per key.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "store/store.h"
+
+namespace qw::store {
+
+// The live state of one key. Owned by its table and touched under the table's lock only.
+class KeyedState {
+ public:
+  virtual ~KeyedState() = default;
+  // The bytes to checkpoint: the state's own, or written into `scratch`. Keep what stays the same
+  // at the same offset, so that few pages change.
+  virtual std::string_view image(std::string& scratch) const = 0;
+  virtual size_t memory_bytes() const = 0;
+};
+
+// Makes the states of a table. Used under the table's lock; must not call the table.
+class KeyedStateKind {
+ public:
+  virtual ~KeyedStateKind() = default;
+  virtual std::unique_ptr<KeyedState> fresh(std::string_view key) const = 0;
+  virtual Result<std::unique_ptr<KeyedState>> decode(std::string_view key,
+                                                     std::string_view image) const = 0;
+  // Does to the state what applying this log record did to it before the crash.
+  virtual Result<void> replay(KeyedState& state, std::string_view key, Seq seq,
+                              std::string_view record) const = 0;
+};
+
+struct KeyedTableOptions {
+  // Behaviour
+  std::string owner;       // StateId::owner
+  PartitionId partition;   // StateId::partition
+  Log log = Log::kEvents;  // whose records change these states; their seq orders the changes
+  int64_t replay_max_us = 10'000'000;  // a change is checkpointed within this time
+  // Performance. States whose changes are not on disk yet are kept above this limit.
+  size_t memory_limit_bytes = size_t{256} << 20;
+};
+
+// What a checkpoint pass wrote.
+struct CheckpointPass {
+  uint64_t ticket = 0;  // give it to committed() once the transaction is on disk
+  size_t states = 0;
+  size_t bytes = 0;
+  size_t left = 0;        // states whose changes are not on disk yet, due or not
+  int64_t behind_us = 0;  // how long the most overdue state that was left waits past its time
+};
+
+// The states of one owner in one partition. Made by the owner's part, lives as long as it; the
+// store and the kind outlive it.
+//
+// Threads: every call takes the table's own lock and may come from any thread, but changes (apply,
+// checkpoint_some, committed) come from one thread, in log order, into transactions that are
+// committed in order. A state that is not in memory is read from disk under the lock: see
+// docs/adr/0001-commit.md for how long that takes.
+//
+// Start: for each record of the log after the stored low_water: add_pending(key, seq); then
+// finish_recovery(). Nothing is replayed then: a key catches up when it is first touched, or when
+// its checkpoint is due.
+class KeyedTable {
+ public:
+  KeyedTable(const Store& store, KeyedTableOptions options,
+             std::shared_ptr<const KeyedStateKind> kind);
+  ~KeyedTable();
+
+  // In seq order per key.
+  void add_pending(std::string_view key, Seq seq);
+  // Forgets what checkpoints already hold. `now_us` is monotonic, here and below.
+  Result<void> finish_recovery(int64_t now_us);
+
+  // Runs `change` on the key's state as record `seq` of the log, or does nothing and returns false
+  // when that record is in the state already. State must be the kind's.
+  template <class State, class Change>
+  Result<bool> apply(std::string_view key, Seq seq, int64_t now_us, const Change& change) {
+    const std::lock_guard lock(mutex_);
+    QW_ASSIGN(Entry* const entry, find(key, true));
+    if (seq <= entry->applied) return false;
+    change(static_cast<State&>(*entry->state));
+    changed(*entry, seq, now_us);
+    return true;
+  }
+
+  // Runs `look` on the key's state, catching up first. kNotFound when the key was never applied to.
+  template <class State, class Look>
+  Result<void> with_state(std::string_view key, const Look& look) {
+    const std::lock_guard lock(mutex_);
+    QW_ASSIGN(Entry* const entry, find(key, false));
+    look(static_cast<const State&>(*entry->state));
+    return {};
+  }
+
+  // Writes the states that are due, the longest due first, until `budget_bytes` are used (at least
+  // one). Calling this at every commit spreads the work evenly over replay_max_us. With kAllAreDue
+  // for `now_us` (a shutdown) until nothing is left, the next start has nothing to replay.
+  static constexpr int64_t kAllAreDue = INT64_MAX;
+  Result<CheckpointPass> checkpoint_some(Txn& txn, int64_t now_us, size_t budget_bytes);
+  // The transaction of that pass, and all before it, are on disk.
+  void committed(uint64_t ticket);
+
+  // The seq up to which every state is on disk once this transaction is; `head` is the log's last
+  // seq given to apply or skipped. Put it into the same transaction as the checkpoints: the next
+  // start begins its scan there.
+  Seq low_water(Seq head) const;
+
+  // Every key that ever had a change applied, in order. Reads the list from disk, without the lock.
+  Result<std::vector<std::string>> keys() const;
+
+  struct Stats {
+    size_t in_memory = 0;
+    size_t dirty = 0;            // changed since their checkpoint, pending ones included
+    size_t pending_keys = 0;     // not caught up yet
+    size_t pending_records = 0;  // of those keys
+    size_t memory_bytes = 0;
+    uint64_t loads = 0;
+    uint64_t evictions = 0;
+  };
+  Stats stats() const;
+
+ private:
+  struct Due {  // ordered by when, then by seq: the same on every run
+    int64_t at_us = 0;
+    Seq first;
+    std::string_view key;
+    friend auto operator<=>(const Due&, const Due&) = default;
+  };
+  // Seqs waiting to be replayed for one key, as varint differences: two or three bytes each.
+  struct Pending {
+    std::string differences;
+    Seq first;
+    Seq last;
+    size_t count = 0;
+    Due due;
+
+    void add(Seq seq);
+    std::vector<Seq> seqs() const;
+  };
+  struct Entry {
+    std::string_view key;  // of its node in entries_
+    std::unique_ptr<KeyedState> state;
+    StatePages pages;
+    Seq applied;
+    bool dirty = false;
+    Due due;              // while dirty
+    uint64_t ticket = 0;  // of the pass that wrote it last and is not on disk yet, or 0
+    size_t accounted_bytes = 0;
+    std::list<Entry*>::iterator recent;
+  };
+
+  struct InFlight {
+    uint64_t ticket = 0;
+    std::vector<std::string> keys;
+  };
+
+  // The key's caught-up state; makes one when there is none and `make` is set.
+  Result<Entry*> find(std::string_view key, bool make);
+  Result<Entry*> load(std::string_view key, bool make);
+  Result<void> catch_up(Entry& entry, Pending& pending);
+  void changed(Entry& entry, Seq seq, int64_t now_us);
+  void schedule(Due& due, std::string_view key, Seq first, int64_t now_us);
+  void unschedule(const Due& due);
+  size_t checkpoint(Entry& entry, Txn& txn, uint64_t ticket);
+  void account(Entry& entry);
+  void evict();
+  StateId id_of(std::string_view key) const;
+
+  const Store& store_;
+  const KeyedTableOptions options_;
+  const std::shared_ptr<const KeyedStateKind> kind_;
+
+  mutable std::mutex mutex_;
+  // Everything below is under mutex_. Node-based maps: keys and entries keep their addresses.
+  struct TextHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  std::unordered_map<std::string, Entry, TextHash, std::equal_to<>> entries_;
+  std::unordered_map<std::string, Pending, TextHash, std::equal_to<>> pending_;
+  std::list<Entry*> recent_;  // most recently used first
+  std::set<Due> due_;         // what is not on disk as it is: dirty entries and pending keys
+  std::set<std::pair<Seq, std::string_view>> first_unapplied_;  // of the same
+  std::deque<InFlight> in_flight_;
+  uint64_t last_ticket_ = 0;
+  size_t memory_bytes_ = 0;
+  size_t pending_records_ = 0;
+  uint64_t loads_ = 0;
+  uint64_t evictions_ = 0;
+  bool recovered_ = false;
+  std::string scratch_;
+};
+
+}  // namespace qw::store
