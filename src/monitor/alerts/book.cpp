@@ -1,0 +1,189 @@
+#include "monitor/alerts/book.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/bytes.h"
+
+namespace qw::monitor {
+namespace {
+
+constexpr uint8_t kRecordKind = 0x41;
+constexpr uint8_t kRecordVersion = 1;
+
+uint64_t alert_number(const AlertScope& scope, PartitionId partition, std::string_view key,
+                      uint64_t alert_seq) {
+  std::string bytes;
+  ByteWriter writer(bytes);
+  writer.text(scope.app);
+  writer.text(scope.decision);
+  writer.text(scope.source);
+  writer.u32(partition.value());
+  writer.text(key);
+  writer.u64(alert_seq);
+  return checksum64(bytes);
+}
+
+std::string id_text(uint64_t number) { return fmt::format("a-{:016x}", number); }
+
+}  // namespace
+
+std::string alert_id(const AlertScope& scope, PartitionId partition, std::string_view key,
+                     uint64_t alert_seq) {
+  return id_text(alert_number(scope, partition, key, alert_seq));
+}
+
+AlertBook::AlertBook(Options options) : options_(std::move(options)) {
+  QW_ASSERT(check(options_.policy).ok());
+}
+
+void AlertBook::index(Entries::iterator at) {
+  if (at->second.state.needs_ticks())
+    active_.insert_or_assign(at->first, at);
+  else
+    active_.erase(at->first);
+}
+
+void AlertBook::observe(PartitionId partition, std::string_view key, std::string_view group,
+                        const Observation& observation, std::vector<AlertChange>& changes) {
+  auto at = entries_.find(std::pair(partition, key));
+  if (at == entries_.end()) {
+    if (observation.severity == Severity::kNone) return;
+    if (entries_.size() >= options_.max_keys) {
+      ++refused_;
+      return;
+    }
+    at = entries_.emplace(Key(partition, key), Entry{}).first;
+  }
+  Entry& entry = at->second;
+  if (entry.state.phase != AlertPhase::kFiring)
+    entry.group = group.empty() ? 0 : std::max<uint64_t>(checksum64(group), 1);
+  const bool ticked = entry.state.needs_ticks();
+  const auto transition = step(options_.policy, entry.state, observation);
+  if (transition) apply(at, *transition, changes);
+  if (ticked != entry.state.needs_ticks()) index(at);
+}
+
+void AlertBook::tick(uint64_t number, KnownAt at, const NewestSeq& after,
+                     std::vector<AlertChange>& changes) {
+  for (auto next = active_.begin(); next != active_.end();) {
+    const Entries::iterator entry = (next++)->second;  // index() may erase it
+    const Tick input{number, at, after(entry->first.first)};
+    const auto transition = step(options_.policy, entry->second.state, input);
+    if (transition) apply(entry, *transition, changes);
+    if (!entry->second.state.needs_ticks()) index(entry);
+  }
+}
+
+Severity AlertBook::Group::loudest() const {
+  for (size_t level = open.size() - 1; level > 0; --level)
+    if (open[level] > 0) return static_cast<Severity>(level);
+  return Severity::kNone;
+}
+
+bool AlertBook::join_or_lead(Entry& entry, uint64_t id, Severity severity) {
+  entry.lead = id;
+  if (entry.group == 0) return true;
+  Group& group = groups_[entry.group];
+  if (group.empty()) group.lead = id;
+  entry.lead = group.lead;
+  const bool louder = severity > group.loudest();
+  ++group.open[static_cast<size_t>(severity)];
+  return louder;
+}
+
+bool AlertBook::escalate(const Entry& entry, const Transition& transition) {
+  if (entry.group == 0) return true;
+  Group& group = groups_[entry.group];
+  const bool louder = transition.severity > group.loudest();
+  --group.open[static_cast<size_t>(transition.previous)];
+  ++group.open[static_cast<size_t>(transition.severity)];
+  return louder;
+}
+
+bool AlertBook::leave(const Entry& entry) {
+  if (entry.group == 0) return true;
+  const auto group = groups_.find(entry.group);
+  QW_ASSERT(group != groups_.end());
+  --group->second.open[static_cast<size_t>(entry.state.severity)];
+  if (!group->second.empty()) return false;
+  groups_.erase(group);
+  return true;
+}
+
+void AlertBook::apply(Entries::iterator at, const Transition& transition,
+                      std::vector<AlertChange>& changes) {
+  Entry& entry = at->second;
+  const auto& [partition, key] = at->first;
+  const uint64_t id = alert_number(options_.scope, partition, key, transition.alert_seq);
+  AlertChange change;
+  change.transition = transition;
+  change.partition = partition;
+  change.key = key;
+  switch (transition.kind) {
+    case TransitionKind::kFired:
+      ++open_;
+      change.notify = join_or_lead(entry, id, transition.severity);
+      break;
+    case TransitionKind::kEscalated: change.notify = escalate(entry, transition); break;
+    case TransitionKind::kResolved:
+      --open_;
+      change.notify = leave(entry);
+      break;
+    case TransitionKind::kStale: change.notify = entry.lead == id; break;
+  }
+  change.alert_id = id_text(id);
+  change.lead_id = id_text(entry.lead);
+  change.began_us = entry.state.began_us;
+  change.opened_us = entry.state.opened_us;
+  change.score_max = entry.state.score_max;
+  change.flapping = entry.state.flapping;
+  changes.push_back(std::move(change));
+}
+
+bool AlertBook::save(PartitionId partition, std::string_view key, std::string& out) const {
+  const auto at = entries_.find(std::pair(partition, key));
+  if (at == entries_.end()) return false;
+  std::string body;
+  ByteWriter writer(body);
+  writer.u64(at->second.group);
+  writer.u64(at->second.lead);
+  encode_alert_state(at->second.state, body);
+  seal_record(kRecordKind, kRecordVersion, body, out);
+  return true;
+}
+
+Result<void> AlertBook::restore(PartitionId partition, std::string_view key,
+                                std::string_view bytes) {
+  QW_ASSIGN(const SealedRecord record, open_record(bytes));
+  if (record.kind != kRecordKind)
+    return Error{ErrorCode::kCorrupt, "a stored record is no alert state", std::string(key), ""};
+  if (record.version != kRecordVersion)
+    return Error{ErrorCode::kUnsupported, "an alert state was written by a newer Quickwater",
+                 std::string(key), "start the newer version, or use a fresh data folder"};
+  ByteReader reader(record.body);
+  Entry entry;
+  entry.group = reader.u64();
+  entry.lead = reader.u64();
+  QW_ASSIGN(entry.state, decode_alert_state(reader.rest()));
+  const auto [at, added] = entries_.emplace(Key(partition, key), entry);
+  if (!added) return Error{ErrorCode::kConflict, "the key is already there", std::string(key), ""};
+  if (entry.state.phase == AlertPhase::kFiring) {
+    ++open_;
+    if (entry.group != 0) {
+      Group& group = groups_[entry.group];
+      group.lead = entry.lead;
+      ++group.open[static_cast<size_t>(entry.state.severity)];
+    }
+  }
+  index(at);
+  return {};
+}
+
+const AlertState* AlertBook::find(PartitionId partition, std::string_view key) const {
+  const auto at = entries_.find(std::pair(partition, key));
+  return at == entries_.end() ? nullptr : &at->second.state;
+}
+
+}  // namespace qw::monitor

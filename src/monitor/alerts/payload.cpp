@@ -1,0 +1,264 @@
+#include "monitor/alerts/payload.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace qw::monitor {
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr std::string_view kZeroTime = "0001-01-01T00:00:00Z";  // Go's zero: no end yet
+
+Json number_or_null(double number) { return std::isfinite(number) ? Json(number) : Json(nullptr); }
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+// Foreign bytes (process names, user data) must not make a body invalid.
+std::string written(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string short_number(double number) {
+  if (!std::isfinite(number)) return "unknown";
+  return fmt::format("{:.6g}", number);
+}
+
+std::string with_unit(double number, const std::string& unit) {
+  const bool known = std::isfinite(number) && !unit.empty() && unit != "count";
+  return short_number(number) + (known ? " " + unit : "");
+}
+
+bool resolved(const AlertDetail& detail) {
+  return detail.change.transition.kind == TransitionKind::kResolved;
+}
+
+Json members_of(const AlertDetail& detail) {
+  Json members = Json::array();
+  for (const AlertMember& member : detail.members)
+    members.push_back({{"name", member.name},
+                       {"title", text_or_null(member.title)},
+                       {"raw", number_or_null(member.raw)},
+                       {"contribution", number_or_null(member.contribution)}});
+  return members;
+}
+
+Json features_of(const AlertDetail& detail) {
+  Json features = Json::array();
+  for (const AlertFeature& feature : detail.features)
+    features.push_back({{"name", feature.name},
+                        {"value", number_or_null(feature.value)},
+                        {"status", feature.status},
+                        {"aggregate", text_or_null(feature.aggregate)},
+                        {"window_us", feature.window_us ? Json(*feature.window_us) : Json(nullptr)},
+                        {"usual_low", number_or_null(feature.usual_low)},
+                        {"usual_mid", number_or_null(feature.usual_mid)},
+                        {"usual_high", number_or_null(feature.usual_high)}});
+  return features;
+}
+
+Json detail_json(const AlertDetail& detail) {
+  const AlertChange& change = detail.change;
+  const bool over = resolved(detail);
+  Json json;
+  json["id"] = change.alert_id;
+  json["decision"] = detail.scope.decision;
+  json["state"] = over ? "resolved" : "open";
+  json["severity"] = api_name_of(change.transition.severity);
+  json["title"] = summary_of(detail);
+  json["series_id"] = detail.series_id;
+  json["metric"] = detail.metric;
+  json["entity"] = detail.entity;
+  json["unit"] = detail.unit;
+  json["began_us"] = change.began_us;
+  json["opened_us"] = change.opened_us;
+  json["resolved_us"] = over ? Json(change.transition.at_us) : Json(nullptr);
+  json["recovered_after_s"] =
+      over ? Json(static_cast<double>(change.transition.at_us - change.opened_us) * 1e-6)
+           : Json(nullptr);
+  json["value"] = number_or_null(detail.value);
+  json["score"] = number_or_null(detail.score);
+  json["score_max"] = number_or_null(change.score_max);
+  json["threshold"] = number_or_null(detail.threshold);
+  json["usual_low"] = number_or_null(detail.usual_low);
+  json["usual_mid"] = number_or_null(detail.usual_mid);
+  json["usual_high"] = number_or_null(detail.usual_high);
+  json["model"] = detail.model;
+  json["version"] = detail.version;
+  json["members"] = members_of(detail);
+  json["features"] = features_of(detail);
+  json["lead_id"] = change.lead_id;
+  json["flapping"] = change.flapping;
+  if (over) json["reason"] = name_of(change.transition.reason);
+  return json;
+}
+
+Json object_of(const std::vector<std::pair<std::string, std::string>>& pairs) {
+  Json json = Json::object();
+  for (const auto& [name, value] : pairs) json[name] = value;
+  return json;
+}
+
+Json annotations_of(const AlertDetail& detail) {
+  Json json;
+  json["summary"] = summary_of(detail);
+  std::string why = fmt::format("score {} against a threshold of {}", short_number(detail.score),
+                                short_number(detail.threshold));
+  auto members = detail.members;
+  std::sort(members.begin(), members.end(),
+            [](const auto& a, const auto& b) { return a.contribution > b.contribution; });
+  for (size_t i = 0; i < members.size() && i < 2; ++i)
+    why += fmt::format("; {} {}", members[i].title.empty() ? members[i].name : members[i].title,
+                       short_number(members[i].contribution));
+  json["description"] = why;
+  json["value"] = short_number(detail.value);
+  json["alert_id"] = detail.change.alert_id;
+  return json;
+}
+
+// The alert as it was known before it escalated, ended at that moment.
+AlertDetail replaced(const AlertDetail& detail) {
+  AlertDetail before = detail;
+  Transition& transition = before.change.transition;
+  transition.severity = transition.previous;
+  transition.kind = TransitionKind::kResolved;
+  return before;
+}
+bool escalated(const AlertDetail& detail) {
+  return detail.change.transition.kind == TransitionKind::kEscalated;
+}
+
+Json alert_json(const AlertDetail& detail) {
+  const bool over = resolved(detail);
+  const auto labels = labels_of(detail);
+  Json json;
+  json["status"] = over ? "resolved" : "firing";
+  json["labels"] = object_of(labels);
+  json["annotations"] = annotations_of(detail);
+  json["startsAt"] = rfc3339(detail.change.opened_us);
+  json["endsAt"] = over ? rfc3339(detail.change.transition.at_us) : std::string(kZeroTime);
+  json["generatorURL"] = detail.page_url;
+  json["fingerprint"] = fingerprint_of(labels);
+  return json;
+}
+
+}  // namespace
+
+std::string rfc3339(int64_t time_us) {
+  using namespace std::chrono;
+  const sys_time<microseconds> moment{microseconds(time_us)};
+  const auto second = floor<seconds>(moment);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z", fmt::gmtime(system_clock::to_time_t(second)),
+                     (moment - second).count());
+}
+
+std::string summary_of(const AlertDetail& detail) {
+  if (!detail.summary.empty()) return detail.summary;
+  const std::string what = detail.metric.empty() ? detail.change.key : detail.metric;
+  const std::string who = detail.entity.empty() ? what : what + " of " + detail.entity;
+  if (resolved(detail))
+    return detail.change.transition.reason == ResolveReason::kNoData
+               ? who + " is no longer reported"
+               : who + " is back to usual";
+  std::string how = " is unusual";
+  if (detail.value > detail.usual_high) how = " is above usual";
+  if (detail.value < detail.usual_low) how = " is below usual";
+  std::string text = who + how + ": " + with_unit(detail.value, detail.unit);
+  if (std::isfinite(detail.usual_low) && std::isfinite(detail.usual_high))
+    text += fmt::format(", usual {} to {}", short_number(detail.usual_low),
+                        with_unit(detail.usual_high, detail.unit));
+  return text;
+}
+
+std::vector<std::pair<std::string, std::string>> labels_of(const AlertDetail& detail) {
+  std::vector<std::pair<std::string, std::string>> labels = detail.labels;
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) labels.emplace_back(name, value);
+  };
+  add("alertname", detail.scope.decision);
+  add("app", detail.scope.app);
+  add("key", detail.change.key);
+  add("metric", detail.metric);
+  add("entity", detail.entity);
+  add("model", detail.model);
+  add("severity", std::string(api_name_of(detail.change.transition.severity)));
+  // Ours win over the application's of the same name: they come last and the last one is kept.
+  std::stable_sort(labels.begin(), labels.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::pair<std::string, std::string>> unique;
+  for (auto& label : labels) {
+    if (!unique.empty() && unique.back().first == label.first)
+      unique.back() = std::move(label);
+    else
+      unique.push_back(std::move(label));
+  }
+  return unique;
+}
+
+std::string fingerprint_of(const std::vector<std::pair<std::string, std::string>>& labels) {
+  uint64_t hash = 14695981039346656037ull;
+  const auto add = [&](unsigned char byte) { hash = (hash ^ byte) * 1099511628211ull; };
+  for (const auto& [name, value] : labels) {
+    for (const char c : name) add(static_cast<unsigned char>(c));
+    add(255);
+    for (const char c : value) add(static_cast<unsigned char>(c));
+    add(255);
+  }
+  return fmt::format("{:016x}", hash);
+}
+
+std::string api_json(const AlertDetail& detail) { return written(detail_json(detail)); }
+
+std::string journal_json(const AlertDetail& detail) {
+  Json json = detail_json(detail);
+  json["partition"] = detail.change.partition.value();
+  json["key"] = detail.change.key;
+  json["notified"] = detail.change.notify;
+  return written(json);
+}
+
+std::string notification_json(const AlertDetail& detail, std::string_view receiver) {
+  const Json alert = alert_json(detail);
+  Json json;
+  json["version"] = "4";
+  json["groupKey"] = detail.scope.app + "/" + detail.scope.decision + "/" + detail.change.lead_id;
+  json["truncatedAlerts"] = 0;
+  json["status"] = alert["status"];
+  json["receiver"] = receiver;
+  json["groupLabels"] = {{"alertname", detail.scope.decision}};
+  json["commonLabels"] = alert["labels"];
+  json["commonAnnotations"] = alert["annotations"];
+  json["externalURL"] = detail.page_url;
+  json["alerts"] = Json::array({alert});
+  json["alert"] = detail.scope.decision;
+  json["state"] = alert["status"];
+  json["starts_at_us"] = detail.change.opened_us;
+  json["ends_at_us"] = resolved(detail) ? Json(detail.change.transition.at_us) : Json(nullptr);
+  json["labels"] = alert["labels"];
+  json["annotations"] = alert["annotations"];
+  json["url"] = detail.page_url;
+  if (escalated(detail)) json["replaces"] = object_of(labels_of(replaced(detail)));
+  json["detail"] = detail_json(detail);
+  return written(json);
+}
+
+std::string alertmanager_json(const std::vector<AlertDetail>& details, int64_t ends_us) {
+  Json json = Json::array();
+  const auto add = [&](const AlertDetail& detail) {
+    Json alert = alert_json(detail);
+    alert.erase("status");
+    alert.erase("fingerprint");
+    if (!resolved(detail)) alert["endsAt"] = rfc3339(ends_us);
+    json.push_back(std::move(alert));
+  };
+  for (const AlertDetail& detail : details) {
+    if (escalated(detail)) add(replaced(detail));
+    add(detail);
+  }
+  return written(json);
+}
+
+}  // namespace qw::monitor
