@@ -52,6 +52,7 @@ struct Gate::Row {
   Seq seq;
   int64_t event_time_us;
   int64_t known_at_us;
+  int64_t arrived_us;  // the same, but for imported history
   std::optional<IdKey> id;
   std::vector<size_t> nulled;  // columns that an expectation empties
 };
@@ -112,7 +113,9 @@ void Gate::admit_row(PartitionId to_partition, PartitionState& state, const Sour
   const int64_t time_us = times.valid(index) ? times.int_at(index) : INT64_MIN;
   const int64_t known_us =
       batch.imported ? saturating_sub(time_us, -options_.assumed_delay_us) : known_at.value();
-  Row row{batch, index, to_partition, Seq{seq}, time_us, known_us, id_of(batch, index), {}};
+  Row row{batch,   index,    to_partition,     Seq{seq},
+          time_us, known_us, known_at.value(), id_of(batch, index),
+          {}};
   state.dirty = true;
   state.last_known_us = std::max(state.last_known_us, known_at.value());
   if (numbered) state.last_seq = seq;
@@ -173,13 +176,13 @@ bool Gate::refuse_time(Row& row, Gated& out) {
          out);
     return true;
   }
-  if (row.event_time_us - row.known_at_us > options_.max_future_us) {
+  if (row.event_time_us - row.arrived_us > options_.max_future_us) {
     ++counts_.future;
     bury(row,
          fmt::format("the event time {} is {} s ahead of its arrival {}; max_future is {} s",
                      format_time(row.event_time_us),
-                     (row.event_time_us - row.known_at_us) / 1'000'000,
-                     format_time(row.known_at_us), options_.max_future_us / 1'000'000),
+                     (row.event_time_us - row.arrived_us) / 1'000'000, format_time(row.arrived_us),
+                     options_.max_future_us / 1'000'000),
          out);
     return true;
   }

@@ -35,9 +35,10 @@ struct Config {
   std::string path;  // a file, a folder (its files, recursively), or a glob ("logs/*.log")
   Mode mode = Mode::kRead;
   double speed = 0;           // replay: times real time; 0: as fast as possible
+  int64_t max_gap_s = 3'600;  // replay: a longer pause in the data is shortened to this
   std::string series_column;  // filled with the file's name without folder and ending; empty: none
   bool from_end = false;      // tail: begin at the end of files that exist at the first start
-  size_t max_files = 1024;    // each file is a partition
+  size_t max_files = 512;     // each file is a partition
   int64_t rescan_ms = 1000;   // tail: how often new files and rotations are looked for
   std::optional<Counts> counts;  // text only
 };
