@@ -1,0 +1,127 @@
+// The live state of one key of one view within one partition: its recent events, in event-time
+// order.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "features/definition.h"
+#include "schema/records.h"
+
+namespace qw::features {
+
+// Why a feature is as it is. kPresent also for a null that is the plain answer (an empty window).
+enum class FeatureStatus : uint8_t {
+  kPresent = 0,
+  kOverflow,       // an integer or decimal sum left its range: null
+  kOutsideMaxAge,  // first/last: a value exists but is too old: null
+  kHotKey,         // the key has more events than max_rows: some are missing
+  kIncomplete,     // the window begins before the oldest event still kept
+};
+std::string_view name_of(FeatureStatus status);
+
+// The moment a view is read at: everything up to (event_time, seq), as known at `known`.
+struct ReadPoint {
+  static constexpr uint64_t kEverySeq = std::numeric_limits<uint64_t>::max();
+  EventTime event_time;
+  // Of the event the decision is about; kEverySeq for a request that is about none. At the same
+  // event_time, events with a higher seq are not seen.
+  Seq seq{kEverySeq};
+  // Events with a higher seq had not been seen yet; kEverySeq for all that is here.
+  Seq known{kEverySeq};
+};
+
+// The features of one view at one moment, in View::features() order. Texts point into the state
+// they were read from, until that state changes.
+struct FeatureRow {
+  std::vector<Cell> cells;
+  std::vector<FeatureStatus> statuses;
+};
+
+// Working memory for states of one view; one per thread and view.
+struct ViewScratch {
+  std::vector<ExpressionScratch> arguments;
+  std::vector<Cell> values;
+  std::vector<int64_t> ints;
+  std::vector<double> doubles;
+  std::vector<double> sorted;
+  std::vector<uint32_t> begins;
+};
+
+enum class Applied : uint8_t {
+  kInserted,
+  kIgnored,   // its status does not count, or it is too old to matter
+  kRepeated,  // (event_time, seq) is here already
+  kRejected,  // the key has max_rows events
+};
+
+// Rows of one key, ordered by (event_time, seq), whatever the order of arrival; only the values
+// that the view's aggregates read. Bounded by the view's longest window plus lateness, and by
+// max_rows. Owned by whoever owns the partition's state; not for concurrent use, except that
+// reads may run together. The same view must be passed to every call.
+class KeyState {
+ public:
+  explicit KeyState(const View& view);
+  KeyState(KeyState&&) noexcept;
+  KeyState& operator=(KeyState&&) noexcept;
+  ~KeyState();
+
+  Applied apply(const View& view, const schema::Batch& rows, size_t row,
+                const schema::EventFacts& facts, ViewScratch& scratch);
+  void read(const View& view, const ReadPoint& point, ViewScratch& scratch, FeatureRow& out) const;
+  // As above, appended as one row of View::output().
+  void read(const View& view, const ReadPoint& point, ViewScratch& scratch,
+            schema::Batch& out) const;
+
+  size_t rows() const { return size_; }
+  uint64_t rejected() const { return rejected_; }
+  // Approximate memory.
+  size_t bytes() const;
+
+  // Bytes whose positions are stable: one more event changes the header and one slot (an event out
+  // of order also the slots after it), so few 512-byte pages. The ring's growth moves everything.
+  void serialize(const View& view, std::string& out) const;
+  // kCorrupt for damaged bytes; kConflict when they were written for another definition.
+  static Result<KeyState> parse(const View& view, std::string_view bytes);
+
+ private:
+  struct Texts;
+  class Reader;
+
+  char* slot(size_t index) {
+    return ring_.data() + ((head_ + index) & (capacity_ - 1)) * slot_bytes_;
+  }
+  const char* slot(size_t index) const {
+    return ring_.data() + ((head_ + index) & (capacity_ - 1)) * slot_bytes_;
+  }
+  int64_t time_at(size_t index) const;
+  uint64_t seq_at(size_t index) const;
+  uint64_t nulls_at(size_t index) const;  // bit i: argument i is null
+  int64_t word_at(size_t index, size_t argument) const;
+  size_t lower_bound(int64_t event_time, uint64_t seq) const;
+  void grow();
+  void drop_oldest();
+  void prune(const View& view);
+  bool recount_texts();
+  void store(const View& view, char* at, const schema::EventFacts& facts,
+             const std::vector<Cell>& values);
+
+  uint32_t slot_bytes_ = 0;
+  uint32_t capacity_ = 0;  // a power of two
+  uint32_t head_ = 0;      // slot of the oldest event
+  uint32_t size_ = 0;
+  uint64_t max_seq_ = 0;
+  int64_t newest_pruned_ = std::numeric_limits<int64_t>::min();
+  int64_t newest_rejected_ = std::numeric_limits<int64_t>::min();
+  uint64_t rejected_ = 0;
+  std::string ring_;              // capacity_ slots: time, seq, null bits, one word per argument
+  std::unique_ptr<Texts> texts_;  // only when an argument is text
+};
+
+}  // namespace qw::features

@@ -1,0 +1,239 @@
+// Aim: a key's features are right at the edges, the same whatever the order of arrival, cheap to
+// page, and honest about what is missing. Method: small streams with known answers, permutations
+// from seeds, and counted pages.
+#include "features/stream/key_state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/env.h"
+#include "features/cell_text.h"
+
+namespace qw::features {
+namespace {
+
+constexpr int64_t kSecond = 1'000'000;
+
+struct Bed {
+  std::shared_ptr<const schema::Schema> source =
+      std::make_shared<const schema::Schema>(std::vector<schema::Field>{{"k", schema::kString},
+                                                                        {"x", schema::kDouble},
+                                                                        {"i", schema::kInt64},
+                                                                        {"s", schema::kString}});
+  ViewDefinition definition{"v",
+                            "src",
+                            {"k"},
+                            {"10s", "60s"},
+                            {{"n", "count()"},
+                             {"sum", "sum(x)"},
+                             {"isum", "sum(i)"},
+                             {"var", "variance(x)"},
+                             {"p", "quantile(x, 0.9)"},
+                             {"who", "count_distinct(s)"},
+                             {"last", "last(s)"},
+                             {"lo", "min(s)"},
+                             {"recent", "last_k(i, 2)"}}};
+  ViewPtr view;
+  ViewScratch scratch;
+
+  explicit Bed(int64_t lateness_us = 30 * kSecond) {
+    auto compiled = View::compile(definition, source, lateness_us);
+    QW_ASSERT(compiled.ok());
+    view = *compiled;
+  }
+  void recompile(int64_t lateness_us = 30 * kSecond) {
+    auto compiled = View::compile(definition, source, lateness_us);
+    QW_ASSERT(compiled.ok());
+    view = *compiled;
+  }
+  Applied apply(KeyState& state, int64_t time, uint64_t seq, schema::Value x, schema::Value i,
+                schema::Value s) {
+    schema::Batch rows(source);
+    rows.append_row({std::string("key"), std::move(x), std::move(i), std::move(s)});
+    return state.apply(*view, rows, 0, facts(time, seq), scratch);
+  }
+  static schema::EventFacts facts(int64_t time, uint64_t seq) {
+    return {PartitionId{0}, Seq{seq}, EventTime{time}, KnownAt{time}, schema::EventStatus::kOk};
+  }
+  std::string read(const KeyState& state, int64_t time, uint64_t seq = ReadPoint::kEverySeq,
+                   uint64_t known = ReadPoint::kEverySeq) {
+    FeatureRow row;
+    state.read(*view, {EventTime{time}, Seq{seq}, Seq{known}}, scratch, row);
+    std::string text;
+    for (size_t f = 0; f < row.cells.size(); ++f) {
+      text += text_of(row.cells[f], view->features()[f].type);
+      if (row.statuses[f] != FeatureStatus::kPresent)
+        text += "(" + std::string(name_of(row.statuses[f])) + ")";
+      text += " ";
+    }
+    return text;
+  }
+};
+
+TEST(KeyState, WindowEdgesAndTies) {
+  Bed bed;
+  bed.definition.aggregates = {{"n", "count()"}};
+  bed.definition.windows = {"10s"};
+  bed.recompile();
+  KeyState state(*bed.view);
+  bed.apply(state, 0, 1, {}, {}, {});
+  bed.apply(state, 10 * kSecond, 2, {}, {}, {});
+  bed.apply(state, 10 * kSecond, 3, {}, {}, {});
+  EXPECT_EQ(bed.read(state, 10 * kSecond, 2), "1 ");  // t - w is out, seq 3 is not seen
+  EXPECT_EQ(bed.read(state, 10 * kSecond), "2 ");
+  EXPECT_EQ(bed.read(state, 10 * kSecond - 1), "1 ");
+  EXPECT_EQ(bed.read(state, -1), "0 ");
+  EXPECT_EQ(bed.read(state, 20 * kSecond - 1, ReadPoint::kEverySeq, 2), "1 ");
+}
+
+TEST(KeyState, ResultsDoNotDependOnTheOrderOfArrival) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    Bed bed(120 * kSecond);
+    Random random(seed);
+    struct Event {
+      int64_t time = 0;
+      uint64_t seq = 0;
+      schema::Value x, i, s;
+    };
+    std::vector<Event> events;
+    for (uint64_t seq = 1; seq <= 60; ++seq) {
+      const auto number = static_cast<int64_t>(random.below(7));
+      Event& event = events.emplace_back();
+      event.time = static_cast<int64_t>(random.below(100)) * kSecond;
+      event.seq = seq;
+      if (number != 0) event.x = 0.1 * static_cast<double>(number);
+      if (number != 1) event.i = number;
+      if (number != 2) event.s = std::to_string(number);
+    }
+    std::vector<size_t> order(events.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::string expected;
+    for (int round = 0; round < 3; ++round) {
+      KeyState state(*bed.view);
+      for (const size_t i : order)
+        bed.apply(state, events[i].time, events[i].seq, events[i].x, events[i].i, events[i].s);
+      std::string got;
+      for (int64_t t = 0; t < 110; t += 9) got += bed.read(state, t * kSecond) + "\n";
+      if (round == 0) expected = got;
+      ASSERT_EQ(got, expected) << "seed " << seed << " round " << round;
+      for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+    }
+  }
+}
+
+TEST(KeyState, OnlyCountingEventsCountAndOnce) {
+  Bed bed;
+  KeyState state(*bed.view);
+  schema::Batch rows(bed.source);
+  rows.append_row({std::string("key"), 1.0, int64_t{1}, {}});
+  auto facts = Bed::facts(5, 1);
+  for (const auto status : {schema::EventStatus::kDuplicate, schema::EventStatus::kLateDropped,
+                            schema::EventStatus::kQuarantined}) {
+    facts.status = status;
+    EXPECT_EQ(state.apply(*bed.view, rows, 0, facts, bed.scratch), Applied::kIgnored);
+  }
+  facts.status = schema::EventStatus::kLateRepaired;
+  EXPECT_EQ(state.apply(*bed.view, rows, 0, facts, bed.scratch), Applied::kInserted);
+  EXPECT_EQ(state.apply(*bed.view, rows, 0, facts, bed.scratch), Applied::kRepeated);
+  EXPECT_EQ(state.rows(), 1u);
+}
+
+TEST(KeyState, MemoryIsBoundedByWindowAndLateness) {
+  Bed bed(5 * kSecond);
+  KeyState state(*bed.view);
+  for (uint64_t seq = 1; seq <= 10'000; ++seq)
+    bed.apply(state, static_cast<int64_t>(seq) * kSecond, seq, 1.0, int64_t{1},
+              std::to_string(seq % 500));
+  EXPECT_LE(state.rows(), 67u);
+  EXPECT_LE(state.bytes(), 20'000u);
+  EXPECT_EQ(bed.read(state, 10'000 * kSecond).substr(0, 6), "10 10 ");
+  EXPECT_THAT(bed.read(state, 9'900 * kSecond), testing::HasSubstr("(incomplete)"));
+}
+
+TEST(KeyState, HotKeysRejectAndSaySo) {
+  Bed bed;
+  bed.definition.max_rows = 3;
+  bed.recompile();
+  KeyState state(*bed.view);
+  for (uint64_t seq = 1; seq <= 4; ++seq)
+    EXPECT_EQ(bed.apply(state, kSecond, seq, 1.0, {}, {}),
+              seq <= 3 ? Applied::kInserted : Applied::kRejected);
+  EXPECT_EQ(state.rejected(), 1u);
+  EXPECT_THAT(bed.read(state, kSecond), testing::StartsWith("3(hot_key) "));
+  EXPECT_THAT(bed.read(state, 62 * kSecond), testing::StartsWith("0 null "));
+}
+
+TEST(KeyState, StoredBytesReadBackEqual) {
+  Bed bed;
+  KeyState state(*bed.view);
+  for (uint64_t seq = 1; seq <= 300; ++seq)
+    bed.apply(state, static_cast<int64_t>(seq * 7 % 90) * kSecond, seq, 0.5, int64_t(seq),
+              std::string(seq % 40, 'x'));
+  std::string bytes;
+  state.serialize(*bed.view, bytes);
+  auto copy = KeyState::parse(*bed.view, bytes);
+  ASSERT_TRUE(copy.ok()) << copy.error().to_string();
+  EXPECT_EQ(bed.read(*copy, 89 * kSecond), bed.read(state, 89 * kSecond));
+  bed.apply(state, 91 * kSecond, 301, 1.0, {}, std::string("new"));
+  bed.apply(*copy, 91 * kSecond, 301, 1.0, {}, std::string("new"));
+  EXPECT_EQ(bed.read(*copy, 91 * kSecond), bed.read(state, 91 * kSecond));
+  std::string first;
+  std::string second;
+  state.serialize(*bed.view, first);
+  copy->serialize(*bed.view, second);
+  EXPECT_EQ(first, second);
+}
+
+TEST(KeyState, DamagedBytesAreRefused) {
+  Bed bed;
+  KeyState state(*bed.view);
+  for (uint64_t seq = 1; seq <= 20; ++seq) bed.apply(state, 0, seq, 1.0, {}, std::to_string(seq));
+  std::string bytes;
+  state.serialize(*bed.view, bytes);
+  for (size_t size = 0; size < bytes.size(); ++size)
+    (void)KeyState::parse(*bed.view, std::string_view(bytes).substr(0, size));
+  EXPECT_FALSE(KeyState::parse(*bed.view, std::string_view(bytes).substr(0, 100)).ok());
+  Random random(7);
+  for (int i = 0; i < 20'000; ++i) {
+    std::string damaged = bytes;
+    for (int j = 0; j < 3; ++j)
+      damaged[random.below(damaged.size())] = static_cast<char>(random.next_u64());
+    auto parsed = KeyState::parse(*bed.view, damaged);
+    if (parsed.ok()) (void)bed.read(*parsed, 0);
+  }
+  Bed other;
+  other.definition.windows = {"11s"};
+  other.recompile();
+  EXPECT_EQ(KeyState::parse(*other.view, bytes).error().code, ErrorCode::kConflict);
+}
+
+// One more event in order must not rewrite the state.
+TEST(KeyState, OneMoreEventChangesFewPages) {
+  Bed bed;
+  KeyState state(*bed.view);
+  size_t changed = 0;
+  size_t size = 0;
+  size_t events = 0;
+  std::string before;
+  for (uint64_t seq = 1; seq <= 2'000; ++seq) {
+    bed.apply(state, static_cast<int64_t>(seq) * kSecond / 4, seq, 1.0, int64_t{1},
+              std::to_string(seq % 9));
+    std::string after;
+    state.serialize(*bed.view, after);
+    if (after.size() == before.size() && seq > 1'000) {
+      ++events;
+      for (size_t at = 0; at < after.size(); at += 512)
+        changed += after.compare(at, 512, before, at, 512) != 0 ? 1 : 0;
+    }
+    size = after.size();
+    before = std::move(after);
+  }
+  EXPECT_EQ(events, 1'000u);
+  EXPECT_LE(static_cast<double>(changed) / static_cast<double>(events), 2.2) << "of " << size;
+}
+
+}  // namespace
+}  // namespace qw::features
