@@ -29,10 +29,15 @@ endif()
 add_library(qw_warnings INTERFACE)
 target_compile_options(qw_warnings INTERFACE -Wall -Wextra -Wconversion -Werror)
 if(QW_ASAN)
-  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  # -O1, and no checks for null and vptr (AddressSanitizer stops at a null anyway): a file with Beast compiles in a
+  # third of the time that -O2 and all checks take.
+  set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g1")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize=null,vptr -fno-sanitize-recover=all
+                      -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
 endif()
 if(QW_TSAN)
+  set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g1")
   add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
   add_link_options(-fsanitize=thread)
 endif()

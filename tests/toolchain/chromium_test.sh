@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Aim: the real Chromium runs a page without a screen. Method: a page whose script writes 6 * 7 is rendered and read back.
+# Aim: the real Chromium runs a page without a screen.
+# Method: a page whose script writes 6 * 7 is rendered and read back.
 set -euo pipefail
 if [ -z "${QUICKWATER_CHROMIUM:-}" ]; then echo "QUICKWATER_CHROMIUM is not set: no chromium found"; exit 77; fi
 profile=$(mktemp -d)

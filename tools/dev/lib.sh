@@ -15,8 +15,7 @@ step() {
   log=$logs/${name//[^a-zA-Z0-9]/-}.log
   echo "==> $name"
   if [ -t 1 ]; then
-    "$@" </dev/null 2>&1 | tee "$log" | while IFS= read -r line; do printf '\r\033[K    %.110s' "$line"; done || code=$?
-    printf '\r\033[K'
+    "$@" </dev/null 2>&1 | tee "$log" | show_last_line || code=$?
   else
     "$@" </dev/null >"$log" 2>&1 || code=$?
   fi
@@ -26,6 +25,12 @@ step() {
     exit "$code"
   fi
   echo "    done in $(seconds_since "$began")"
+}
+
+show_last_line() {
+  local line
+  while IFS= read -r line; do printf '\r\033[K    %.110s' "$line"; done
+  printf '\r\033[K'
 }
 
 as_root() {
