@@ -30,6 +30,7 @@ class FileSource final : public Source {
 
  private:
   Result<void> discover(bool first_start);
+  uint32_t free_number(size_t rank) const;
   std::unique_ptr<FileReader> reader_of(Place place, uint32_t partition) const;
   Result<void> add_reader(Place place, uint32_t partition, bool at_end);
   SourceBatch nothing(int64_t wait_us);
@@ -49,7 +50,6 @@ class FileSource final : public Source {
   const Clock& clock_;
   std::vector<std::unique_ptr<FileReader>> readers_;  // in partition order
   std::set<std::string> known_;
-  uint32_t next_partition_ = 0;
   size_t current_ = 0;  // read: the file being read; tail: whose turn it is
   int64_t next_scan_ns_ = 0;
   // Replay: event time `first_us` is played at `first_ns`; `last_us` is the latest asked for.
@@ -83,7 +83,6 @@ std::unique_ptr<FileReader> FileSource::reader_of(Place place, uint32_t partitio
 
 Result<void> FileSource::add_reader(Place place, uint32_t partition, bool at_end) {
   known_.insert(place.path);
-  next_partition_ = std::max(next_partition_, partition + 1);
   auto reader = reader_of(std::move(place), partition);
   // Files that are read one after the other are opened when their turn comes.
   if (config_.mode != Mode::kRead) {
@@ -97,9 +96,22 @@ Result<void> FileSource::add_reader(Place place, uint32_t partition, bool at_end
   return {};
 }
 
+// A file's number is its rank among the files, so that a set of files that stays the same keeps its
+// numbers also where nothing of a file was saved yet; else the next after all.
+uint32_t FileSource::free_number(size_t rank) const {
+  uint32_t next = 0;
+  bool taken = false;
+  for (const auto& reader : readers_) {
+    next = std::max(next, reader->partition() + 1);
+    taken = taken || reader->partition() == rank;
+  }
+  return taken ? next : static_cast<uint32_t>(rank);
+}
+
 Result<void> FileSource::discover(bool first_start) {
   QW_ASSIGN(const auto paths, list_files(config_.path, config_.max_files));
-  for (const std::string& path : paths) {
+  for (size_t rank = 0; rank < paths.size(); ++rank) {
+    const std::string& path = paths[rank];
     if (known_.contains(path)) continue;
     // A rotated file under its new name is still read by the reader that began it.
     const auto identity = identity_of(path);
@@ -110,8 +122,10 @@ Result<void> FileSource::discover(bool first_start) {
                    config_.path, "narrow the path, or raise max_files"};
     Place place;
     place.path = path;
-    QW_TRY(add_reader(std::move(place), next_partition_, first_start && config_.from_end));
+    QW_TRY(add_reader(std::move(place), free_number(rank), first_start && config_.from_end));
   }
+  std::sort(readers_.begin(), readers_.end(),
+            [](const auto& a, const auto& b) { return a->partition() < b->partition(); });
   return {};
 }
 
