@@ -1,0 +1,136 @@
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "features/cell_text.h"
+#include "features/dialects/duckdb/sql.h"
+#include "features/expression/functions.h"
+
+namespace qw::features::duckdb {
+namespace {
+
+using schema::Kind;
+
+std::string write(const Typed& node);
+
+std::string literal(const Typed& node) {
+  const schema::Type type = *node.type;
+  if (schema::is_null(node.literal)) return "null::" + type_name(type);
+  const Cell cell = cell_of(node.literal);
+  switch (type.kind) {
+    case Kind::kString: {
+      std::string text = "'";
+      for (const char c : cell.text) text += c == '\'' ? "''" : std::string(1, c);
+      return text + "'";
+    }
+    case Kind::kDouble: {  // the exponent makes it a double from the start, not a decimal
+      std::string text = fmt::format("{}", cell.d);
+      if (text.find('e') == std::string::npos) text += "e0";
+      return cell.d < 0 ? "(" + text + ")" : text;
+    }
+    case Kind::kDecimal: return fmt::format("({})::{}", text_of(cell, type), type_name(type));
+    case Kind::kBool: return text_of(cell, type);
+    default: break;
+  }
+  if (cell.i > std::numeric_limits<int32_t>::max() || cell.i < std::numeric_limits<int32_t>::min())
+    return fmt::format("({})::bigint", cell.i);
+  return cell.i < 0 ? fmt::format("({})", cell.i) : fmt::format("{}", cell.i);
+}
+
+std::string write_case(const Typed& node) {
+  std::string text = "case";
+  size_t at = 0;
+  for (; at + 1 < node.args.size(); at += 2)
+    text += fmt::format(" when {} then {}", write(*node.args[at]), write(*node.args[at + 1]));
+  if (at < node.args.size()) text += " else " + write(*node.args[at]);
+  return text + " end";
+}
+
+// Fills the template of the function table.
+std::string write_call(const Typed& node) {
+  const std::string_view form = node.meaning.duckdb;
+  if (form == "$case") return write_case(node);
+  std::string text;
+  for (size_t at = 0; at < form.size(); ++at) {
+    if (form[at] != '$') {
+      text.push_back(form[at]);
+      continue;
+    }
+    const char what = form[++at];
+    if (what == 'T') {
+      text += type_name(*node.type);
+    } else if (what == 'S') {
+      text += fmt::format("{}", node.type->scale);
+    } else if (what == 'P') {
+      text += node.meaning.sql_parameter;
+    } else if (what == '*') {
+      for (size_t i = 0; i < node.args.size(); ++i)
+        text += (i == 0 ? "" : ", ") + write(*node.args[i]);
+    } else {
+      text += write(*node.args[static_cast<size_t>(what - '1')]);
+    }
+  }
+  return form.find("case") == 0 ? "(" + text + ")" : text;
+}
+
+std::string write(const Typed& node) {
+  if (node.kind == Typed::Kind::kLiteral) return literal(node);
+  if (node.kind == Typed::Kind::kCall) return write_call(node);
+  const std::string name = quoted(node.column_name);
+  return node.type->kind == Kind::kDouble ? "qw_clean(" + name + ")" : name;
+}
+
+}  // namespace
+
+std::string quoted(std::string_view identifier) {
+  std::string text = "\"";
+  for (const char c : identifier) text += c == '"' ? "\"\"" : std::string(1, c);
+  return text + "\"";
+}
+
+std::string type_name(const schema::Type& type) {
+  switch (type.kind) {
+    case Kind::kBool: return "boolean";
+    case Kind::kDouble: return "double";
+    case Kind::kString: return "varchar";
+    case Kind::kDecimal: return fmt::format("decimal({},{})", type.precision, type.scale);
+    default: return "bigint";
+  }
+}
+
+std::string prelude() {
+  return R"(-- The rules that DuckDB's own operators do not share.
+create or replace temp macro qw_finite(x) as case when isfinite(x) then x end;
+create or replace temp macro qw_clean(x) as case when isfinite(x) then x + 0e0 end;
+create or replace temp macro qw_add(a, b) as try_cast(a::hugeint + b::hugeint as bigint);
+create or replace temp macro qw_sub(a, b) as try_cast(a::hugeint - b::hugeint as bigint);
+create or replace temp macro qw_mul(a, b) as try_cast(a::hugeint * b::hugeint as bigint);
+create or replace temp macro qw_lower(s) as
+  translate(s, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz');
+create or replace temp macro qw_upper(s) as
+  translate(s, 'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ');
+create or replace temp macro qw_substring(s, first, count) as
+  case when first >= 1 and count >= 0
+       then substring(s, least(first, 1000000000), least(count, 1000000000)) end;
+create or replace temp macro qw_floor(t, step) as t - ((t % step) + step) % step;
+create or replace temp macro qw_hour(t) as (t - qw_floor(t, 86400000000)) // 3600000000;
+create or replace temp macro qw_day_of_week(t) as
+  1 + (((qw_floor(t, 86400000000) // 86400000000 + 3) % 7) + 7) % 7;
+create or replace temp macro qw_eps() as 2.220446049250313e-16;
+)";
+}
+
+std::string expression(const Expression& expression) { return write(expression.tree()); }
+
+std::string derived_query(const std::vector<Derived>& derived, std::string_view table) {
+  std::string text = "select row_id";
+  for (const Derived& feature : derived) {
+    // Later derived features may read earlier ones by name: DuckDB lets an alias be used again.
+    text += fmt::format(",\n  -- {}: {}\n  ({})::{} as {}", feature.name, feature.expression.text(),
+                        expression(feature.expression), type_name(feature.expression.type()),
+                        quoted(feature.name));
+  }
+  return text + fmt::format("\nfrom {}\norder by row_id\n", quoted(table));
+}
+
+}  // namespace qw::features::duckdb

@@ -1,0 +1,38 @@
+// The same definitions as DuckDB SQL: text that a person can read and run.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "features/definition.h"
+
+namespace qw::features::duckdb {
+
+// The macros that generated SQL uses (qw_add, qw_finite, ...); run once per connection.
+std::string prelude();
+
+// "bigint", "double", "varchar", "boolean", "decimal(12,2)"; timestamps are bigint microseconds.
+std::string type_name(const schema::Type& type);
+std::string quoted(std::string_view identifier);
+
+// One expression; columns appear under their own names, quoted.
+std::string expression(const Expression& expression);
+
+struct ViewQuery {
+  // Columns of the source, then event_time, partition, seq, known_at (bigint), status (varchar).
+  std::string events;
+  // row_id, the view's key columns, partition, event_time, seq, known (bigint; the highest bigint
+  // where there is no limit).
+  std::string spine;
+  // Adds <feature>__bound for features of class float: how far another executor may be off.
+  bool with_bounds = false;
+};
+// One row for each row of the spine, ordered by row_id: row_id, then the view's features. Joins on
+// (event_time, seq), never a RANGE frame.
+std::string view_query(const View& view, const ViewQuery& tables);
+
+// Derived features over a table that has row_id and every column that the expressions read.
+std::string derived_query(const std::vector<Derived>& derived, std::string_view table);
+
+}  // namespace qw::features::duckdb
