@@ -25,8 +25,9 @@ struct Config {
 // kBadInput when a number is outside its range.
 Result<void> check(const Config& config);
 
-// The columns of every host source: series (string, "cpu.total" or "net.rx_bytes_per_s/eth0"),
-// metric, entity (null when the metric is of the whole machine), value (double), ts (timestamp).
+// The columns of every host source: series (string, "cpu.total_percent" or
+// "net.rx_bytes_per_s/eth0"), metric, entity (null when the metric is of the whole machine), value
+// (double), ts (timestamp).
 std::shared_ptr<const schema::Schema> host_schema();
 
 }  // namespace qw::streams::host
