@@ -204,7 +204,7 @@ struct Derive {
 // ---- models
 
 // A number, truth value or text of `settings`.
-struct Setting {
+struct ModelSetting {
   Name name;  // "knn.k"
   std::variant<bool, double, std::string> value;
   Place place;
@@ -222,7 +222,7 @@ struct Model {
   // Exactly one of the three says what scores: `detector` (learns by itself; a registry version may
   // take its place), `rules`, or `versions` alone.
   Name detector;  // ensemble, knn, seasonal, relative_entropy, activity, half_space_trees
-  std::vector<Setting> settings;
+  std::vector<ModelSetting> settings;
   std::vector<NamedExpression> rules;
   std::optional<VersionRef> champion;  // versions.champion
   std::vector<Name> key;               // columns that name a series
@@ -354,7 +354,7 @@ struct Training {
   std::string label_nab;         // labels.nab: a folder in NAB's layout; empty: none
   int64_t labels_at_least = 0;
   int64_t search_trials = 0;
-  int64_t search_seconds_us = 0;
+  int64_t search_seconds = 0;
   double held_out = 0;  // share of the labelled history that decides, 0..1
   std::vector<Gate> gate;
   Then then = Then::kSwap;

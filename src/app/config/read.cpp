@@ -1,0 +1,108 @@
+#include "app/config/read.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "app/config/cursor.h"
+#include "app/config/internal/parts.h"
+#include "app/config/shape.h"
+#include "app/config/yaml_tree.h"
+
+namespace qw::app {
+namespace {
+
+AppFile read_parts(const Cursor& top) {
+  AppFile app;
+  app.app = top.name("app");
+  app.data = top.text("data");
+  const Cursor durability = top.group("durability");
+  app.durability.events = durability.choice<Durability>("events");
+  app.durability.decisions = durability.choice<Durability>("decisions");
+  app.durability.commit_interval_us = durability.duration_us("commit_interval");
+  app.durability.replay_max_us = durability.duration_us("replay_max");
+  const Cursor server = top.group("server");
+  app.server.address = server.text("address");
+  app.server.port = static_cast<uint16_t>(server.integer("port"));
+  app.server.names = server.texts("names");
+  for (const Cursor& at : top.groups("sources")) internal::read_source(at, app);
+  for (const Cursor& at : top.groups("features")) internal::read_feature(at, app);
+  for (const Cursor& at : top.groups("models")) internal::read_model(at, app);
+  for (const Cursor& at : top.groups("decisions")) internal::read_decision(at, app);
+  internal::read_healing(top.group("healing"), app);
+  for (const Cursor& at : top.groups("monitors")) internal::read_monitor(at, app);
+  for (const Cursor& at : top.groups("training")) internal::read_training(at, app);
+  app.demo.incidents = top.group("demo").flag("incidents");
+  return app;
+}
+
+Reading finish(std::optional<AppFile> app, Problems& problems) {
+  Reading reading;
+  reading.errors = problems.errors();
+  if (reading.errors == 0) reading.app = std::move(app);
+  reading.problems = problems.take_sorted();
+  return reading;
+}
+
+}  // namespace
+
+Reading read_app_text(const std::string& text, const std::string& path,
+                      const ReadOptions& options) {
+  Problems problems;
+  const YamlPtr root = parse_yaml(text, problems);
+  if (root == nullptr) return finish(std::nullopt, problems);
+  check_shape(*root, problems);
+  ReadContext context{options, problems, std::filesystem::path(path).parent_path().string()};
+  AppFile app = read_parts(Cursor(root.get(), "", context));
+  app.path = path;
+  app.folder = context.folder;
+  internal::check_names(app, problems);
+  return finish(std::move(app), problems);
+}
+
+Reading read_app_file(const std::string& path, const ReadOptions& options) {
+  std::error_code error;
+  Problems problems;
+  if (std::filesystem::is_directory(path, error)) {
+    problems.error("no_file", {}, "this is a folder",
+                   fmt::format("name the file: {}/app.yaml", path));
+    return finish(std::nullopt, problems);
+  }
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) {
+    const bool there = std::filesystem::exists(path, error);
+    problems.error("no_file", {}, there ? "the file cannot be opened" : "there is no such file",
+                   there ? "check that this user may read it"
+                         : "name the application file, or write one with `quickwater new DIR`");
+    return finish(std::nullopt, problems);
+  }
+  // One byte more than allowed is enough to know that it is too large.
+  std::string text(kAppFileBytesMax + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (stream.bad()) {
+    problems.error("no_file", {}, "the file cannot be read", "check the disk");
+    return finish(std::nullopt, problems);
+  }
+  text.resize(static_cast<size_t>(stream.gcount()));
+  return read_app_text(text, path, options);
+}
+
+Result<AppFile> load_app_file(const std::string& path, const ReadOptions& options) {
+  Reading reading = read_app_file(path, options);
+  if (reading.app.has_value()) return std::move(*reading.app);
+  for (const Problem& problem : reading.problems) {
+    if (problem.gravity != Gravity::kError) continue;
+    std::string where = path;
+    if (problem.place.line > 0)
+      where += fmt::format(":{}:{}", problem.place.line, problem.place.column);
+    std::string message = problem.message;
+    if (reading.errors > 1)
+      message += fmt::format(" (and {} more; see `quickwater validate`)", reading.errors - 1);
+    return Error{ErrorCode::kBadInput, std::move(message), std::move(where), problem.how_to_mend};
+  }
+  return Error{ErrorCode::kInternal, "the application file has errors but names none", path, ""};
+}
+
+}  // namespace qw::app
