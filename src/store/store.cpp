@@ -2,14 +2,18 @@
 
 #include <fmt/format.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 #include <rocksdb/options.h>
 #include <rocksdb/snapshot.h>
 #include <rocksdb/write_batch.h>
 
-#include <atomic>
 #include <filesystem>
+#include <mutex>
+#include <shared_mutex>
 
 #include "base/fail_point.h"
+#include "base/log.h"
 #include "store/internal/database.h"
 #include "store/internal/folder.h"
 #include "store/internal/keys.h"
@@ -70,10 +74,14 @@ Error damaged_state(const StateId& id, const std::string& what) {
 }  // namespace
 
 struct Store::Impl {
+  StoreOptions options;
   std::string folder;
   const Clock* clock = nullptr;
   internal::FolderLock lock;  // before the database: released after it
+  // Readers hold it shared; changed only while the committing thread reopens the database.
+  mutable std::shared_mutex gate;
   internal::Database database;
+  bool failing = false;  // the database refused a write; the committing thread's
   Counter* commits = nullptr;
   Counter* commit_bytes = nullptr;
   Counter* failures = nullptr;
@@ -83,6 +91,14 @@ struct Store::Impl {
     if (status.ok()) return {};
     return error_of(status, doing, folder);
   }
+  Result<void> require_open() const {
+    if (database.db != nullptr) return {};
+    return Error{ErrorCode::kUnavailable,
+                 "the database could not be opened again after a disk error", folder,
+                 "free some disk space, or check the disk; the next commit tries again"};
+  }
+  Result<void> require_space() const;
+  Result<void> reopen();
   rocksdb::Status write(rocksdb::WriteBatch& batch, bool sync) const {
     rocksdb::WriteOptions options;
     options.sync = sync;
@@ -100,11 +116,12 @@ Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options, MetricRe
   const bool has_data = std::filesystem::exists(options.folder + "/db");
   QW_TRY(internal::check_format(options.folder, has_data));
   QW_ASSIGN(internal::Database database, internal::open_database(options));
-  auto impl = std::unique_ptr<Impl>(new Impl{.folder = options.folder,
-                                             .clock = options.clock,
-                                             .lock = std::move(lock),
-                                             .database = std::move(database)});
-  if (impl->clock == nullptr) impl->clock = &real_clock();
+  auto impl = std::make_unique<Impl>();
+  impl->options = options;
+  impl->folder = options.folder;
+  impl->clock = options.clock != nullptr ? options.clock : &real_clock();
+  impl->lock = std::move(lock);
+  impl->database = std::move(database);
   impl->commits = &metrics.counter("quickwater_store_commits_total", "Commits made durable.");
   impl->commit_bytes =
       &metrics.counter("quickwater_store_commit_bytes_total", "Bytes of committed changes.");
@@ -115,19 +132,50 @@ Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options, MetricRe
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
 
+// A database that is opened rewrites what its log holds, so the log's size must be free as well.
+Result<void> Store::Impl::require_space() const {
+  uint64_t wanted = options.min_free_bytes;
+  std::error_code failed;
+  if (failing)
+    for (const auto& entry : std::filesystem::directory_iterator(folder + "/db", failed))
+      if (entry.path().extension() == ".log") wanted += entry.file_size(failed);
+  uint64_t free_bytes = 0;
+  rocksdb::FileSystem& files =
+      options.file_system != nullptr ? *options.file_system : *rocksdb::FileSystem::Default();
+  const rocksdb::IOStatus known =
+      files.GetFreeSpace(folder, rocksdb::IOOptions(), &free_bytes, nullptr);
+  if (!known.ok() || free_bytes >= wanted) return {};
+  return Error{ErrorCode::kExhausted,
+               fmt::format("the disk is full: {} MB free, {} MB needed to write safely",
+                           free_bytes >> 20, (wanted + (1u << 20) - 1) >> 20),
+               folder, "free some disk space; writing goes on by itself"};
+}
+
+// After a failed write to its log RocksDB 7.8 refuses every other, even when resumed (the log's
+// writer remembers the error); only a new log helps.
+Result<void> Store::Impl::reopen() {
+  const std::unique_lock lock(gate);
+  database.close();
+  QW_ASSIGN(database, internal::open_database(options));
+  failing = false;
+  log::info("store", "the disk works again; opened {} anew", folder);
+  return {};
+}
+
 Result<void> Store::commit(Txn& txn, Durability durability) {
   const int64_t begun_ns = impl_->clock->monotonic_ns();
   const bool sync = durability == Durability::kMachine;
   const size_t bytes = txn.bytes();
   fail_point("store.before_commit");
-  rocksdb::Status status = impl_->write(*txn.batch_, sync);
-  if (!status.ok() && !status.IsCorruption()) {
-    // Space may be back: leave the read-only mode that RocksDB enters after a failed write.
-    if (impl_->database.db->Resume().ok()) status = impl_->write(*txn.batch_, sync);
+  Result<void> done = impl_->require_space();
+  if (done.ok() && impl_->failing) done = impl_->reopen();
+  if (done.ok()) {
+    done = impl_->check(impl_->write(*txn.batch_, sync), "cannot commit");
+    impl_->failing = !done.ok();
   }
-  if (!status.ok()) {
+  if (!done.ok()) {
     impl_->failures->add();
-    return error_of(status, "cannot commit", impl_->folder);
+    return done;
   }
   fail_point("store.after_commit");
   txn.clear();
@@ -139,6 +187,8 @@ Result<void> Store::commit(Txn& txn, Durability durability) {
 
 Result<void> Store::scan(Log log, PartitionId partition, Seq from, Seq to,
                          const RecordVisitor& visit) const {
+  const std::shared_lock lock(impl_->gate);
+  QW_TRY(impl_->require_open());
   if (from == Seq{0}) from = Seq{1};
   if (to <= from) return {};
   Range rows(impl_->database, Family::kLog, internal::log_key(log, partition, from),
@@ -150,6 +200,8 @@ Result<void> Store::scan(Log log, PartitionId partition, Seq from, Seq to,
 
 Result<void> Store::read(Log log, PartitionId partition, const std::vector<Seq>& seqs,
                          const RecordVisitor& visit) const {
+  const std::shared_lock lock(impl_->gate);
+  QW_TRY(impl_->require_open());
   constexpr size_t kBatch = 64;
   const internal::Database& database = impl_->database;
   for (size_t done = 0; done < seqs.size(); done += kBatch) {
@@ -177,6 +229,8 @@ Result<void> Store::read(Log log, PartitionId partition, const std::vector<Seq>&
 
 Result<void> Store::scan_back(Log log, PartitionId partition, Seq before, size_t count,
                               const RecordVisitor& visit) const {
+  const std::shared_lock lock(impl_->gate);
+  QW_TRY(impl_->require_open());
   if (before <= Seq{1}) return {};
   Range rows(impl_->database, Family::kLog, internal::log_key(log, partition, Seq{1}),
              internal::log_key(log, partition, before));
@@ -204,16 +258,22 @@ Result<Seq> highest(const internal::Database& database, Family family, std::stri
 }  // namespace
 
 Result<Seq> Store::last_seq(Log log, PartitionId partition) const {
+  const std::shared_lock lock(impl_->gate);
+  QW_TRY(impl_->require_open());
   return highest(impl_->database, Family::kLog, internal::log_key(log, partition, Seq{0}),
                  internal::log_end(log, partition), impl_->folder);
 }
 
 Result<Seq> Store::last_outbox_seq(std::string_view sink) const {
+  const std::shared_lock lock(impl_->gate);
+  QW_TRY(impl_->require_open());
   return highest(impl_->database, Family::kOutbox, internal::outbox_key(sink, Seq{0}),
                  internal::outbox_end(sink), impl_->folder);
 }
 
 Result<std::optional<std::string>> Store::get_meta(std::string_view name) const {
+  const std::shared_lock lock(impl_->gate);
+  QW_TRY(impl_->require_open());
   std::string value;
   const rocksdb::Status status = impl_->database.db->Get(
       rocksdb::ReadOptions(), impl_->database.family(Family::kMeta), slice(name), &value);
@@ -223,6 +283,8 @@ Result<std::optional<std::string>> Store::get_meta(std::string_view name) const 
 }
 
 Result<void> Store::scan_meta(std::string_view prefix, const MetaVisitor& visit) const {
+  const std::shared_lock lock(impl_->gate);
+  QW_TRY(impl_->require_open());
   rocksdb::ReadOptions options;
   const std::unique_ptr<rocksdb::Iterator> rows(
       impl_->database.db->NewIterator(options, impl_->database.family(Family::kMeta)));
@@ -234,6 +296,8 @@ Result<void> Store::scan_meta(std::string_view prefix, const MetaVisitor& visit)
 
 Result<void> Store::scan_outbox(std::string_view sink, Seq from, size_t limit,
                                 const OutboxVisitor& visit) const {
+  const std::shared_lock lock(impl_->gate);
+  QW_TRY(impl_->require_open());
   if (from == Seq{0}) from = Seq{1};
   Range rows(impl_->database, Family::kOutbox, internal::outbox_key(sink, from),
              internal::outbox_end(sink));
@@ -243,6 +307,8 @@ Result<void> Store::scan_outbox(std::string_view sink, Seq from, size_t limit,
 }
 
 Result<std::optional<StateImage>> Store::load_state(const StateId& id, StatePages& pages) const {
+  const std::shared_lock lock(impl_->gate);
+  QW_TRY(impl_->require_open());
   pages = StatePages{};
   const internal::Database& database = impl_->database;
   const Moment moment(*database.db);
@@ -283,6 +349,8 @@ Result<std::optional<StateImage>> Store::load_state(const StateId& id, StatePage
 
 Result<void> Store::scan_states(std::string_view owner, PartitionId partition,
                                 const KeyVisitor& visit) const {
+  const std::shared_lock lock(impl_->gate);
+  QW_TRY(impl_->require_open());
   const std::string prefix =
       internal::state_partition_prefix(internal::kHeaderTag, owner, partition);
   Range rows(impl_->database, Family::kState, prefix, internal::after_prefix(prefix));

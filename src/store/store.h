@@ -90,21 +90,25 @@ class Txn {
 
 struct StoreOptions {
   std::string folder;
+  // Commits are refused with kExhausted while less than this is free, so that the database never
+  // fails half-way through its own work.
+  uint64_t min_free_bytes = uint64_t{64} << 20;
   // Performance
   size_t block_cache_bytes = 32u << 20;
   // All unflushed rows together; twice this while a flush runs.
   size_t write_buffer_bytes = 32u << 20;
   // Null: the machine's disk. Tests pass one that loses what was not synced.
   std::shared_ptr<rocksdb::FileSystem> file_system;
-  // Times commits. Null: the machine's clock.
+  // Times commits and waits after a failed flush. Null: the machine's clock.
   const Clock* clock = nullptr;
 };
 
 // One open data folder. Owns its files: a second open of the same folder fails with kConflict and
 // names the holder's process. commit() may be called by one thread at a time; reads run
-// concurrently with it and see whole commits. After a failed commit (kExhausted: disk full; kIo)
-// nothing of it is visible; committing it again succeeds once the disk works again. (A process that
-// ends between the two may find the failed commit on disk: whole or not at all.)
+// concurrently with it and see whole commits; visitors must not commit. After a failed commit
+// (kExhausted: disk full; kIo) nothing of it is visible and reads go on; the same transaction,
+// committed again before any other, succeeds once the disk works again. (A process that ends
+// between the two may find the failed commit on disk: whole or not at all.)
 // open() fails with kCorrupt for a damaged folder, kUnsupported for one of a newer format.
 class Store {
  public:

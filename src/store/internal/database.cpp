@@ -5,6 +5,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/system_clock.h>
 #include <rocksdb/table.h>
 
 #include <vector>
@@ -12,9 +13,9 @@
 namespace qw::store::internal {
 namespace {
 
-// RocksDB's own recovery from a full disk looks every five seconds from a thread of its own; we
-// resume at the next commit instead, which is sooner and has no race.
-class ResumeAtCommit final : public rocksdb::EventListener {
+// RocksDB's own recovery from a full disk works on threads of its own and does not free the log
+// (see Store::Impl::reopen): the next commit opens the database anew instead.
+class NoRecovery final : public rocksdb::EventListener {
  public:
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
                             bool* auto_recovery) override {
@@ -22,10 +23,40 @@ class ResumeAtCommit final : public rocksdb::EventListener {
   }
 };
 
+// RocksDB waits (a second after each failed flush) by the clock the store was given.
+class WaitsByClock final : public rocksdb::SystemClockWrapper {
+ public:
+  explicit WaitsByClock(const Clock& clock)
+      : SystemClockWrapper(rocksdb::SystemClock::Default()), clock_(clock) {}
+  const char* Name() const override { return "WaitsByClock"; }
+  void SleepForMicroseconds(int duration_us) override { clock_.sleep_us(duration_us); }
+
+ private:
+  const Clock& clock_;
+};
+
+// The world as the store's options give it.
+class StoreEnv final : public rocksdb::EnvWrapper {
+ public:
+  explicit StoreEnv(const StoreOptions& options) : StoreEnv(options, files_of(options)) {}
+  const char* Name() const override { return "StoreEnv"; }
+
+ private:
+  StoreEnv(const StoreOptions& options, const std::shared_ptr<rocksdb::FileSystem>& files)
+      : EnvWrapper(rocksdb::NewCompositeEnv(files)) {
+    file_system_ = files;
+    system_clock_ =
+        std::make_shared<WaitsByClock>(options.clock != nullptr ? *options.clock : real_clock());
+  }
+  static std::shared_ptr<rocksdb::FileSystem> files_of(const StoreOptions& options) {
+    return options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default();
+  }
+};
+
 rocksdb::DBOptions database_options(const StoreOptions& options, rocksdb::Env* env) {
   rocksdb::DBOptions db;
-  if (env != nullptr) db.env = env;
-  db.listeners.push_back(std::make_shared<ResumeAtCommit>());
+  db.env = env;
+  db.listeners.push_back(std::make_shared<NoRecovery>());
   db.db_write_buffer_size = options.write_buffer_bytes;
   // Bounds what a start must read back; a family that is seldom written is flushed by it.
   db.max_total_wal_size = 4 * options.write_buffer_bytes;
@@ -87,16 +118,20 @@ rocksdb::Status create(const rocksdb::DBOptions& options,
 
 }  // namespace
 
-Database::~Database() {
+void Database::close() {
   if (db == nullptr) return;
-  for (auto* handle : families)
+  for (auto*& handle : families) {
     if (handle != nullptr) db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+    handle = nullptr;
+  }
   db->Close().PermitUncheckedError();
+  db.reset();
+  env.reset();
 }
 
 Result<Database> open_database(const StoreOptions& options) {
   Database opened;
-  if (options.file_system != nullptr) opened.env = rocksdb::NewCompositeEnv(options.file_system);
+  opened.env = std::make_unique<StoreEnv>(options);
   const rocksdb::DBOptions db_options = database_options(options, opened.env.get());
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);

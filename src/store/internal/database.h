@@ -14,14 +14,16 @@ namespace qw::store::internal {
 
 // An open database and its column families, by Family. Owns both; closes in the right order.
 struct Database {
-  std::unique_ptr<rocksdb::Env> env;  // null: RocksDB's default
+  std::unique_ptr<rocksdb::Env> env;  // outlives the database
   std::unique_ptr<rocksdb::DB> db;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families{};
 
   Database() = default;
   Database(Database&& other) noexcept = default;
-  Database& operator=(Database&& other) noexcept = delete;
-  ~Database();
+  // Only into a closed one.
+  Database& operator=(Database&& other) noexcept = default;
+  ~Database() { close(); }
+  void close();
   rocksdb::ColumnFamilyHandle* family(Family family) const {
     return families[static_cast<size_t>(family)];
   }
