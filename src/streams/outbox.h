@@ -28,6 +28,7 @@ namespace qw::streams {
 enum class OnFull : uint8_t { kPause, kDropCounted };
 Result<OnFull> parse_on_full(std::string_view text);  // "pause", "drop_counted"
 
+// How patient the delivery is. A value.
 struct OutboxOptions {
   std::string sink;  // the outbox's name
   int64_t first_backoff_ms = 100;
@@ -58,6 +59,7 @@ class OutboxReader {
 };
 std::unique_ptr<OutboxReader> read_outbox_of(const store::Store& store, std::string sink);
 
+// How delivery goes; a copy, counted since the process began.
 struct OutboxStatus {
   bool circuit_open = false;
   uint64_t waiting = 0;
@@ -67,11 +69,12 @@ struct OutboxStatus {
   int64_t oldest_waiting_us = 0;  // when the row at the front was made; 0: none waits
 };
 
-// Owns the sink and one thread. start() once; wake(last) after each commit that wrote rows for this
-// sink; stop() finishes the delivery in progress and joins. room() may be called by the pipeline
-// before it writes a row: kPause + no room means wait; kDropCounted + no room means count and skip.
-// At least once by itself: a crash between the receiver's answer and the erase delivers again under
-// the same action id. Fail points: outbox.before_send, outbox.after_send, outbox.before_erase.
+// Owns the sink and one thread. Rows are numbered densely from Store::last_outbox_seq() + 1.
+// start() once; wake(last) after each commit that wrote rows for this sink; stop() finishes the
+// delivery in progress and joins. room() may be called by the pipeline before it writes a row:
+// kPause + no room means wait; kDropCounted + no room means count and skip. At least once by
+// itself: a crash between the receiver's answer and the erase delivers again under the same action
+// id. Fail points: outbox.before_send, outbox.after_send, outbox.before_erase.
 class OutboxWorker {
  public:
   OutboxWorker(OutboxOptions options, std::unique_ptr<Sink> sink,

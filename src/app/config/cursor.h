@@ -15,7 +15,6 @@
 
 namespace qw::app {
 
-// What all parts of one reading share; it outlives them.
 struct ReadContext {
   const ReadOptions& options;
   Problems& problems;

@@ -11,12 +11,14 @@
 
 namespace qw::streams::host {
 
+// Clock ticks since the start, of all processors. A value.
 struct CpuTicks {
   uint64_t busy = 0, iowait = 0, total = 0;
 };
 // The "cpu " line of /proc/stat.
 std::optional<CpuTicks> parse_stat(std::string_view text);
 
+// A value.
 struct Memory {
   uint64_t total_bytes = 0, available_bytes = 0, swap_total_bytes = 0, swap_free_bytes = 0;
 };
@@ -26,6 +28,7 @@ std::optional<Memory> parse_meminfo(std::string_view text);
 // The one-minute load of /proc/loadavg.
 std::optional<double> parse_loadavg(std::string_view text);
 
+// Counters of one device since the start. A value.
 struct Disk {
   uint64_t read_bytes = 0, written_bytes = 0, busy_ms = 0;
 };
@@ -34,12 +37,14 @@ std::map<std::string, Disk> parse_diskstats(std::string_view text);
 // Not a partition, loop, ram, optical or device-mapper device (those repeat a disk's work).
 bool is_whole_disk(std::string_view name);
 
+// Counters of one interface since it came up. A value.
 struct Network {
   uint64_t received_bytes = 0, sent_bytes = 0;
 };
 // /proc/net/dev by interface.
 std::map<std::string, Network> parse_net_dev(std::string_view text);
 
+// One process at one moment. A value.
 struct Process {
   std::string command;  // "kernel" for kernel threads; not UTF-8 or control characters become '?'
   uint64_t ticks = 0;   // user + system

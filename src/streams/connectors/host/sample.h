@@ -23,6 +23,7 @@ struct Snapshot {
   std::map<uint32_t, Process> processes;  // by pid
 };
 
+// One measurement of the machine or of a part of it. A value.
 struct HostRow {
   std::string metric;
   std::string entity;  // empty: the whole machine

@@ -1,0 +1,435 @@
+#include "streams/outbox.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "base/bytes.h"
+#include "base/fail_point.h"
+#include "base/log.h"
+#include "store/store.h"
+
+namespace qw::streams {
+namespace {
+
+constexpr uint8_t kRowKind = 43, kRowVersion = 1;
+constexpr int64_t kTickNs = 1'000'000'000;
+constexpr int64_t kMaxAskedDelayMs = 3'600'000;  // Retry-After beyond an hour is cut
+
+std::string state_name(std::string_view sink) { return fmt::format("outbox/{}/state", sink); }
+
+class StoreReader final : public OutboxReader {
+ public:
+  StoreReader(const store::Store& store, std::string sink)
+      : store_(store), sink_(std::move(sink)) {}
+
+  Result<std::vector<PendingRow>> read(Seq from, size_t limit) override {
+    std::vector<PendingRow> rows;
+    Result<void> outcome;
+    QW_TRY(store_.scan_outbox(sink_, from, limit, [&](Seq seq, std::string_view bytes) {
+      auto row = decode_outbox_row(bytes);
+      if (!row.ok()) {
+        outcome = std::move(row).error();
+        return false;
+      }
+      rows.push_back({seq, std::move(row).value()});
+      return true;
+    }));
+    QW_TRY(std::move(outcome));
+    return rows;
+  }
+  Result<Seq> last() override { return store_.last_outbox_seq(sink_); }
+  Result<std::optional<std::string>> saved_state() override {
+    return store_.get_meta(state_name(sink_));
+  }
+
+ private:
+  const store::Store& store_;
+  std::string sink_;
+};
+
+}  // namespace
+
+std::unique_ptr<OutboxReader> read_outbox_of(const store::Store& store, std::string sink) {
+  return std::make_unique<StoreReader>(store, std::move(sink));
+}
+
+Result<OnFull> parse_on_full(std::string_view text) {
+  if (text == "pause") return OnFull::kPause;
+  if (text == "drop_counted") return OnFull::kDropCounted;
+  return Error{ErrorCode::kBadInput, fmt::format("unknown on_full '{}'", text), "",
+               "known: pause, drop_counted"};
+}
+
+void encode_outbox_row(const OutboxRow& row, std::string& out) {
+  std::string body;
+  ByteWriter writer(body);
+  writer.text(row.action_id);
+  writer.i64(row.created_at_us);
+  writer.text(row.key);
+  writer.text(row.json);
+  seal_record(kRowKind, kRowVersion, body, out);
+}
+
+Result<OutboxRow> decode_outbox_row(std::string_view bytes) {
+  QW_ASSIGN(const SealedRecord sealed, open_record(bytes));
+  ByteReader reader(sealed.body);
+  OutboxRow row;
+  row.action_id = reader.text();
+  row.created_at_us = reader.i64();
+  row.key = reader.text();
+  row.json = reader.text();
+  if (sealed.kind != kRowKind || !reader.done())
+    return Error{ErrorCode::kCorrupt, "a row of the outbox is damaged", "", ""};
+  if (sealed.version != kRowVersion)
+    return Error{ErrorCode::kUnsupported, "a row of the outbox was written by a newer Quickwater",
+                 "", "start the newer version"};
+  return row;
+}
+
+int64_t backoff_ms(int failures, int64_t first_ms, int64_t max_ms, Random& random) {
+  int64_t most = first_ms;
+  for (int i = 1; i < failures && most < max_ms; ++i) most *= 2;
+  most = std::min(most, max_ms);
+  return static_cast<int64_t>(random.below(static_cast<uint64_t>(most) + 1));
+}
+
+struct OutboxWorker::Impl {
+  struct Metrics {
+    Counter &delivered, &retried, &refused, &expired, &dropped;
+    Gauge &waiting, &circuit_open;
+    LatencyHistogram& latency;
+  };
+
+  Impl(OutboxOptions o, std::unique_ptr<Sink> s, std::unique_ptr<OutboxReader> r, OutboxHost& h,
+       const Clock& c, MetricRegistry& m, uint64_t seed)
+      : options(std::move(o)),
+        sink(std::move(s)),
+        reader(std::move(r)),
+        host(h),
+        clock(c),
+        random(seed),
+        metrics{
+            counter(m, "delivered"),
+            counter(m, "retried"),
+            counter(m, "refused"),
+            counter(m, "expired"),
+            counter(m, "dropped"),
+            m.gauge("quickwater_outbox_waiting_rows", "Rows not delivered yet.", labels()),
+            m.gauge("quickwater_outbox_circuit_open_info", "1: the receiver seems away.", labels()),
+            m.latency("quickwater_delivered_seconds", "From a row's making to its delivery.",
+                      labels())} {}
+
+  Labels labels() const { return {{"sink", options.sink}}; }
+  Counter& counter(MetricRegistry& m, const char* what) const {
+    return m.counter(fmt::format("quickwater_outbox_{}_total", what),
+                     fmt::format("Rows {} by the delivery worker.", what), labels());
+  }
+
+  bool step();
+  Result<void> find_position();
+  bool open();
+  bool settle();
+  void stage_outcome(const std::vector<PendingRow>& rows, const DeliveryReport& report);
+  void give_up(const PendingRow& row, const char* kind, const std::string& reason);
+  bool expire(std::vector<PendingRow>& rows);
+  void erase(Seq seq);
+  void tick();
+  void failed(const std::string& reason, int64_t asked_ms);
+  void succeeded();
+  void run();
+  void publish();
+
+  const OutboxOptions options;
+  const std::unique_ptr<Sink> sink;
+  const std::unique_ptr<OutboxReader> reader;
+  OutboxHost& host;
+  const Clock& clock;
+  Random random;
+  Metrics metrics;
+
+  // The worker's own.
+  bool opened = false;
+  bool positioned = false;
+  Seq next{1};
+  store::Txn pending;  // what is done but not durable yet: before it is, nothing more is sent
+  std::vector<schema::JournalRecord> pending_records;
+  bool has_pending = false;
+  int64_t last_tick_ns = 0;
+  std::atomic<int64_t> next_try_ns{0};
+
+  mutable std::mutex mutex;  // guards what follows
+  std::condition_variable wakeup;
+  OutboxStatus status;
+  Seq last_committed{0};
+  Seq done{0};
+  bool stopping = false;
+  std::thread thread;
+};
+
+void OutboxWorker::Impl::failed(const std::string& reason, int64_t asked_ms) {
+  std::lock_guard lock(mutex);
+  ++status.failures_in_a_row;
+  status.last_trouble = reason;
+  const bool was_open = status.circuit_open;
+  status.circuit_open = status.failures_in_a_row >= options.failures_to_open;
+  if (status.circuit_open && !was_open)
+    log::warning("sink." + options.sink, "the receiver seems away: {}", reason);
+  metrics.circuit_open.set(status.circuit_open ? 1 : 0);
+  const int64_t wait_ms = std::max(backoff_ms(status.failures_in_a_row, options.first_backoff_ms,
+                                              options.max_backoff_ms, random),
+                                   std::min(asked_ms, kMaxAskedDelayMs));
+  next_try_ns = clock.monotonic_ns() + wait_ms * 1'000'000;
+}
+
+void OutboxWorker::Impl::succeeded() {
+  std::lock_guard lock(mutex);
+  if (status.circuit_open) log::info("sink." + options.sink, "the receiver is back");
+  status.failures_in_a_row = 0;
+  status.circuit_open = false;
+  metrics.circuit_open.set(0);
+  next_try_ns = 0;
+}
+
+void OutboxWorker::Impl::erase(Seq seq) {
+  pending.erase_outbox(options.sink, seq);
+  has_pending = true;
+  next = qw::next(seq);
+}
+
+// Where the outbox begins and ends, from the store.
+Result<void> OutboxWorker::Impl::find_position() {
+  if (positioned) return {};
+  QW_ASSIGN(const auto first, reader->read(Seq{0}, 1));
+  QW_ASSIGN(const Seq last, reader->last());
+  next = first.empty() ? qw::next(last) : first.front().seq;
+  positioned = true;
+  std::lock_guard lock(mutex);
+  last_committed = std::max(last_committed, last);
+  done = Seq{next.value() - 1};
+  return {};
+}
+
+bool OutboxWorker::Impl::open() {
+  if (opened) return true;
+  if (auto found = find_position(); !found.ok()) {
+    failed(found.error().to_string(), 0);
+    return false;
+  }
+  auto saved = reader->saved_state();
+  if (!saved.ok()) {
+    failed(saved.error().to_string(), 0);
+    return false;
+  }
+  auto start = sink->open(saved->value_or(""));
+  if (!start.ok()) {
+    failed(start.error().to_string(), 0);
+    return false;
+  }
+  opened = true;
+  succeeded();
+  // What the sink already has must leave the outbox unsent.
+  while (start->delivered_up_to.value() > 0) {
+    auto rows = reader->read(next, 1000);
+    if (!rows.ok()) {
+      opened = false;
+      failed(rows.error().to_string(), 0);
+      return false;
+    }
+    if (rows->empty() || rows->front().seq > start->delivered_up_to) break;
+    for (const PendingRow& row : *rows)
+      if (row.seq <= start->delivered_up_to) erase(row.seq);
+    if (rows->back().seq >= start->delivered_up_to) break;
+  }
+  return true;
+}
+
+// Makes durable what was done. False: not yet, and nothing else may happen before.
+bool OutboxWorker::Impl::settle() {
+  if (!has_pending) return true;
+  fail_point("outbox.before_erase");
+  auto committed = host.commit(pending, pending_records);
+  if (!committed.ok()) {
+    failed("cannot record the delivery: " + committed.error().to_string(), 0);
+    return false;
+  }
+  pending.clear();
+  pending_records.clear();
+  has_pending = false;
+  std::lock_guard lock(mutex);
+  done = Seq{next.value() - 1};
+  return true;
+}
+
+void OutboxWorker::Impl::give_up(const PendingRow& row, const char* kind,
+                                 const std::string& reason) {
+  const nlohmann::json body = {{"sink", options.sink},
+                               {"action_id", row.row.action_id},
+                               {"created_at_us", row.row.created_at_us},
+                               {"reason", reason}};
+  using nlohmann::json;
+  pending_records.push_back(
+      {kind, clock.wall_us(), body.dump(-1, ' ', false, json::error_handler_t::replace)});
+  log::warning("sink." + options.sink, "{} {}: {}", kind, row.row.action_id, reason);
+  erase(row.seq);
+}
+
+// Takes rows from the front that are past their deadline.
+bool OutboxWorker::Impl::expire(std::vector<PendingRow>& rows) {
+  if (options.deadline_ms == 0) return false;
+  const int64_t oldest_us = clock.wall_us() - options.deadline_ms * 1000;
+  size_t expired = 0;
+  for (; expired < rows.size() && rows[expired].row.created_at_us < oldest_us; ++expired)
+    give_up(rows[expired], "delivery_expired", "not delivered before its deadline");
+  metrics.expired.add(expired);
+  std::lock_guard lock(mutex);
+  status.expired += expired;
+  rows.erase(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(expired));
+  return expired > 0;
+}
+
+void OutboxWorker::Impl::stage_outcome(const std::vector<PendingRow>& rows,
+                                       const DeliveryReport& report) {
+  const int64_t now_us = clock.wall_us();
+  for (size_t i = 0; i < report.delivered; ++i) {
+    metrics.latency.record_ns(std::max<int64_t>(0, now_us - rows[i].row.created_at_us) * 1000);
+    erase(rows[i].seq);
+  }
+  metrics.delivered.add(report.delivered);
+  const auto* refused = std::get_if<Refused>(&report.next);
+  if (refused != nullptr && report.delivered < rows.size()) {
+    give_up(rows[report.delivered], "delivery_refused", refused->reason);
+    metrics.refused.add();
+  }
+  if (const auto state = sink->state()) pending.put_meta(state_name(options.sink), *state);
+  std::lock_guard lock(mutex);
+  status.delivered += report.delivered;
+  status.refused += refused != nullptr ? 1 : 0;
+}
+
+void OutboxWorker::Impl::tick() {
+  const int64_t now_ns = clock.monotonic_ns();
+  if (now_ns - last_tick_ns < kTickNs) return;
+  last_tick_ns = now_ns;
+  if (auto ticked = sink->tick(clock.wall_us()); !ticked.ok())
+    failed(ticked.error().to_string(), 0);
+}
+
+bool OutboxWorker::Impl::step() {
+  if (next_try_ns != 0 && clock.monotonic_ns() < next_try_ns) return false;
+  if (!open() || !settle()) return false;
+  tick();
+  auto rows = reader->read(next, std::max<size_t>(1, sink->batch_rows()));
+  if (!rows.ok()) {
+    failed(rows.error().to_string(), 0);
+    return false;
+  }
+  {
+    std::lock_guard lock(mutex);
+    status.oldest_waiting_us = rows->empty() ? 0 : rows->front().row.created_at_us;
+  }
+  if (rows->empty()) return false;
+  const bool expired = expire(*rows);
+  if (rows->empty()) return settle() && expired;
+  fail_point("outbox.before_send");
+  const DeliveryReport report = sink->deliver(*rows);
+  fail_point("outbox.after_send");
+  stage_outcome(*rows, report);
+  const bool settled = settle();
+  if (const auto* retry = std::get_if<Retry>(&report.next)) {
+    metrics.retried.add();
+    failed(retry->reason, retry->after_ms);
+    std::lock_guard lock(mutex);
+    ++status.retried;
+    return report.delivered > 0;
+  }
+  if (settled) succeeded();
+  return settled;
+}
+
+void OutboxWorker::Impl::publish() {
+  std::lock_guard lock(mutex);
+  status.waiting = last_committed > done ? last_committed.value() - done.value() : 0;
+  metrics.waiting.set(static_cast<double>(status.waiting));
+}
+
+void OutboxWorker::Impl::run() {
+  while (true) {
+    bool more = true;
+    Seq seen;
+    {
+      std::lock_guard lock(mutex);
+      seen = last_committed;
+    }
+    while (more) {
+      more = step();
+      publish();
+      std::lock_guard lock(mutex);
+      if (stopping) return;
+    }
+    std::unique_lock lock(mutex);
+    const int64_t wait_ns =
+        next_try_ns != 0 ? next_try_ns - clock.monotonic_ns() : int64_t{kTickNs};
+    wakeup.wait_for(lock, std::chrono::nanoseconds(std::clamp<int64_t>(wait_ns, 0, kTickNs)),
+                    [&] { return stopping || (next_try_ns == 0 && last_committed > seen); });
+    if (stopping) return;
+  }
+}
+
+OutboxWorker::OutboxWorker(OutboxOptions options, std::unique_ptr<Sink> sink,
+                           std::unique_ptr<OutboxReader> reader, OutboxHost& host,
+                           const Clock& clock, MetricRegistry& metrics, uint64_t jitter_seed)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(sink), std::move(reader), host,
+                                   clock, metrics, jitter_seed)) {}
+
+OutboxWorker::~OutboxWorker() { stop(); }
+
+Result<void> OutboxWorker::start() {
+  QW_TRY(impl_->find_position());
+  impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
+  return {};
+}
+
+void OutboxWorker::wake(Seq last_committed) {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->last_committed = std::max(impl_->last_committed, last_committed);
+  }
+  impl_->wakeup.notify_one();
+}
+
+void OutboxWorker::stop() {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->stopping = true;
+  }
+  impl_->wakeup.notify_one();
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+bool OutboxWorker::room(uint64_t rows) const {
+  std::lock_guard lock(impl_->mutex);
+  const uint64_t done = impl_->done.value(), last = impl_->last_committed.value();
+  return (last > done ? last - done : 0) + rows <= impl_->options.max_rows;
+}
+
+void OutboxWorker::count_dropped(uint64_t rows) {
+  impl_->metrics.dropped.add(rows);
+  std::lock_guard lock(impl_->mutex);
+  impl_->status.dropped += rows;
+}
+
+OutboxStatus OutboxWorker::status() const {
+  impl_->publish();
+  std::lock_guard lock(impl_->mutex);
+  return impl_->status;
+}
+
+const OutboxOptions& OutboxWorker::options() const { return impl_->options; }
+bool OutboxWorker::step() { return impl_->step(); }
+int64_t OutboxWorker::next_try_ns() const { return impl_->next_try_ns; }
+
+}  // namespace qw::streams

@@ -1,0 +1,321 @@
+// Aim: rows leave in order, none is lost, and trouble of the receiver, the store or this process
+// costs at most a repeat under the same action id. Method: a real store in a temporary folder, a
+// sink that follows a script, and a clock that the test moves; one test runs the thread.
+#include "streams/outbox.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <future>
+
+#include "store/store.h"
+
+namespace qw::streams {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr int64_t kNowUs = 1'700'000'000'000'000;
+
+// What the receiver saw, and how it answers next (Delivered when the script is used up).
+struct Receiver {
+  std::vector<std::string> got;
+  std::deque<Delivery> script;
+  size_t batch = 1;
+  Seq delivered_up_to;
+  std::optional<std::string> state;
+  std::string opened_with;
+  std::deque<Error> open_errors;
+  std::function<void()> on_deliver;
+};
+
+class ScriptedSink final : public Sink {
+ public:
+  explicit ScriptedSink(Receiver& receiver) : receiver_(receiver) {}
+  Result<Start> open(std::string_view saved) override {
+    if (!receiver_.open_errors.empty()) {
+      Error error = receiver_.open_errors.front();
+      receiver_.open_errors.pop_front();
+      return error;
+    }
+    receiver_.opened_with = saved;
+    return Start{receiver_.delivered_up_to};
+  }
+  size_t batch_rows() const override { return receiver_.batch; }
+  DeliveryReport deliver(std::span<const PendingRow> rows) override {
+    DeliveryReport report{0, Delivered{}};
+    for (const PendingRow& row : rows) {
+      if (!receiver_.script.empty()) {
+        report.next = receiver_.script.front();
+        receiver_.script.pop_front();
+        if (!std::holds_alternative<Delivered>(report.next)) return report;
+      }
+      receiver_.got.push_back(row.row.action_id);
+      ++report.delivered;
+    }
+    if (receiver_.on_deliver) receiver_.on_deliver();
+    return report;
+  }
+  std::optional<std::string> state() const override { return receiver_.state; }
+
+ private:
+  Receiver& receiver_;
+};
+
+class OutboxTest : public testing::Test, public OutboxHost {
+ protected:
+  OutboxTest() {
+    folder_ =
+        (fs::path(testing::TempDir()) /
+         (std::string("outbox_") + testing::UnitTest::GetInstance()->current_test_info()->name()))
+            .string();
+    fs::remove_all(folder_);
+    options_.sink = "hook";
+    open_store();
+  }
+  ~OutboxTest() override {
+    worker_.reset();
+    store_.reset();
+    fs::remove_all(folder_);
+  }
+
+  void open_store() {
+    store::StoreOptions options;
+    options.folder = folder_;
+    auto store = store::Store::open(options, store_metrics_);
+    ASSERT_TRUE(store.ok()) << store.error().to_string();
+    store_ = std::move(store).value();
+  }
+  void start_worker() {
+    worker_ = std::make_unique<OutboxWorker>(options_, std::make_unique<ScriptedSink>(receiver_),
+                                             read_outbox_of(*store_, "hook"), *this, clock_,
+                                             metrics_, 42);
+  }
+  Result<void> commit(store::Txn& txn, std::vector<schema::JournalRecord> records) override {
+    if (failing_commits_ > 0) {
+      --failing_commits_;
+      return Error{ErrorCode::kExhausted, "the disk is full", "", ""};
+    }
+    for (auto& record : records) journal_.push_back(record.kind + " " + record.json);
+    return store_->commit(txn, store::Durability::kProcess);
+  }
+  void put(const std::vector<std::string>& actions) {
+    store::Txn txn;
+    Seq seq = *store_->last_outbox_seq("hook");
+    for (const std::string& action : actions) {
+      seq = next(seq);
+      std::string bytes;
+      encode_outbox_row({action, clock_.wall_us(), "key", "{}"}, bytes);
+      txn.put_outbox("hook", seq, bytes);
+    }
+    ASSERT_TRUE(store_->commit(txn, store::Durability::kProcess).ok());
+    if (worker_) worker_->wake(seq);
+  }
+  // Steps until nothing happens and no retry is planned; moves the clock over the pauses.
+  void run_dry(int limit = 1000) {
+    for (int i = 0; i < limit; ++i) {
+      if (worker_->step()) continue;
+      const int64_t wait_ns = worker_->next_try_ns() - clock_.monotonic_ns();
+      if (worker_->next_try_ns() == 0) return;
+      pauses_ms_.push_back(std::max<int64_t>(wait_ns, 0) / 1'000'000);
+      clock_.advance_us(std::max<int64_t>(wait_ns, 0) / 1000 + 1);
+    }
+    FAIL() << "never ran dry";
+  }
+  size_t rows_left() { return read_outbox_of(*store_, "hook")->read(Seq{0}, 1000)->size(); }
+
+  std::string folder_;
+  MetricRegistry store_metrics_, metrics_;
+  std::unique_ptr<store::Store> store_;
+  ManualClock clock_{kNowUs};
+  OutboxOptions options_;
+  Receiver receiver_;
+  std::unique_ptr<OutboxWorker> worker_;
+  std::vector<std::string> journal_;
+  std::vector<int64_t> pauses_ms_;
+  int failing_commits_ = 0;
+};
+
+TEST_F(OutboxTest, DeliversInOrderAndForgets) {
+  put({"a", "b", "c"});
+  start_worker();
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("a", "b", "c"));
+  EXPECT_EQ(rows_left(), 0u);
+  EXPECT_EQ(worker_->status().waiting, 0u);
+  // Numbers go on although the outbox is empty, also in the next process.
+  worker_.reset();
+  store_.reset();
+  open_store();
+  EXPECT_EQ(store_->last_outbox_seq("hook")->value(), 3u);
+  start_worker();
+  put({"d"});
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("a", "b", "c", "d"));
+  EXPECT_EQ(worker_->status().waiting, 0u);
+}
+
+TEST_F(OutboxTest, TriesAgainWithGrowingPausesAndKeepsTheOrder) {
+  for (int i = 0; i < 12; ++i) receiver_.script.push_back(Retry{0, "503"});
+  receiver_.script.push_back(Delivered{});
+  receiver_.script.push_back(Retry{7'000, "429"});
+  options_.max_backoff_ms = 1000;
+  put({"a", "b"});
+  start_worker();
+  for (int i = 0; i < 5; ++i) {
+    worker_->step();
+    clock_.advance_us(2'000'000);
+  }
+  EXPECT_TRUE(worker_->status().circuit_open);
+  EXPECT_EQ(worker_->status().last_trouble, "503");
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("a", "b"));
+  EXPECT_FALSE(worker_->status().circuit_open);
+  EXPECT_EQ(worker_->status().retried, 13u);
+  for (const int64_t pause_ms : pauses_ms_) EXPECT_TRUE(pause_ms <= 1000 || pause_ms >= 6'999);
+  EXPECT_GE(*std::max_element(pauses_ms_.begin(), pauses_ms_.end()), 6'999) << "Retry-After";
+}
+
+TEST(Backoff, IsFullJitterUnderACap) {
+  Random random(1);
+  for (const auto& [failures, most] : {std::pair{1, 100}, {2, 200}, {5, 1600}, {40, 30'000}}) {
+    int64_t low = INT64_MAX, high = 0;
+    for (int i = 0; i < 2000; ++i) {
+      const int64_t ms = backoff_ms(failures, 100, 30'000, random);
+      low = std::min(low, ms);
+      high = std::max(high, ms);
+    }
+    EXPECT_LE(high, most);
+    EXPECT_GE(high, most * 9 / 10);
+    EXPECT_LE(low, most / 10);
+  }
+}
+
+TEST_F(OutboxTest, RecordsRefusalsAndGoesOn) {
+  receiver_.script = {Delivered{}, Refused{"422 no such case"}};
+  receiver_.batch = 10;
+  put({"a", "b", "c"});
+  start_worker();
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("a", "c"));
+  EXPECT_THAT(journal_, ElementsAre(testing::AllOf(HasSubstr("delivery_refused"),
+                                                   HasSubstr("\"action_id\":\"b\""),
+                                                   HasSubstr("422 no such case"))));
+  EXPECT_EQ(worker_->status().refused, 1u);
+  EXPECT_EQ(rows_left(), 0u);
+}
+
+TEST_F(OutboxTest, GivesUpAfterTheDeadline) {
+  options_.deadline_ms = 60'000;
+  put({"old"});
+  clock_.advance_us(59'000'000);
+  put({"young"});
+  clock_.advance_us(2'000'000);
+  start_worker();
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("young"));
+  EXPECT_THAT(journal_, ElementsAre(HasSubstr("delivery_expired")));
+}
+
+TEST_F(OutboxTest, AFullDiskRepeatsNothing) {
+  put({"a", "b"});
+  failing_commits_ = 3;
+  start_worker();
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("a", "b"));
+  EXPECT_EQ(rows_left(), 0u);
+}
+
+TEST_F(OutboxTest, ACrashBeforeTheEraseDeliversAgainUnderTheSameId) {
+  put({"a", "b"});
+  failing_commits_ = 1'000'000;
+  start_worker();
+  worker_->step();
+  EXPECT_THAT(receiver_.got, ElementsAre("a"));
+  failing_commits_ = 0;
+  start_worker();  // the next process
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("a", "a", "b"));
+}
+
+TEST_F(OutboxTest, SkipsWhatTheSinkKnowsAsDelivered) {
+  put({"a", "b", "c"});
+  receiver_.delivered_up_to = Seq{2};
+  start_worker();
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("c"));
+  EXPECT_EQ(rows_left(), 0u);
+}
+
+TEST_F(OutboxTest, SavesTheSinksMemoryWithTheErase) {
+  receiver_.state = "firing: a";
+  put({"a"});
+  start_worker();
+  EXPECT_EQ(receiver_.opened_with, "");
+  run_dry();
+  start_worker();
+  worker_->step();
+  EXPECT_EQ(receiver_.opened_with, "firing: a");
+}
+
+TEST_F(OutboxTest, WaitsForASinkThatCannotOpenYet) {
+  receiver_.open_errors = {{ErrorCode::kUnavailable, "no broker", "", ""},
+                           {ErrorCode::kUnavailable, "no broker", "", ""}};
+  put({"a"});
+  start_worker();
+  EXPECT_FALSE(worker_->step());
+  EXPECT_THAT(worker_->status().last_trouble, HasSubstr("no broker"));
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("a"));
+}
+
+TEST_F(OutboxTest, KnowsWhenItIsFull) {
+  options_.max_rows = 3;
+  put({"a", "b"});
+  start_worker();
+  run_dry();
+  start_worker();
+  receiver_.script = {Retry{0, "away"}};
+  put({"c", "d"});
+  worker_->step();
+  EXPECT_TRUE(worker_->room(1));
+  EXPECT_FALSE(worker_->room(2));
+  worker_->count_dropped(2);
+  EXPECT_EQ(worker_->status().dropped, 2u);
+}
+
+TEST_F(OutboxTest, TheThreadDeliversWhatItIsWokenFor) {
+  options_.deadline_ms = 0;  // the rows are dated by the clock that stands still
+  put({"a"});
+  std::promise<void> done;
+  receiver_.on_deliver = [&] {
+    if (receiver_.got.size() == 3) done.set_value();
+  };
+  worker_ = std::make_unique<OutboxWorker>(options_, std::make_unique<ScriptedSink>(receiver_),
+                                           read_outbox_of(*store_, "hook"), *this, real_clock(),
+                                           metrics_, 42);
+  ASSERT_TRUE(worker_->start().ok());
+  put({"b"});
+  put({"c"});
+  ASSERT_EQ(done.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  worker_->stop();
+  EXPECT_THAT(receiver_.got, ElementsAre("a", "b", "c"));
+  EXPECT_EQ(rows_left(), 0u);
+}
+
+TEST(OutboxRow, SurvivesItsBytesAndRefusesDamage) {
+  std::string bytes;
+  encode_outbox_row({"id", 5, "k", "{\"a\":1}"}, bytes);
+  const auto row = decode_outbox_row(bytes);
+  ASSERT_TRUE(row.ok());
+  EXPECT_EQ(row->json, "{\"a\":1}");
+  EXPECT_EQ(row->created_at_us, 5);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 4);
+  EXPECT_FALSE(decode_outbox_row(bytes).ok());
+}
+
+}  // namespace
+}  // namespace qw::streams

@@ -1,0 +1,135 @@
+#include "streams/sinks/alertmanager/sink.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/net/http.h"
+#include "streams/decoders/time.h"
+#include "streams/sinks/webhook/sink.h"
+
+namespace qw::streams {
+namespace {
+
+using nlohmann::json;
+
+std::string write(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string text_of(const json& value) {
+  return value.is_string() ? value.get<std::string>() : write(value);
+}
+
+json texts(const json& object) {
+  json out = json::object();
+  if (!object.is_object()) return out;
+  for (const auto& [name, value] : object.items())
+    if (!value.is_null()) out[name] = text_of(value);
+  return out;
+}
+
+class AlertmanagerSink final : public Sink {
+ public:
+  AlertmanagerSink(AlertmanagerSinkConfig config, const Clock& clock)
+      : config_(std::move(config)), clock_(clock) {}
+
+  Result<Start> open(std::string_view saved) override {
+    if (saved.empty()) return Start{};
+    const json alerts = json::parse(saved, nullptr, false);
+    if (!alerts.is_object())
+      return Error{ErrorCode::kCorrupt, "the list of firing alerts is damaged", "alertmanager", ""};
+    firing_.clear();
+    for (const auto& [labels, alert] : alerts.items()) firing_[labels] = alert;
+    last_sent_us_ = 0;
+    return Start{};
+  }
+
+  DeliveryReport deliver(std::span<const PendingRow> rows) override {
+    const json body = json::parse(rows.front().row.json, nullptr, false);
+    if (!body.is_object() || !body.contains("alert") || !body.contains("state"))
+      return {0, Refused{"the row is no alert: it needs \"alert\" and \"state\""}};
+    const bool resolved = body["state"] == "resolved";
+    json alert = alert_of(body);
+    const std::string identity = write(alert["labels"]);
+    const int64_t now_us = clock_.wall_us();
+    int64_t ends_us = now_us + (resolved ? 0 : config_.ends_after_ms * 1000);
+    if (resolved && body.contains("ends_at_us") && body["ends_at_us"].is_number_integer())
+      ends_us = body["ends_at_us"].get<int64_t>();
+    json sent = alert;
+    sent["endsAt"] = format_time(ends_us);
+    Delivery next = post(json::array({sent}));
+    if (!std::holds_alternative<Delivered>(next)) return {0, std::move(next)};
+    if (resolved)
+      firing_.erase(identity);
+    else
+      firing_[identity] = std::move(alert);
+    return {1, Delivered{}};
+  }
+
+  std::optional<std::string> state() const override {
+    json out = json::object();
+    for (const auto& [labels, alert] : firing_) out[labels] = alert;
+    return write(out);
+  }
+
+  Result<void> tick(int64_t wall_us) override {
+    // Half of the time an alert lasts unrepeated: one lost try does no harm.
+    if (firing_.empty() || wall_us - last_sent_us_ < config_.ends_after_ms * 500) return {};
+    json alerts = json::array();
+    for (const auto& [labels, alert] : firing_) {
+      alerts.push_back(alert);
+      alerts.back()["endsAt"] = format_time(wall_us + config_.ends_after_ms * 1000);
+    }
+    const Delivery sent = post(alerts);
+    if (const auto* retry = std::get_if<Retry>(&sent))
+      return Error{ErrorCode::kUnavailable, retry->reason, "alertmanager", ""};
+    last_sent_us_ = wall_us;
+    if (const auto* refused = std::get_if<Refused>(&sent))
+      return Error{ErrorCode::kBadInput, refused->reason, "alertmanager", ""};
+    return {};
+  }
+
+ private:
+  static json alert_of(const json& body) {
+    json alert = json::object();
+    for (const char* part : {"labels", "annotations"})
+      alert[part] = texts(body.contains(part) ? body[part] : json::object());
+    alert["labels"]["alertname"] = text_of(body["alert"]);
+    if (body.contains("starts_at_us") && body["starts_at_us"].is_number_integer())
+      alert["startsAt"] = format_time(body["starts_at_us"].get<int64_t>());
+    if (body.contains("url") && body["url"].is_string()) alert["generatorURL"] = body["url"];
+    return alert;
+  }
+
+  Delivery post(const json& alerts) const {
+    net::HttpClientOptions options;
+    options.timeout_ms = config_.timeout_ms;
+    const auto answer = net::send_http("POST", config_.url + "/api/v2/alerts", write(alerts),
+                                       {{"Content-Type", "application/json"}}, options);
+    return judge_answer(answer, clock_.wall_us());
+  }
+
+  AlertmanagerSinkConfig config_;
+  const Clock& clock_;
+  std::map<std::string, json> firing_;  // by labels
+  int64_t last_sent_us_ = 0;            // of all that fire
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Sink>> make_alertmanager_sink(const AlertmanagerSinkConfig& config,
+                                                     const Clock& clock) {
+  AlertmanagerSinkConfig checked = config;
+  while (checked.url.ends_with('/')) checked.url.pop_back();
+  if (!net::parse_url(checked.url).ok())
+    return Error{ErrorCode::kBadInput, "the url of Alertmanager cannot be read", "alertmanager",
+                 "write http://host:9093"};
+  if (config.ends_after_ms < 10'000)
+    return Error{ErrorCode::kBadInput, "ends_after is below 10 s", "alertmanager",
+                 "4 minutes suit Alertmanager's own resolve_timeout of 5"};
+  return std::unique_ptr<Sink>(std::make_unique<AlertmanagerSink>(checked, clock));
+}
+
+}  // namespace qw::streams
