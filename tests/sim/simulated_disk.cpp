@@ -1,6 +1,7 @@
 #include "simulated_disk.h"
 
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "base/bytes.h"
@@ -276,11 +277,15 @@ void SimulatedDisk::cut_file(const std::string& path, uint64_t cut_seed) {
   uint64_t kept = safe + random.below(size - safe + 1);
   if (random.below(2) == 0) kept = safe;
   fs::resize_file(path, kept);
-  // Blocks reach the disk in any order: the last kept sector may be a hole.
-  if (kept > safe && random.below(4) == 0) {
-    const uint64_t torn = std::max(safe, kept - std::min(kept, kSectorBytes));
-    fs::resize_file(path, torn);
-    fs::resize_file(path, kept);
+  // Sectors reach the disk in any order: some of those before the last may not have come.
+  if (random.below(2) == 0) return;
+  std::fstream bytes(path, std::ios::in | std::ios::out | std::ios::binary);
+  const std::string hole(kSectorBytes, '\0');
+  for (uint64_t at = safe; at < kept; at = (at / kSectorBytes + 1) * kSectorBytes) {
+    if (random.below(4) != 0) continue;
+    const uint64_t end = std::min(kept, (at / kSectorBytes + 1) * kSectorBytes);
+    bytes.seekp(static_cast<std::streamoff>(at));
+    bytes.write(hole.data(), static_cast<std::streamsize>(end - at));
   }
 }
 

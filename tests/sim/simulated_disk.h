@@ -17,8 +17,8 @@ namespace qw::sim {
 
 // A RocksDB file system over a real folder. Writes go through at once, and the disk remembers what
 // a sync has made safe: bytes of a file (its Sync), names in a folder (the folder's Fsync). At a
-// power cut each file keeps its synced bytes and a seeded part of the rest, the last kept sector
-// possibly torn; creations, renames and removals since their folder's sync are kept up to a seeded
+// power cut each file keeps its synced bytes and a seeded part of the rest, in which sectors may be
+// missing; creations, renames and removals since their folder's sync are kept up to a seeded
 // moment, in order, and undone after it. A file written behind the disk's back (by another library)
 // counts as not synced until somebody syncs it here.
 //
