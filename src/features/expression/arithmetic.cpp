@@ -106,8 +106,12 @@ Result<Meaning> resolve_times(TypedArgs& args, const Typed&) {
       return type_error(
           fmt::format("the product would have {} digits after the point, above 18", scale),
           "round or cast one side to fewer digits first");
-    return Meaning{decimal_of(static_cast<uint8_t>(scale)), binary<mul_m>,
-                   "try_cast($1 * $2 as $T)"};
+    return Meaning{decimal_of(static_cast<uint8_t>(scale)),
+                   binary<mul_m>,
+                   "try_cast($1::decimal(38,$P) * $2 as $T)",
+                   0,
+                   0,
+                   std::to_string(int{args[0]->type->scale})};
   }
   for (TypedPtr& arg : args) QW_TRY(coerce(arg, *type));
   if (type->kind == Kind::kInt64) return Meaning{*type, binary<add_like<kMul>>, "qw_mul($1, $2)"};

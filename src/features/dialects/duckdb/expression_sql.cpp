@@ -88,6 +88,13 @@ std::string quoted(std::string_view identifier) {
   return text + "\"";
 }
 
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text)
+    if (!line.empty() || c != ' ') line.push_back(static_cast<unsigned char>(c) < ' ' ? ' ' : c);
+  return line;
+}
+
 std::string type_name(const schema::Type& type) {
   switch (type.kind) {
     case Kind::kBool: return "boolean";

@@ -15,6 +15,8 @@ std::string prelude();
 // "bigint", "double", "varchar", "boolean", "decimal(12,2)"; timestamps are bigint microseconds.
 std::string type_name(const schema::Type& type);
 std::string quoted(std::string_view identifier);
+// For comments: without what could end them.
+std::string one_line(std::string_view text);
 
 // One expression; columns appear under their own names, quoted.
 std::string expression(const Expression& expression);

@@ -7,13 +7,6 @@ namespace {
 
 using schema::Kind;
 
-std::string trimmed(std::string_view text) {
-  text.remove_prefix(std::min(text.find_first_not_of(" \n\t"), text.size()));
-  std::string line;
-  for (const char c : text) line.push_back(c == '\n' ? ' ' : c);
-  return line;
-}
-
 std::string argument_of(const Aggregate& aggregate) {
   return fmt::format("e.a{}", aggregate.argument_slot + 1);
 }
@@ -121,7 +114,7 @@ std::string counted(const View& view, const ViewQuery& tables) {
   }
   text += "partition, event_time, seq";
   for (size_t i = 0; i < view.arguments().size(); ++i)
-    text += fmt::format(",\n    -- {}\n    {} as a{}", trimmed(view.arguments()[i].text()),
+    text += fmt::format(",\n    -- {}\n    {} as a{}", one_line(view.arguments()[i].text()),
                         expression(view.arguments()[i]), i + 1);
   return text + fmt::format("\n  from {}\n  where status in ('ok', 'late_repaired'){}\n)",
                             quoted(tables.events), keys_present);
@@ -139,7 +132,7 @@ std::string window_cte(const View& view, size_t window, const ViewQuery& tables)
   for (const Feature& feature : view.features()) {
     if (feature.window != window) continue;
     text += fmt::format(",\n    -- {}.{} is {}\n    {} as {}", view.name(), feature.name,
-                        trimmed(view.definition().aggregates[feature.aggregate].text),
+                        one_line(view.definition().aggregates[feature.aggregate].text),
                         value_of_feature(feature, view), quoted(feature.name));
     if (tables.with_bounds && feature.parity == ParityClass::kFloat)
       text +=
@@ -161,9 +154,10 @@ std::string window_cte(const View& view, size_t window, const ViewQuery& tables)
 
 std::string view_query(const View& view, const ViewQuery& tables) {
   std::string keys;
-  for (const std::string& key : view.definition().key) keys += (keys.empty() ? "" : ", ") + key;
-  std::string text =
-      fmt::format("-- View {} of {}, by {}.\nwith\n", view.name(), view.definition().source, keys);
+  for (const std::string& key : view.definition().key)
+    keys += (keys.empty() ? "" : ", ") + one_line(key);
+  std::string text = fmt::format("-- View {} of {}, by {}.\nwith\n", view.name(),
+                                 one_line(view.definition().source), keys);
   text += counted(view, tables);
   for (size_t w = 0; w < view.windows().size(); ++w) text += window_cte(view, w, tables);
   text += fmt::format("\nselect s.row_id");

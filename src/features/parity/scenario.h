@@ -1,0 +1,54 @@
+// Events, a definition and the moments it is read at: what executors are compared on.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "features/definition.h"
+#include "features/stream/key_state.h"
+#include "schema/records.h"
+
+namespace qw::features {
+
+// One moment of one key. A read with a known position happens, on the stream, right after the
+// event with that seq arrived; one without happens at the end.
+struct Read {
+  std::vector<schema::Value> key;
+  PartitionId partition;
+  ReadPoint point;
+  std::optional<size_t> event;  // the index of the event it is about: its columns feed `derived`
+};
+
+struct Scenario {
+  std::string name;
+  ViewPtr view;
+  std::vector<Derived> derived;
+  std::shared_ptr<const schema::Schema> inputs;  // of derived, without the derived ones
+  schema::EventBatch events;                     // in the order of arrival
+  std::vector<Read> reads;
+};
+
+// Compiles a scenario without events and reads.
+Result<Scenario> make_scenario(const ViewDefinition& view,
+                               const std::vector<DeriveDefinition>& derived,
+                               std::shared_ptr<const schema::Schema> source,
+                               int64_t allowed_lateness_us);
+
+// What one executor says: a row for each read.
+struct Answers {
+  schema::Batch features;  // View::output()
+  // [read * features + feature]; how far a float feature may be off; empty where not computed.
+  std::vector<double> bounds;
+  std::vector<FeatureStatus> statuses;  // the same layout; only the stream executor fills it
+  // The derived features, one column each, computed from the features that the caller gave.
+  schema::Batch derived;
+
+  explicit Answers(const Scenario& scenario);
+};
+
+// The columns that derived features read, one row for each read: the event's own, then `features`.
+schema::Batch inputs_of(const Scenario& scenario, const schema::Batch& features);
+
+}  // namespace qw::features

@@ -1,0 +1,105 @@
+#include <algorithm>
+#include <map>
+
+#include "features/parity/executors.h"
+
+namespace qw::features {
+namespace {
+
+class StreamRun {
+ public:
+  explicit StreamRun(const Scenario& scenario) : scenario_(scenario) {}
+
+  void run(Answers& answers) {
+    rows_.resize(scenario_.reads.size());
+    // Reads in the order in which their known position is reached; without one, at the end.
+    std::vector<size_t> order(scenario_.reads.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::ranges::stable_sort(order, {}, [this](size_t i) { return arrival_of(i); });
+    size_t next = 0;
+    for (size_t event = 0; event < scenario_.events.facts.size(); ++event) {
+      while (next < order.size() && arrival_of(order[next]) <= event) read(order[next++]);
+      apply(event);
+    }
+    while (next < order.size()) read(order[next++]);
+    for (const FeatureRow& row : rows_) {
+      for (size_t f = 0; f < row.cells.size(); ++f)
+        append_cell(answers.features.column(f), row.cells[f]);
+      answers.statuses.insert(answers.statuses.end(), row.statuses.begin(), row.statuses.end());
+    }
+  }
+
+ private:
+  // How many events have arrived when the read happens.
+  size_t arrival_of(size_t read) const {
+    const Read& what = scenario_.reads[read];
+    const auto& facts = scenario_.events.facts;
+    if (what.point.known.value() == ReadPoint::kEverySeq) return facts.size();
+    size_t count = 0;
+    for (size_t i = 0; i < facts.size(); ++i)
+      if (facts[i].partition == what.partition && facts[i].seq <= what.point.known) count = i + 1;
+    return count;
+  }
+  void apply(size_t event) {
+    std::string key;
+    const schema::EventFacts& facts = scenario_.events.facts[event];
+    if (!scenario_.view->key_of(scenario_.events.rows, event, key)) return;
+    state_of(facts.partition, key)
+        .apply(*scenario_.view, scenario_.events.rows, event, facts, scratch_);
+  }
+  void read(size_t index) {
+    const Read& what = scenario_.reads[index];
+    schema::Batch row(scenario_.events.rows.schema_ptr());
+    std::vector<schema::Value> values(row.columns().size());
+    for (size_t i = 0; i < what.key.size(); ++i)
+      values[scenario_.view->key_columns()[i]] = what.key[i];
+    row.append_row(values);
+    std::string key;
+    const bool has_key = scenario_.view->key_of(row, 0, key);
+    KeyState nothing(*scenario_.view);
+    KeyState& state = has_key ? state_of(what.partition, key) : nothing;
+    FeatureRow& out = rows_[index];
+    state.read(*scenario_.view, what.point, scratch_, out);
+    for (size_t f = 0; f < out.cells.size(); ++f) {  // texts must outlive later events
+      if (out.cells[f].null || out.cells[f].text.empty()) continue;
+      texts_.push_back(std::make_unique<std::string>(out.cells[f].text));
+      out.cells[f].text = *texts_.back();
+    }
+  }
+  KeyState& state_of(PartitionId partition, const std::string& key) {
+    const auto id = std::pair(partition.value(), key);
+    const auto found = states_.find(id);
+    if (found != states_.end()) return found->second;
+    return states_.emplace(id, KeyState(*scenario_.view)).first->second;
+  }
+
+  const Scenario& scenario_;
+  std::map<std::pair<uint32_t, std::string>, KeyState> states_;
+  std::vector<FeatureRow> rows_;
+  std::vector<std::unique_ptr<std::string>> texts_;
+  ViewScratch scratch_;
+};
+
+}  // namespace
+
+Answers answer_by_stream(const Scenario& scenario) {
+  Answers answers(scenario);
+  StreamRun(scenario).run(answers);
+  // Each derived feature may read the ones before it, so the inputs grow.
+  std::vector<schema::Field> fields = scenario.inputs->fields();
+  for (const Derived& derived : scenario.derived)
+    fields.push_back({derived.name, derived.expression.type(), true});
+  const schema::Batch own = inputs_of(scenario, answers.features);
+  std::vector<ExpressionScratch> scratches(scenario.derived.size());
+  for (size_t row = 0; row < scenario.reads.size(); ++row) {
+    std::vector<Cell> cells;
+    for (const schema::Column& column : own.columns()) cells.push_back(cell_at(column, row));
+    for (size_t i = 0; i < scenario.derived.size(); ++i) {
+      cells.push_back(scenario.derived[i].expression.evaluate(cells, scratches[i]));
+      append_cell(answers.derived.column(i), cells.back());
+    }
+  }
+  return answers;
+}
+
+}  // namespace qw::features
