@@ -47,7 +47,7 @@ struct KeyedTableOptions {
   std::string owner;       // StateId::owner
   PartitionId partition;   // StateId::partition
   Log log = Log::kEvents;  // whose records change these states; their seq orders the changes
-  int64_t replay_max_us = 10'000'000;  // a change is checkpointed within this time
+  int64_t replay_max_us = 30'000'000;  // a change is checkpointed within this time
   // Performance. States whose changes are not on disk yet are kept above this limit.
   size_t memory_limit_bytes = size_t{256} << 20;
 };
