@@ -107,7 +107,7 @@ OracleValue numeric(const Aggregate& aggregate, const std::vector<Seen>& seen, d
   if (aggregate.kind == AggregateKind::kVariance || aggregate.kind == AggregateKind::kStddev)
     return spread(aggregate, n, bound);
   if (aggregate.kind == AggregateKind::kQuantile) {
-    const long double h = (count - 1) * static_cast<long double>(aggregate.quantile);
+    const double h = static_cast<double>(count - 1) * aggregate.quantile;  // rounded, by definition
     const auto low = static_cast<size_t>(h);
     const long double a = n.x[low];
     const long double b = n.x[std::min(low + 1, n.x.size() - 1)];

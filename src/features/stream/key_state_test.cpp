@@ -166,6 +166,22 @@ TEST(KeyState, HotKeysRejectAndSaySo) {
   EXPECT_THAT(bed.read(state, 62 * kSecond), testing::StartsWith("0 null "));
 }
 
+// Found by random scenario 77001796: a text that left the state and came back kept its number in
+// the free list, so that the next new text took its place.
+TEST(KeyState, TextsThatComeBackAreNotOverwritten) {
+  Bed bed(kSecond);
+  bed.definition.aggregates = {{"last", "last(s)"}};
+  bed.definition.windows = {"10s"};
+  bed.recompile(kSecond);
+  KeyState state(*bed.view);
+  bed.apply(state, 0, 1, {}, {}, std::string("b"));
+  bed.apply(state, 20 * kSecond, 2, {}, {}, std::string("a"));  // "b" leaves
+  bed.apply(state, 24 * kSecond, 3, {}, {}, std::string("b"));
+  bed.apply(state, 23 * kSecond, 4, {}, {}, std::string("d"));
+  EXPECT_EQ(bed.read(state, 24 * kSecond), "'b' ");
+  EXPECT_EQ(bed.read(state, 24 * kSecond - 1), "'d' ");
+}
+
 TEST(KeyState, StoredBytesReadBackEqual) {
   Bed bed;
   KeyState state(*bed.view);

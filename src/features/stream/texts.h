@@ -22,7 +22,7 @@ struct KeyState::Texts {
 
   int64_t take(std::string_view text) {
     if (const auto found = ids.find(text); found != ids.end()) {
-      ++uses[found->second];
+      if (uses[found->second]++ == 0) std::erase(free_ids, found->second);  // back in use
       return found->second;
     }
     uint32_t id = 0;

@@ -1,0 +1,26 @@
+// Events and definitions made from a seed, for parity: the same seed gives the same data
+// everywhere.
+#pragma once
+
+#include <cstdint>
+
+#include "features/parity/scenario.h"
+
+namespace qw::features {
+
+// The fixture that CI always runs: all aggregates over several windows; out-of-order arrivals,
+// duplicates, ties, nulls, NaN, dropped late events, two partitions, and a key whose equal small
+// amounts make a plain sum drift. Every event is read as it arrives.
+Result<Scenario> make_fixture(uint64_t seed, size_t events);
+
+// A random small scenario: random definition (windows, aggregates, arguments, exclude_current,
+// derived features) and stream (times on and beside window edges, ties, nulls, duplicates,
+// disorder), read as known at each event and at the end.
+Result<Scenario> make_random_scenario(uint64_t seed);
+
+// The same scenario without some of its events and reads, for shrinking; `keep_events` and
+// `keep_reads` hold true for what stays.
+Scenario reduced(const Scenario& scenario, const std::vector<bool>& keep_events,
+                 const std::vector<bool>& keep_reads);
+
+}  // namespace qw::features
