@@ -23,8 +23,8 @@ struct HalfSpaceTreesSettings {
   int trees = 10;
   int height = 8;
   int window = 250;
-  int shingle = 3;   // features: this many last values, in deviations
-  double reach = 4;  // deviations from the mean that map to the edges of the box
+  int shingle = 8;    // features: this many last values, in deviations
+  double reach = 25;  // deviations from the mean that map to the edges of the box
   int seed = 42;
 };
 

@@ -107,6 +107,7 @@ DetectorSettings base_settings() {
   s.knn_short.kernel.dims = 8;
   s.knn_short.kernel.step = 3;
   s.seasonal.calibration.short_rows = 5;
+  s.half_space_trees.calibration.short_rows = 5;
   return s;
 }
 
@@ -132,7 +133,7 @@ Result<DetectorSettings> shipped_settings(std::string_view kind) {
     s.threshold = 1.25;
   } else if (kind == "half_space_trees") {
     alone(s.half_space_trees);
-    s.threshold = 1.05;
+    s.threshold = 1.4;
   } else if (kind == "ensemble") {
     s.knn_long.weight = 1;
     s.knn_short.weight = 1;
