@@ -15,7 +15,7 @@ inline constexpr size_t kShortRowsMax = 8;
 
 struct Calibration {
   int short_rows = 1;        // raw values in the short mean
-  double rate = 0.0005;      // forgetting of the long-run moments
+  double rate = 0.00025;     // forgetting of the long-run moments
   double prior_zeros = 200;  // the moments start as if so many raw values of 0 had been seen
   double cap = 4;            // the largest value returned
   int rows_min = 20;         // raw values seen before anything is said
