@@ -133,6 +133,14 @@ Result<DecisionRecord> decode_decision(std::string_view record) {
   return decision;
 }
 
+Result<std::string_view> decision_key(std::string_view record) {
+  QW_ASSIGN(ByteReader reader, open_body(record, kDecision));
+  reader.text();
+  const std::string_view key = reader.text();
+  if (!reader.ok()) return damaged();
+  return key;
+}
+
 void encode_journal(const JournalRecord& record, std::string& out) {
   std::string body;
   ByteWriter writer(body);

@@ -63,6 +63,8 @@ struct DecisionRecord {
 };
 void encode_decision(const DecisionRecord& decision, std::string& out);
 Result<DecisionRecord> decode_decision(std::string_view record);
+// The key alone, as a view into the record: what recovery needs of a million of them.
+Result<std::string_view> decision_key(std::string_view record);
 
 // Everything else that happened and must be remembered in order: ticks, alerts, actions, verdicts,
 // incidents, retraining, versions. Few a second; the body is JSON so that the page, a person and

@@ -15,6 +15,7 @@
 
 namespace qw::app {
 
+// What all parts of one reading share; it outlives them.
 struct ReadContext {
   const ReadOptions& options;
   Problems& problems;

@@ -18,6 +18,7 @@ namespace qw::app {
 using Variables = std::function<std::optional<std::string>(const std::string& name)>;
 std::optional<std::string> environment_variable(const std::string& name);
 
+// How to read. A value; `consulted` outlives the reading.
 struct ReadOptions {
   Variables variables = environment_variable;
   // false: ${VAR} and file:PATH are checked for form only, so that a file can be validated where

@@ -319,6 +319,8 @@ TEST(BadApps, huge_and_deep_files_are_refused_quickly) {
   const Reading reading = read_app_text(many, "app.yaml");
   EXPECT_EQ(reading.problems.size(), Problems::kMost);
   EXPECT_GT(reading.errors, 5000u);
+  for (int i = 5000; i < 50'000; ++i) many += fmt::format("key{}: 1\n", i);
+  EXPECT_THAT(all_of(read_app_text(many, "app.yaml")), HasSubstr("more than 10000 keys"));
 }
 
 TEST(BadApps, empty_files) {

@@ -16,14 +16,6 @@ Place place_of(const YAML::Mark& mark) {
   return {static_cast<uint32_t>(mark.line) + 1, static_cast<uint32_t>(mark.column) + 1};
 }
 
-// Stops the parser from within its callbacks; never leaves this file.
-struct Stop {
-  Place place;
-  std::string code;
-  std::string message;
-  std::string how_to_mend;
-};
-
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
   while (true) {
@@ -40,18 +32,19 @@ class TreeBuilder final : public YAML::EventHandler {
       : lines_(lines_of(text)), problems_(problems) {}
 
   YamlPtr root() const { return root_; }
+  bool failed() const { return failed_; }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    finish(make(YamlNode::Kind::kNull, mark), anchor);
+    if (!failed_) finish(make(YamlNode::Kind::kNull, mark), anchor);
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    if (failed_) return;
     const auto known = anchors_.find(anchor);
-    if (known == anchors_.end())
-      throw Stop{place_of(mark), "bad_yaml", "this alias stands inside the value it means",
-                 "an anchor can be used only after its value has ended"};
-    give(known->second, place_of(mark));
+    if (known != anchors_.end()) return give(known->second, place_of(mark));
+    fail(place_of(mark), "bad_yaml", "this alias stands inside the value it means",
+         "an anchor can be used only after its value has ended");
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override;
@@ -83,10 +76,16 @@ class TreeBuilder final : public YAML::EventHandler {
     return node;
   }
   void open(std::shared_ptr<YamlNode> node, YAML::anchor_t anchor) {
+    if (failed_) return;
     if (open_.size() >= kYamlDepthMax)
-      throw Stop{node->place, "too_deep",
-                 fmt::format("the file is nested more than {} levels deep", kYamlDepthMax), ""};
+      return fail(node->place, "too_deep",
+                  fmt::format("the file is nested more than {} levels deep", kYamlDepthMax));
     open_.push_back({std::move(node), anchor, false, {}, {}, {}});
+  }
+  // Nothing is built from here on; the parser goes on to the file's end.
+  void fail(Place place, std::string code, std::string message, std::string how_to_mend = {}) {
+    failed_ = true;
+    problems_.error(std::move(code), place, std::move(message), std::move(how_to_mend));
   }
   void close();
   void finish(std::shared_ptr<YamlNode> node, YAML::anchor_t anchor) {
@@ -103,10 +102,12 @@ class TreeBuilder final : public YAML::EventHandler {
   std::vector<Open> open_;
   std::map<YAML::anchor_t, YamlPtr> anchors_;
   YamlPtr root_;
+  bool failed_ = false;
 };
 
 void TreeBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                            const std::string& value) {
+  if (failed_) return;
   auto node = make(YamlNode::Kind::kScalar, mark);
   node->text = value;
   const bool quoted = tag == "!";
@@ -125,6 +126,7 @@ void TreeBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag, YAML:
 }
 
 void TreeBuilder::close() {
+  if (failed_) return;
   Open done = std::move(open_.back());
   open_.pop_back();
   // << gives what the map itself does not say.
@@ -144,18 +146,17 @@ void TreeBuilder::give(YamlPtr node, Place place) {
     return give_key(parent, node, place);
   parent.node->values += node->values;
   if (parent.node->values > kYamlValuesMax)
-    throw Stop{
+    return fail(
         place, "too_large",
-        fmt::format("the file has more than {} values once aliases are filled in", kYamlValuesMax),
-        ""};
+        fmt::format("the file has more than {} values once aliases are filled in", kYamlValuesMax));
   if (parent.node->kind == YamlNode::Kind::kMap) return give_entry(parent, std::move(node));
   parent.node->items.push_back(std::move(node));
 }
 
 void TreeBuilder::give_key(Open& map, const YamlPtr& node, Place place) {
   if (node->kind == YamlNode::Kind::kList || node->kind == YamlNode::Kind::kMap)
-    throw Stop{place, "bad_yaml", "a list or a group cannot be a key",
-               "when a text begins with { or [, put it in quotes"};
+    return fail(place, "bad_yaml", "a list or a group cannot be a key",
+                "when a text begins with { or [, put it in quotes");
   map.key_given = true;
   map.key = node->kind == YamlNode::Kind::kNull ? "null" : node->text;
   map.key_place = place;
@@ -172,6 +173,9 @@ void TreeBuilder::give_entry(Open& map, YamlPtr node) {
                     fmt::format("it was first given in line {}; keep one", earlier->place.line));
     return;
   }
+  if (map.node->entries.size() >= kYamlKeysMax)
+    return fail(map.key_place, "too_large",
+                fmt::format("this group has more than {} keys", kYamlKeysMax));
   map.node->entries.push_back({map.key, map.key_place, std::move(node)});
 }
 
@@ -310,13 +314,11 @@ YamlPtr parse_yaml(const std::string& text, Problems& problems) {
         problems.error("bad_yaml", second.root() ? second.root()->place : Place{},
                        "the file holds a second document", "keep one; remove the line '---'");
     }
-  } catch (const Stop& stop) {
-    problems.error(stop.code, stop.place, stop.message, stop.how_to_mend);
-    return nullptr;
   } catch (const YAML::Exception& exception) {
-    report(exception, problems);
+    if (!builder.failed()) report(exception, problems);
     return nullptr;
   }
+  if (builder.failed()) return nullptr;
   const YamlPtr root = builder.root();
   if (root == nullptr || root->kind == YamlNode::Kind::kNull) {
     problems.error("empty_file", {}, "the file is empty",

@@ -14,11 +14,13 @@ namespace qw::app {
 
 constexpr size_t kAppFileBytesMax = 1'000'000;
 constexpr size_t kYamlDepthMax = 32;
+constexpr size_t kYamlKeysMax = 10'000;     // of one group
 constexpr size_t kYamlValuesMax = 100'000;  // with aliases filled in
 
 struct YamlNode;
 using YamlPtr = std::shared_ptr<const YamlNode>;
 
+// One key of a map with what it holds.
 struct YamlEntry {
   std::string key;
   Place place;  // of the key

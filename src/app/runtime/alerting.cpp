@@ -1,0 +1,186 @@
+#include "app/runtime/alerting.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "app/runtime/decision_json.h"
+
+namespace qw::app {
+namespace {
+
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+double number_of(const schema::Value& value, const schema::Type& type) {
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  const auto* number = std::get_if<int64_t>(&value);
+  if (number == nullptr) return kUnknown;
+  double scale = 1;
+  for (uint8_t digit = 0; digit < type.scale; ++digit) scale *= 10;
+  return static_cast<double>(*number) / scale;
+}
+
+// "cpu.busy_percent/all" -> metric and entity, for decisions whose key is made of these two columns
+// or of one.
+void split_key(const std::string& key, monitor::AlertDetail& detail) {
+  const size_t slash = key.find('/');
+  detail.metric = key.substr(0, slash);
+  detail.entity = slash == std::string::npos ? std::string() : key.substr(slash + 1);
+}
+
+}  // namespace
+
+Alerting::Alerting(const Plan& plan, Journal& journal, Outboxes& outboxes, const Clock& clock)
+    : plan_(plan), journal_(journal), outboxes_(outboxes), clock_(clock) {
+  for (size_t index = 0; index < plan.decisions.size(); ++index) {
+    const PlanDecision& decision = plan.decisions[index];
+    if (!decision.alert) continue;
+    monitor::AlertBook::Options options;
+    options.scope = {plan.file.app.text, decision.name, plan.sources[decision.source].name};
+    options.policy = decision.alert->policy;
+    books_.emplace(index, monitor::AlertBook(std::move(options)));
+  }
+}
+
+std::string Alerting::meta_name(size_t decision, PartitionId stream, std::string_view key) const {
+  return fmt::format("alert/{}/{}/{}", plan_.decisions[decision].name, stream.value(), key);
+}
+
+Result<void> Alerting::open(const store::Store& store) {
+  for (auto& [decision, book] : books_) {
+    const std::string prefix = fmt::format("alert/{}/", plan_.decisions[decision].name);
+    std::optional<Error> trouble;
+    QW_TRY(
+        store.scan_meta(prefix, [&, &book = book](std::string_view name, std::string_view bytes) {
+          name.remove_prefix(prefix.size());
+          const size_t slash = std::min(name.find('/'), name.size());
+          uint32_t stream = 0;
+          std::from_chars(name.data(), name.data() + slash, stream);
+          const auto restored = book.restore(PartitionId{stream},
+                                             name.substr(std::min(slash + 1, name.size())), bytes);
+          if (!restored.ok()) trouble = restored.error();
+          return restored.ok();
+        }));
+    if (trouble) return *trouble;
+  }
+  return {};
+}
+
+void Alerting::keep(PendingCommit& open, size_t decision, PartitionId stream,
+                    const std::string& key) {
+  std::string bytes;
+  if (books_.at(decision).save(stream, key, bytes))
+    open.txn.put_meta(meta_name(decision, stream, key), bytes);
+}
+
+bool Alerting::observe(PendingCommit& open, size_t decision, PartitionId stream,
+                       const schema::DecisionRecord& record, monitor::Severity severity,
+                       double threshold) {
+  const auto found = books_.find(decision);
+  if (found == books_.end()) return false;
+  monitor::AlertBook& book = found->second;
+  const monitor::AlertState* state = book.find(stream, record.key);
+  // Two quiet words in a row leave nothing that a restart would miss.
+  const bool was_quiet = state == nullptr || (state->phase == monitor::AlertPhase::kIdle &&
+                                              state->last_word == monitor::Severity::kNone);
+  changes_.clear();
+  book.observe(stream, record.key, "",
+               {record.event_seq, record.as_of, record.decided_at, severity, record.score},
+               changes_);
+  state = book.find(stream, record.key);
+  if (!was_quiet || severity != monitor::Severity::kNone) keep(open, decision, stream, record.key);
+  for (const monitor::AlertChange& change : changes_)
+    tell(open, decision, change, &record, threshold);
+  return state != nullptr && state->phase == monitor::AlertPhase::kFiring;
+}
+
+void Alerting::tick(PendingCommit& open, uint64_t number, KnownAt at,
+                    const std::function<Seq(PartitionId)>& newest) {
+  for (auto& [decision, book] : books_) {
+    changes_.clear();
+    book.tick(number, at, newest, changes_);
+    for (const monitor::AlertChange& change : changes_) {
+      keep(open, decision, change.partition, change.key);
+      tell(open, decision, change, nullptr, kUnknown);
+    }
+  }
+}
+
+monitor::AlertDetail Alerting::detail_of(size_t decision, const monitor::AlertChange& change,
+                                         const schema::DecisionRecord* record,
+                                         double threshold) const {
+  const PlanDecision& planned = plan_.decisions[decision];
+  const PlanSource& source = plan_.sources[planned.source];
+  const PlanModel& model = plan_.models[planned.model];
+  monitor::AlertDetail detail;
+  detail.scope = books_.at(decision).scope();
+  detail.change = change;
+  detail.series_id = fmt::format("{}/{}", planned.name, change.key);
+  split_key(change.key, detail);
+  detail.model = model.name;
+  detail.value = detail.score = detail.usual_low = detail.usual_mid = detail.usual_high = kUnknown;
+  detail.threshold = threshold;
+  if (usual_of_) {
+    const Usual usual = usual_of_(decision, change.key);
+    detail.usual_low = usual.low;
+    detail.usual_mid = usual.mid;
+    detail.usual_high = usual.high;
+  }
+  if (record == nullptr) return detail;
+  const size_t at = record->served_by.find('@');
+  detail.version = at == std::string::npos ? "" : record->served_by.substr(at + 1);
+  detail.score = record->score;
+  if (!record->inputs.empty())
+    detail.value =
+        number_of(record->inputs.front(), source.inputs->field(planned.model_inputs.front()).type);
+  if (model.engine) {
+    const auto names = model.engine->members();
+    for (size_t index = 0; index < names.size() && index < record->contributions.size(); ++index)
+      detail.members.push_back(
+          {std::string(names[index]), "", kUnknown, record->contributions[index]});
+  }
+  for (size_t index = 0; index < record->features.size(); ++index) {
+    const schema::Field& field = source.inputs->field(source.features_begin + index);
+    if (!field.type.is_numeric()) continue;
+    monitor::AlertFeature feature;
+    feature.name = field.name;
+    feature.value = number_of(record->features[index], field.type);
+    feature.usual_low = feature.usual_mid = feature.usual_high = kUnknown;
+    detail.features.push_back(std::move(feature));
+  }
+  return detail;
+}
+
+void Alerting::tell(PendingCommit& open, size_t decision, const monitor::AlertChange& change,
+                    const schema::DecisionRecord* record, double threshold) {
+  const monitor::AlertDetail detail = detail_of(decision, change, record, threshold);
+  const std::string_view kind = monitor::name_of(change.transition.kind);
+  schema::JournalRecord journal;
+  journal.kind = kind;
+  journal.at_us = clock_.wall_us();
+  journal.json = monitor::journal_json(detail);
+  journal_.append(open, std::move(journal));
+  if (change.notify) {
+    for (const PlanSink& sink : plan_.decisions[decision].sinks) {
+      if (sink.file->send != Send::kAlerts) continue;
+      streams::OutboxRow row;
+      row.action_id = fmt::format("{}-{}-{}", change.alert_id, kind,
+                                  monitor::name_of(change.transition.severity));
+      row.created_at_us = clock_.wall_us();
+      row.key = change.key;
+      row.json = monitor::notification_json(detail, sink.name);
+      outboxes_.put(open, sink.name, row);
+    }
+  }
+  if (listener_) listener_(open, decision, detail);
+}
+
+size_t Alerting::open_alerts() const {
+  size_t open = 0;
+  for (const auto& [decision, book] : books_) open += book.open();
+  return open;
+}
+
+}  // namespace qw::app

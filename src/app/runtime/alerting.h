@@ -1,0 +1,67 @@
+// The alerts of every decision, kept durable with the decisions that moved them, and told to
+// journal and sinks.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "app/runtime/committer.h"
+#include "app/runtime/journal.h"
+#include "app/runtime/outboxes.h"
+#include "app/runtime/plan.h"
+#include "monitor/alerts/book.h"
+#include "monitor/alerts/payload.h"
+#include "store/store.h"
+
+namespace qw::app {
+
+// What is usual for a series; NaN where not known.
+struct Usual {
+  double low, mid, high;
+};
+
+// Owns the alert books. Used by the pipeline's thread under the committer's mutex. A state is
+// written into the open commit whenever a restart without it could decide differently, so recovery
+// only reads it back.
+class Alerting {
+ public:
+  Alerting(const Plan& plan, Journal& journal, Outboxes& outboxes, const Clock& clock);
+  Result<void> open(const store::Store& store);
+
+  // Hears of every alert that changed, under the committer's mutex (healing).
+  using Listener =
+      std::function<void(PendingCommit&, size_t decision, const monitor::AlertDetail&)>;
+  void listen(Listener listener) { listener_ = std::move(listener); }
+  using UsualOf = std::function<Usual(size_t decision, std::string_view key)>;
+  void ask_usual(UsualOf usual_of) { usual_of_ = std::move(usual_of); }
+
+  // The decision's word on a key. Returns whether an alert of the key is open.
+  bool observe(PendingCommit& open, size_t decision, PartitionId stream,
+               const schema::DecisionRecord& record, monitor::Severity severity, double threshold);
+  // A recorded moment of the wall clock.
+  void tick(PendingCommit& open, uint64_t number, KnownAt at,
+            const std::function<Seq(PartitionId)>& newest);
+
+  size_t open_alerts() const;
+
+ private:
+  std::string meta_name(size_t decision, PartitionId stream, std::string_view key) const;
+  void keep(PendingCommit& open, size_t decision, PartitionId stream, const std::string& key);
+  void tell(PendingCommit& open, size_t decision, const monitor::AlertChange& change,
+            const schema::DecisionRecord* record, double threshold);
+  monitor::AlertDetail detail_of(size_t decision, const monitor::AlertChange& change,
+                                 const schema::DecisionRecord* record, double threshold) const;
+
+  const Plan& plan_;
+  Journal& journal_;
+  Outboxes& outboxes_;
+  const Clock& clock_;
+  Listener listener_;
+  UsualOf usual_of_;
+  std::map<size_t, monitor::AlertBook> books_;  // by decision
+  std::vector<monitor::AlertChange> changes_;   // working memory
+};
+
+}  // namespace qw::app

@@ -1,0 +1,143 @@
+#include "app/runtime/committer.h"
+
+#include <chrono>
+
+#include "base/fail_point.h"
+#include "base/log.h"
+
+namespace qw::app {
+
+using std::chrono::microseconds;
+
+std::string_view name_of(CommitState state) {
+  switch (state) {
+    case CommitState::kOk: return "ok";
+    case CommitState::kSlow: return "slow";
+    case CommitState::kDiskFull: return "disk_full";
+    case CommitState::kFailing: return "failing";
+  }
+  return "unknown";
+}
+
+Committer::Committer(store::Store& store, const Clock& clock, MetricRegistry& metrics,
+                     CommitterOptions options)
+    : store_(store),
+      clock_(clock),
+      options_(options),
+      durable_latency_(metrics.latency("quickwater_stage_latency_seconds",
+                                       "From an event's arrival to the end of a stage.",
+                                       {{"stage", "durable"}})) {}
+
+Committer::~Committer() { stop(0); }
+
+void Committer::hurry() {
+  hurry_ = true;
+  work_.notify_one();
+}
+
+bool Committer::wait_for_room(std::unique_lock<std::mutex>& lock, int64_t limit_us) {
+  return room_.wait_for(lock, microseconds(limit_us), [this] {
+    return stopping_ || open_.txn.bytes() < options_.max_pending_bytes;
+  });
+}
+
+void Committer::start() {
+  thread_ = std::jthread([this] { run(); });
+}
+
+void Committer::stop(int64_t limit_ms) {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    give_up_ns_ = clock_.monotonic_ns() + limit_ms * 1'000'000;
+  }
+  work_.notify_one();
+  room_.notify_all();
+  thread_.join();
+}
+
+void Committer::run() {
+  while (true) {
+    PendingCommit taken;
+    {
+      std::unique_lock lock(mutex_);
+      work_.wait_for(lock, microseconds(options_.interval_us),
+                     [this] { return hurry_ || stopping_; });
+      if (open_.empty()) {
+        hurry_ = false;
+        if (stopping_) return;
+        continue;
+      }
+      hurry_ = false;
+      std::swap(taken, open_);
+    }
+    room_.notify_all();
+    if (!write(taken)) return refuse(taken);
+    const int64_t now_ns = clock_.monotonic_ns();
+    for (const auto& [arrived_ns, rows] : taken.arrivals)
+      for (uint32_t row = 0; row < rows; ++row) durable_latency_.record_ns(now_ns - arrived_ns);
+    for (const auto& follow : taken.then) follow();
+    for (const auto& extra : taken.extras)
+      extra.done->set_value(store_.commit(*extra.txn, store::Durability::kProcess));
+  }
+}
+
+void Committer::refuse(PendingCommit& taken) {
+  std::lock_guard lock(mutex_);
+  for (auto* commit : {&taken, &open_}) {
+    for (const auto& extra : commit->extras)
+      extra.done->set_value(
+          Error{ErrorCode::kUnavailable, "the application is stopping", "commit", ""});
+    commit->extras.clear();
+  }
+}
+
+bool Committer::write(PendingCommit& taken) {
+  while (true) {
+    const int64_t began_ns = clock_.monotonic_ns();
+    fail_point("commit.before");
+    const auto written = store_.commit(taken.txn, taken.durability);
+    fail_point("commit.after");
+    note(written, began_ns);
+    if (written.ok()) return true;
+    {
+      std::unique_lock lock(mutex_);
+      if (stopping_ && clock_.monotonic_ns() >= give_up_ns_) {
+        log::error("commit",
+                   "giving up at shutdown; what was not acknowledged will be read again: {}",
+                   written.error().to_string());
+        return false;
+      }
+    }
+    clock_.sleep_us(options_.retry_us);
+  }
+}
+
+void Committer::note(const Result<void>& written, int64_t began_ns) {
+  std::lock_guard lock(status_mutex_);
+  const CommitState before = status_.state;
+  if (written.ok()) {
+    status_.last_us = (clock_.monotonic_ns() - began_ns) / 1000;
+    status_.last_ended_wall_us = clock_.wall_us();
+    status_.state = status_.last_us > options_.slow_us ? CommitState::kSlow : CommitState::kOk;
+    status_.message.clear();
+    ++status_.commits;
+  } else {
+    status_.state = written.error().code == ErrorCode::kExhausted ? CommitState::kDiskFull
+                                                                  : CommitState::kFailing;
+    status_.message = written.error().to_string();
+  }
+  if (before == status_.state) return;
+  if (written.ok())
+    log::info("commit", "commits go on ({})", name_of(status_.state));
+  else
+    log::error("commit", "cannot commit; intake pauses and goes on by itself: {}", status_.message);
+}
+
+Committer::Status Committer::status() const {
+  std::lock_guard lock(status_mutex_);
+  return status_;
+}
+
+}  // namespace qw::app

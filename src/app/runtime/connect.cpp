@@ -1,0 +1,177 @@
+#include "app/runtime/connect.h"
+
+#include <fmt/format.h>
+
+namespace qw::app {
+namespace {
+
+using Connector = decltype(streams::SourceConfig::connector);
+using SinkKind = decltype(streams::SinkConfig::kind);
+
+std::map<std::string, std::string> revealed(
+    const std::vector<std::pair<std::string, schema::Secret>>& properties) {
+  std::map<std::string, std::string> plain;
+  for (const auto& [name, value] : properties) plain.emplace(name, value.reveal());
+  return plain;
+}
+
+streams::DecodeOptions decode_options_of(const PlanSource& source) {
+  const Source& file = *source.file;
+  streams::DecodeOptions options;
+  options.schema = source.schema;
+  options.zone = file.event_time_zone;
+  options.max_record_bytes = static_cast<size_t>(file.max_record_bytes);
+  switch (file.event_time_format) {
+    case TimeFormat::kIso8601: options.time_form = streams::TimeForm::kIso8601; break;
+    case TimeFormat::kEpochSeconds: options.time_form = streams::TimeForm::kEpochSeconds; break;
+    case TimeFormat::kEpochMillis: options.time_form = streams::TimeForm::kEpochMillis; break;
+    case TimeFormat::kEpochMicros: options.time_form = streams::TimeForm::kEpochMicros; break;
+  }
+  switch (file.format) {
+    case Format::kJson: options.format = streams::Format::kJson; break;
+    case Format::kCsv: options.format = streams::Format::kCsv; break;
+    case Format::kText: options.format = streams::Format::kText; break;
+  }
+  options.delimiter = file.csv.delimiter;
+  options.columns = file.csv.columns;
+  options.null_texts = file.csv.nulls;
+  for (const auto& [from, to] : file.csv.rename) options.rename.emplace(from.text, to.text);
+  options.pattern = file.text.pattern;
+  return options;
+}
+
+streams::file::Mode mode_of(FileMode mode) {
+  switch (mode) {
+    case FileMode::kRead: return streams::file::Mode::kRead;
+    case FileMode::kTail: return streams::file::Mode::kTail;
+    case FileMode::kReplay: return streams::file::Mode::kReplay;
+  }
+  return streams::file::Mode::kRead;
+}
+
+streams::file::Counts counts_of(const Counts& written) {
+  streams::file::Counts counts;
+  counts.interval_ms = written.interval_us / 1000;
+  for (const Counter& counter : written.counters)
+    counts.counters.push_back(
+        {counter.metric.text, counter.field.text, counter.equals, counter.per_second});
+  return counts;
+}
+
+struct ConnectorOf {
+  const Plan& plan;
+  const PlanSource& source;
+
+  Connector operator()(const HostSource& host) const {
+    streams::host::Config config;
+    config.interval_ms = host.interval_us / 1000;
+    config.top_processes = static_cast<size_t>(host.processes);
+    config.max_processes = static_cast<size_t>(host.processes_max);
+    config.process_idle_ttl_s = host.idle_ttl_us / 1'000'000;
+    config.loopback = host.loopback;
+    config.disks = host.disks;
+    return config;
+  }
+  Connector operator()(const FileSource& file) const {
+    streams::file::Config config;
+    config.path = plan.file.resolve(file.path);
+    config.mode = mode_of(file.mode);
+    config.speed = file.speed;
+    config.series_column = file.series_column.text;
+    config.from_end = file.from_end;
+    if (file.files_max > 0) config.max_files = static_cast<size_t>(file.files_max);
+    if (file.counts) config.counts = counts_of(*file.counts);
+    return config;
+  }
+  Connector operator()(const HttpSource& http) const {
+    streams::http::Config config;
+    config.path = http.path;
+    config.token = http.token.reveal();
+    if (http.records_max > 0) config.max_records = static_cast<size_t>(http.records_max);
+    return config;
+  }
+  Connector operator()(const KafkaSource& kafka) const {
+    streams::kafka::Config config;
+    config.brokers = kafka.brokers.reveal();
+    config.topic = kafka.topic.reveal();
+    config.group = kafka.group.reveal();
+    config.start = kafka.start == KafkaStart::kEarliest ? streams::kafka::Start::kEarliest
+                                                        : streams::kafka::Start::kLatest;
+    config.client = revealed(kafka.client);
+    return config;
+  }
+};
+
+struct SinkKindOf {
+  const Plan& plan;
+  const Sink& sink;
+
+  SinkKind operator()(const LogSink& log) const {
+    return streams::LogSinkConfig{log.path.empty() ? std::string() : plan.file.resolve(log.path)};
+  }
+  SinkKind operator()(const KafkaSink& kafka) const {
+    streams::KafkaSinkConfig config;
+    config.brokers = kafka.brokers.reveal();
+    config.topic = kafka.topic.reveal();
+    config.transactional_id = fmt::format("{}-{}", plan.file.app.text, sink.name.text);
+    config.client = revealed(kafka.client);
+    return config;
+  }
+  SinkKind operator()(const WebhookSink& webhook) const {
+    streams::WebhookSinkConfig config;
+    config.url = webhook.webhook.url.reveal();
+    config.secret = webhook.webhook.secret.reveal();
+    for (const auto& [name, value] : webhook.webhook.headers)
+      config.headers.emplace_back(name, value.reveal());
+    config.timeout_ms = static_cast<int>(webhook.webhook.timeout_us / 1000);
+    return config;
+  }
+  SinkKind operator()(const AlertmanagerSink& alertmanager) const {
+    streams::AlertmanagerSinkConfig config;
+    config.url = alertmanager.url.reveal();
+    config.timeout_ms = static_cast<int>(alertmanager.timeout_us / 1000);
+    return config;
+  }
+};
+
+Error placed(const Plan& plan, Place place, Error error) {
+  error.where = error.where.empty() ? plan.file.where(place)
+                                    : fmt::format("{} ({})", plan.file.where(place), error.where);
+  return error;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<streams::Source>> connect_source(const Plan& plan, size_t index,
+                                                        const streams::Surroundings& surroundings) {
+  const PlanSource& source = plan.sources[index];
+  streams::SourceConfig config;
+  config.name = source.name;
+  config.event_time = source.file->event_time.text;
+  config.decode = decode_options_of(source);
+  config.connector = std::visit(ConnectorOf{plan, source}, source.file->kind);
+  auto made = streams::make_source(config, surroundings);
+  if (!made.ok()) return placed(plan, source.file->name.place, made.error());
+  return made;
+}
+
+Result<std::unique_ptr<streams::Sink>> connect_sink(const Plan& plan, const Sink& sink,
+                                                    const streams::Surroundings& surroundings) {
+  streams::SinkConfig config;
+  config.name = sink.name.text;
+  config.kind = std::visit(SinkKindOf{plan, sink}, sink.kind);
+  auto made = streams::make_sink(config, surroundings);
+  if (!made.ok()) return placed(plan, sink.place, made.error());
+  return made;
+}
+
+streams::OutboxOptions outbox_options_of(const Sink& sink) {
+  streams::OutboxOptions options;
+  options.sink = sink.name.text;
+  options.deadline_ms = sink.retry_for_us / 1000;
+  options.on_full =
+      sink.on_full == OnFull::kPause ? streams::OnFull::kPause : streams::OnFull::kDropCounted;
+  return options;
+}
+
+}  // namespace qw::app

@@ -1,0 +1,21 @@
+// Decisions as JSON: what sinks send and the page shows.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "app/runtime/plan.h"
+#include "schema/records.h"
+
+namespace qw::app {
+
+// The same after every replay: hash(app, decision, source, partition, seq).
+std::string action_id(const Plan& plan, size_t decision, uint32_t source_partition, Seq seq);
+
+nlohmann::json decision_json(const Plan& plan, size_t decision,
+                             const schema::DecisionRecord& record, double threshold);
+
+// One cell as JSON: numbers as numbers (decimals exact as text), timestamps as microseconds.
+nlohmann::json value_json(const schema::Value& value, const schema::Type& type);
+
+}  // namespace qw::app

@@ -1,0 +1,32 @@
+// What the running application tells whoever watches it: the page, the API, monitors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/ids.h"
+#include "schema/records.h"
+
+namespace qw::app {
+
+// One decision as it was made. Views into the pipeline's memory: copy what must outlive the call.
+struct DecisionSeen {
+  const schema::DecisionRecord& record;
+  size_t decision = 0;   // index in the plan
+  double value = 0;      // the first model input, or NaN
+  double threshold = 0;  // NaN: the model names none
+  float warm_up = 1;     // 0..1
+  bool alerting = false;
+};
+
+// Implementations are fast and never block; they are called on the runtime's threads.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  // On the pipeline's thread, before the decision is durable; in order within a partition.
+  virtual void on_decision(const DecisionSeen& seen) = 0;
+  // On the committer's thread, once durable; in seq order.
+  virtual void on_journal(Seq seq, const schema::JournalRecord& record) = 0;
+};
+
+}  // namespace qw::app

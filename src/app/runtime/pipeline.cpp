@@ -1,0 +1,289 @@
+#include "app/runtime/pipeline.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "app/runtime/decision_json.h"
+
+namespace qw::app {
+
+using features::Cell;
+
+Pipeline::Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, Committer& committer,
+                   Journal& journal, Outboxes& outboxes, const Clock& clock,
+                   MetricRegistry& metrics, PipelineOptions options)
+    : plan_(std::move(plan)),
+      store_(store),
+      committer_(committer),
+      journal_(journal),
+      outboxes_(outboxes),
+      clock_(clock),
+      metrics_(metrics),
+      options_(options),
+      computed_latency_(metrics.latency("quickwater_stage_latency_seconds",
+                                        "From an event's arrival to the end of a stage.",
+                                        {{"stage", "computed"}})),
+      decisions_total_(metrics.counter("quickwater_decisions_total", "Decisions made.")),
+      alerting_(*plan_, journal, outboxes, clock),
+      sources_(plan_->sources.size()),
+      decisions_(plan_->decisions.size()) {}
+
+Pipeline::~Pipeline() = default;
+
+Result<void> Pipeline::accept(size_t index, streams::SourceBatch&& batch, int64_t arrived_ns) {
+  SourceRun& run = sources_[index];
+  PendingCommit& open = committer_.open();
+  QW_ASSIGN(PartitionRun* const partition, this->partition(index, batch.partition));
+  save_position(index, *partition, batch);
+  const streams::Gated gated =
+      run.gate->admit(partition->id, std::move(batch), KnownAt{clock_.wall_us()});
+  bury(gated.dead_letters);
+  for (size_t row = 0; row < gated.events.facts.size(); ++row) {
+    const Moment moment{run, plan_->sources[index],  *partition, gated.events.rows,
+                        row, gated.events.facts[row]};
+    QW_TRY(process(moment));
+    computed_latency_.record_ns(clock_.monotonic_ns() - arrived_ns);
+  }
+  run.gate->stage(open.txn);
+  if (gated.events.facts.empty()) return {};
+  open.need(options_.event_durability);
+  open.arrivals.emplace_back(arrived_ns, static_cast<uint32_t>(gated.events.facts.size()));
+  return {};
+}
+
+void Pipeline::save_position(size_t source, PartitionRun& run, const streams::SourceBatch& batch) {
+  if (batch.resume.empty()) return;
+  sources_[source].saved[batch.partition] = batch.resume;
+  committer_.open().txn.put_meta(
+      fmt::format("position/{}/{}", plan_->sources[source].name, run.source_partition),
+      batch.resume);
+}
+
+void Pipeline::bury(const std::vector<schema::DeadLetter>& letters) {
+  for (const schema::DeadLetter& letter : letters) {
+    dead_letters_ = next(dead_letters_);
+    std::string bytes;
+    schema::encode_dead_letter(letter, bytes);
+    committer_.open().txn.append(store::Log::kDeadLetters, kJournalPartition, dead_letters_, bytes);
+    metrics_
+        .counter("quickwater_dead_letters_total", "Records that could not be used.",
+                 {{"source", letter.source}})
+        .add();
+  }
+}
+
+Result<void> Pipeline::process(const Moment& moment) {
+  log_event(moment);
+  if (!moment.facts.counts()) return {};
+  QW_TRY(apply_views(moment));
+  if (moment.source.decisions.empty()) return {};
+  QW_TRY(fill_inputs(moment));
+  for (const size_t decision : moment.source.decisions) QW_TRY(decide(moment, decision));
+  return {};
+}
+
+void Pipeline::log_event(const Moment& moment) {
+  std::string row_bytes;
+  std::string record;
+  schema::encode_row(moment.rows, moment.row, row_bytes);
+  schema::encode_event(moment.facts, moment.source.schema->fingerprint(), row_bytes, record);
+  committer_.open().txn.append(store::Log::kEvents, moment.partition.id, moment.facts.seq, record);
+  moment.partition.last = moment.facts.seq;
+}
+
+Result<void> Pipeline::apply_views(const Moment& moment) {
+  const int64_t now_us = clock_.monotonic_ns() / 1000;
+  std::string key;
+  for (size_t index = 0; index < moment.source.views.size(); ++index) {
+    const features::View& view = *moment.source.views[index].view;
+    key.clear();
+    if (!view.key_of(moment.rows, moment.row, key)) continue;
+    auto& scratch = moment.run.view_scratch[index];
+    QW_TRY(moment.partition.views[index]->apply<ViewState>(
+        key, moment.facts.seq, now_us, [&](ViewState& state) {
+          state.rows().apply(view, moment.rows, moment.row, moment.facts, scratch);
+        }));
+  }
+  return {};
+}
+
+Result<void> Pipeline::fill_inputs(const Moment& moment) {
+  SourceRun& run = moment.run;
+  const PlanSource& source = moment.source;
+  for (size_t column = 0; column < source.features_begin; ++column)
+    run.cells[column] = features::cell_at(moment.rows.column(column), moment.row);
+  size_t at = source.features_begin;
+  std::string key;
+  const features::ReadPoint point{moment.facts.event_time, moment.facts.seq};
+  for (size_t index = 0; index < source.views.size(); ++index) {
+    const features::View& view = *source.views[index].view;
+    features::FeatureRow& row = run.view_rows[index];
+    key.clear();
+    if (view.key_of(moment.rows, moment.row, key)) {
+      // Texts in the row point into the state, which nobody else changes while this thread decides.
+      QW_TRY(moment.partition.views[index]->with_state<ViewState>(key, [&](const ViewState& state) {
+        state.rows().read(view, point, run.view_scratch[index], row);
+      }));
+      std::copy(row.cells.begin(), row.cells.end(), run.cells.begin() + static_cast<ptrdiff_t>(at));
+    } else {
+      std::fill_n(run.cells.begin() + static_cast<ptrdiff_t>(at), view.features().size(), Cell{});
+    }
+    at += view.features().size();
+  }
+  for (size_t index = 0; index < source.derived.size(); ++index, ++at)
+    run.cells[at] = source.derived[index].expression.evaluate(std::span(run.cells).first(at),
+                                                              run.derived_scratch[index]);
+  return {};
+}
+
+Result<void> Pipeline::decide(const Moment& moment, size_t decision) {
+  const PlanDecision& planned = plan_->decisions[decision];
+  DecisionRun& run = decisions_[decision];
+  const auto inputs = std::span<const Cell>(moment.run.cells);
+  if (planned.when) {
+    const Cell wanted = planned.when->evaluate(inputs.first(planned.model_begin), run.when);
+    if (wanted.null || wanted.i == 0) return {};
+  }
+  schema::DecisionRecord record;
+  if (!key_text(moment.rows, moment.row, planned.key_columns, record.key)) return {};
+  const PartitionId stream = moment.partition.streams.at(decision);
+  record.decision = planned.name;
+  record.partition = moment.partition.id;
+  record.event_seq = moment.facts.seq;
+  record.as_of = moment.facts.event_time;
+  record.decided_at = KnownAt{clock_.wall_us()};
+  record.features.reserve(planned.model_begin - moment.source.features_begin);
+  for (size_t at = moment.source.features_begin; at < planned.model_begin; ++at)
+    record.features.push_back(features::value_of(inputs[at], planned.inputs->field(at).type.kind));
+  for (const size_t at : planned.model_inputs)
+    record.inputs.push_back(features::value_of(inputs[at], planned.inputs->field(at).type.kind));
+  DecisionSeen seen{record, decision};
+  QW_ASSIGN(const bool scored, score(moment, decision, stream, record, seen));
+  if (scored) conclude(moment, decision, stream, record, seen);
+  return {};
+}
+
+Result<bool> Pipeline::score(const Moment& moment, size_t decision, PartitionId stream,
+                             schema::DecisionRecord& record, DecisionSeen& seen) {
+  const PlanDecision& planned = plan_->decisions[decision];
+  DecisionRun& run = decisions_[decision];
+  seen.threshold = seen.value = std::numeric_limits<double>::quiet_NaN();
+  if (!run.champion) {
+    evaluate_rules(moment, decision, record);
+    return true;
+  }
+  const int64_t now_us = clock_.monotonic_ns() / 1000;
+  const models::Observation observation = serve::observation_of(record);
+  QW_ASSIGN(const auto answer,
+            run.champion->score(stream, record.key, record.event_seq, now_us, observation));
+  if (!answer) return false;  // decided before the crash, and durable
+  if (run.challenger)
+    QW_TRY(run.challenger->score(stream, record.key, record.event_seq, now_us, observation));
+  record.score = answer->score;
+  record.warm = answer->warm;
+  record.served_by = run.served_by;
+  const size_t members = run.champion->engine().members().size();
+  record.contributions.assign(answer->contributions.begin(),
+                              answer->contributions.begin() + static_cast<ptrdiff_t>(members));
+  seen.value = observation.value;
+  seen.threshold = run.champion->engine().threshold();
+  seen.warm_up = answer->warm_up;
+  auto& cells = moment.run.cells;
+  cells[planned.model_begin] = Cell::of_double(record.score);
+  cells[planned.model_begin + 1] = Cell::of_double(seen.threshold);
+  cells[planned.model_begin + 2] = Cell::of_int(record.warm ? 1 : 0);
+  return true;
+}
+
+void Pipeline::evaluate_rules(const Moment& moment, size_t decision,
+                              schema::DecisionRecord& record) {
+  const PlanDecision& planned = plan_->decisions[decision];
+  auto& cells = moment.run.cells;
+  const auto inputs = std::span<const Cell>(cells).first(planned.model_begin);
+  for (size_t index = 0; index < planned.rules.size(); ++index) {
+    const features::Expression& rule = planned.rules[index].expression;
+    const Cell cell = rule.evaluate(inputs, decisions_[decision].rules[index]);
+    cells[planned.model_begin + index] = cell;
+    if (cell.null || (index > 0 && planned.rules[index].name != "score")) continue;
+    if (rule.type().kind == schema::Kind::kDouble) record.score = cell.d;
+    if (rule.type().kind == schema::Kind::kInt64) record.score = static_cast<double>(cell.i);
+  }
+  record.served_by = plan_->models[planned.model].name;
+}
+
+void Pipeline::conclude(const Moment& moment, size_t decision, PartitionId stream,
+                        schema::DecisionRecord& record, DecisionSeen& seen) {
+  const PlanDecision& planned = plan_->decisions[decision];
+  DecisionRun& run = decisions_[decision];
+  PendingCommit& open = committer_.open();
+  auto& cells = moment.run.cells;
+  for (size_t index = 0; index < planned.outputs.size(); ++index) {
+    const size_t at = planned.outputs_begin + index;
+    cells[at] = planned.outputs[index].expression.evaluate(std::span<const Cell>(cells).first(at),
+                                                           run.outputs[index]);
+    record.outputs.push_back(features::value_of(cells[at], planned.inputs->field(at).type.kind));
+  }
+  std::string bytes;
+  schema::encode_decision(record, bytes);
+  open.txn.append(store::Log::kDecisions, stream, record.event_seq, bytes);
+  run.streams[stream] = record.event_seq;
+  decisions_total_.add();
+
+  if (planned.alert) {
+    const Cell word = planned.alert->severity.evaluate(cells, run.severity);
+    auto severity = word.null
+                        ? monitor::Severity::kNone
+                        : monitor::parse_severity(word.text).value_or(monitor::Severity::kNone);
+    if (!record.warm)
+      severity = monitor::Severity::kNone;  // a detector that is still learning has no opinion
+    seen.alerting = alerting_.observe(open, decision, stream, record, severity, seen.threshold);
+  }
+  for (Observer* observer : observers_) observer->on_decision(seen);
+  send(moment, decision, record);
+}
+
+void Pipeline::send(const Moment& moment, size_t decision, const schema::DecisionRecord& record) {
+  const PlanDecision& planned = plan_->decisions[decision];
+  DecisionRun& run = decisions_[decision];
+  for (const PlanSink& sink : planned.sinks) {
+    if (sink.file->send != Send::kDecisions) continue;
+    if (sink.when) {
+      const Cell wanted = sink.when->evaluate(moment.run.cells, run.when);
+      if (wanted.null || wanted.i == 0) continue;
+    }
+    const double threshold = run.champion ? run.champion->engine().threshold()
+                                          : std::numeric_limits<double>::quiet_NaN();
+    streams::OutboxRow row;
+    row.action_id =
+        action_id(*plan_, decision, moment.partition.source_partition, record.event_seq);
+    row.created_at_us = clock_.wall_us();
+    row.key = record.key;
+    nlohmann::json body = decision_json(*plan_, decision, record, threshold);
+    body["action_id"] = row.action_id;
+    row.json = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    outboxes_.put(committer_.open(), sink.name, row);
+  }
+}
+
+Result<void> Pipeline::tick() {
+  const KnownAt now{clock_.wall_us()};
+  ++ticks_;
+  PendingCommit& open = committer_.open();
+  for (SourceRun& run : sources_) {
+    run.gate->tick(now);
+    run.gate->stage(open.txn);
+  }
+  const auto last_seq = [this](PartitionId stream) {
+    for (const DecisionRun& run : decisions_)
+      if (const auto found = run.streams.find(stream); found != run.streams.end())
+        return found->second;
+    return Seq{};
+  };
+  alerting_.tick(open, ticks_, now, last_seq);
+  return {};
+}
+
+}  // namespace qw::app

@@ -1,0 +1,176 @@
+// Event in -> features -> model -> decision out: what happens to each event, in order, on one
+// thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "app/runtime/alerting.h"
+#include "app/runtime/committer.h"
+#include "app/runtime/journal.h"
+#include "app/runtime/observer.h"
+#include "app/runtime/outboxes.h"
+#include "app/runtime/partitions.h"
+#include "app/runtime/plan.h"
+#include "app/runtime/view_states.h"
+#include "base/metrics.h"
+#include "serve/learning_model.h"
+#include "streams/gate.h"
+
+namespace qw::app {
+
+struct PipelineOptions {
+  store::Durability event_durability = store::Durability::kMachine;
+  int64_t replay_max_us = 10'000'000;
+  size_t view_memory_bytes = size_t{256} << 20;
+  size_t model_memory_bytes = size_t{1} << 30;
+  size_t checkpoint_budget_bytes = size_t{256} << 10;  // a pass
+};
+
+// The features and the score of a key at a moment; what the page asks for.
+struct FeatureAnswer {
+  features::ViewPtr view;
+  std::vector<schema::Value> values;  // in View::features() order
+  std::vector<features::FeatureStatus> statuses;
+};
+
+// Applies events to views, models and alerts, and writes everything into the committer's open
+// commit.
+//
+// Threads: open(), then accept(), tick(), checkpoint() and the calls on versions by one thread,
+// each under committer.mutex(); read_features() by any thread.
+class Pipeline {
+ public:
+  Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, Committer& committer,
+           Journal& journal, Outboxes& outboxes, const Clock& clock, MetricRegistry& metrics,
+           PipelineOptions options);
+  ~Pipeline();
+
+  void watch(Observer& observer) { observers_.push_back(&observer); }
+  Alerting& alerting() { return alerting_; }
+
+  // Restores the gates, positions and alerts and indexes the tails of the logs; states catch up
+  // when they are touched.
+  Result<void> open();
+  // Where a source goes on.
+  streams::SavedPositions saved_positions(size_t source) const;
+
+  // One batch of a source. `arrived_ns` (monotonic) begins its latencies. Rows are applied all or,
+  // on a broken store, up to the error.
+  Result<void> accept(size_t source, streams::SourceBatch&& batch, int64_t arrived_ns);
+  // About once a second: the wall clock enters.
+  Result<void> tick();
+  // Checkpoints what is due into the open commit; call it about once a commit. `all`: what is not
+  // due too (a clean stop). Returns how many states that wait for it were left.
+  Result<size_t> checkpoint(bool all = false);
+
+  // Versions of the models behind a decision.
+  Result<void> install_champion(size_t decision, std::unique_ptr<serve::LearningVersion> version);
+  void install_challenger(size_t decision, std::unique_ptr<serve::LearningVersion> version);
+  // The challenger becomes champion between two events. Returns the old champion, whose states stay
+  // on disk until erased.
+  std::unique_ptr<serve::LearningVersion> swap_challenger(size_t decision);
+  std::unique_ptr<serve::LearningVersion> drop_challenger(size_t decision);
+  serve::LearningVersion* champion(size_t decision) { return decisions_[decision].champion.get(); }
+  serve::LearningVersion* challenger(size_t decision) {
+    return decisions_[decision].challenger.get();
+  }
+  serve::LearningOptions learning_options(size_t decision) const;
+  // The decision streams of a decision with the last seq decided in each.
+  std::map<PartitionId, Seq> streams_of(size_t decision) const;
+
+  Result<FeatureAnswer> read_features(const std::string& view, const std::string& key,
+                                      EventTime as_of) const;
+  EventTime watermark_of(size_t source) const;
+  const streams::GateCounts& gate_counts(size_t source) const {
+    return sources_[source].gate->counts();
+  }
+
+ private:
+  struct PartitionRun {
+    uint32_t source_partition = 0;
+    PartitionId id;
+    Seq last;
+    std::vector<std::shared_ptr<store::KeyedTable>> views;  // as PlanSource::views
+    std::map<size_t, PartitionId> streams;                  // decision -> stream
+  };
+  struct SourceRun {
+    std::optional<streams::Gate> gate;
+    std::map<uint32_t, PartitionRun> partitions;
+    streams::SavedPositions saved;
+    std::vector<features::Cell> cells;  // working memory: the source's inputs and a decision's own
+    std::vector<features::ViewScratch> view_scratch;
+    std::vector<features::FeatureRow> view_rows;
+    std::vector<features::ExpressionScratch> derived_scratch;
+  };
+  struct DecisionRun {
+    std::unique_ptr<serve::LearningVersion> champion;
+    std::unique_ptr<serve::LearningVersion> challenger;
+    std::map<PartitionId, Seq> streams;
+    features::ExpressionScratch when, severity;
+    std::vector<features::ExpressionScratch> rules, outputs;
+    std::string served_by;
+  };
+  struct Moment {  // one event on its way
+    SourceRun& run;
+    const PlanSource& source;
+    PartitionRun& partition;
+    const schema::Batch& rows;
+    size_t row;
+    const schema::EventFacts& facts;
+  };
+
+  Result<void> open_source(size_t index);
+  Result<PartitionRun*> partition(size_t source, uint32_t number);
+  Result<void> index_tail(size_t source, PartitionRun& run);
+  Result<void> index_decisions(size_t decision, PartitionId stream);
+  Result<void> index_version(serve::LearningVersion& version, PartitionId stream);
+  Result<Seq> low_water(const std::string& owner, PartitionId partition) const;
+  void bury(const std::vector<schema::DeadLetter>& letters);
+  void save_position(size_t source, PartitionRun& run, const streams::SourceBatch& batch);
+
+  Result<void> process(const Moment& moment);
+  void log_event(const Moment& moment);
+  Result<void> apply_views(const Moment& moment);
+  Result<void> fill_inputs(const Moment& moment);
+  Result<void> decide(const Moment& moment, size_t decision);
+  Result<bool> score(const Moment& moment, size_t decision, PartitionId stream,
+                     schema::DecisionRecord& record, DecisionSeen& seen);
+  void evaluate_rules(const Moment& moment, size_t decision, schema::DecisionRecord& record);
+  void conclude(const Moment& moment, size_t decision, PartitionId stream,
+                schema::DecisionRecord& record, DecisionSeen& seen);
+  void send(const Moment& moment, size_t decision, const schema::DecisionRecord& record);
+  Result<size_t> checkpoint_table(const std::shared_ptr<store::KeyedTable>& table,
+                                  const std::string& owner, PartitionId partition, Seq head,
+                                  bool all);
+  template <class Visit>
+  Result<void> each_table(const Visit& visit);
+
+  const std::shared_ptr<const Plan> plan_;
+  store::Store& store_;
+  Committer& committer_;
+  Journal& journal_;
+  Outboxes& outboxes_;
+  const Clock& clock_;
+  MetricRegistry& metrics_;
+  const PipelineOptions options_;
+  LatencyHistogram& computed_latency_;
+  qw::Counter& decisions_total_;
+  std::vector<Observer*> observers_;
+
+  Partitions partitions_;
+  Alerting alerting_;
+  std::vector<SourceRun> sources_;
+  std::vector<DecisionRun> decisions_;
+  Seq dead_letters_;
+  uint64_t ticks_ = 0;
+  mutable std::mutex
+      tables_mutex_;  // guards the maps of tables against readers; tables have their own locks
+};
+
+}  // namespace qw::app

@@ -1,0 +1,326 @@
+// The pipeline's durable side: where it goes on after a stop, and how its states reach the disk.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "app/runtime/pipeline.h"
+
+namespace qw::app {
+namespace {
+
+std::string low_water_name(const std::string& owner, PartitionId partition) {
+  return fmt::format("low_water/{}/{}", owner, partition.value());
+}
+
+streams::OnFail on_fail_of(OnFail written) {
+  switch (written) {
+    case OnFail::kWarn: return streams::OnFail::kWarn;
+    case OnFail::kQuarantine: return streams::OnFail::kQuarantine;
+    case OnFail::kDrop: return streams::OnFail::kDrop;
+    case OnFail::kNull: return streams::OnFail::kNull;
+  }
+  return streams::OnFail::kQuarantine;
+}
+
+streams::Expectation expectation_of(const Expectation& written) {
+  streams::Expectation rule;
+  rule.column = written.column.text;
+  rule.on_fail = on_fail_of(written.on_fail);
+  if (written.not_null)
+    rule.rule = streams::NotNull{};
+  else if (written.between)
+    rule.rule = streams::Between{written.between->first, written.between->second};
+  else if (!written.in.empty())
+    rule.rule = streams::InSet{written.in};
+  else
+    rule.rule = streams::Matches{written.matches};
+  return rule;
+}
+
+streams::GateOptions gate_options_of(const PlanSource& source) {
+  const Source& file = *source.file;
+  streams::GateOptions options;
+  options.source = source.name;
+  options.schema = source.schema;
+  options.event_time = file.event_time.text;
+  options.event_id = file.event_id.text;
+  options.allowed_lateness_us = file.allowed_lateness_us;
+  options.max_future_us = file.max_future_us;
+  if (file.dedup_horizon_us > 0) options.dedup_horizon_us = file.dedup_horizon_us;
+  for (const Expectation& rule : file.expect) options.expectations.push_back(expectation_of(rule));
+  return options;
+}
+
+}  // namespace
+
+Result<void> Pipeline::open() {
+  QW_TRY(partitions_.open(store_));
+  QW_ASSIGN(dead_letters_, store_.last_seq(store::Log::kDeadLetters, kJournalPartition));
+  QW_TRY(alerting_.open(store_));
+  for (size_t decision = 0; decision < decisions_.size(); ++decision) {
+    const PlanDecision& planned = plan_->decisions[decision];
+    decisions_[decision].rules.resize(planned.rules.size());
+    decisions_[decision].outputs.resize(planned.outputs.size());
+  }
+  for (size_t source = 0; source < sources_.size(); ++source) QW_TRY(open_source(source));
+  return {};
+}
+
+Result<void> Pipeline::open_source(size_t index) {
+  const PlanSource& planned = plan_->sources[index];
+  SourceRun& run = sources_[index];
+  auto gate = streams::Gate::make(gate_options_of(planned));
+  if (!gate.ok()) {
+    Error error = gate.error();
+    error.where =
+        fmt::format("{} (source {})", plan_->file.where(planned.file->name.place), planned.name);
+    return error;
+  }
+  run.gate.emplace(std::move(gate).value());
+  QW_TRY(run.gate->restore(store_));
+  size_t cells = planned.inputs->size();
+  for (const size_t decision : planned.decisions)
+    cells = std::max(cells, plan_->decisions[decision].inputs->size());
+  run.cells.resize(cells);
+  run.view_scratch.resize(planned.views.size());
+  run.view_rows.resize(planned.views.size());
+  run.derived_scratch.resize(planned.derived.size());
+  const std::string prefix = fmt::format("position/{}/", planned.name);
+  QW_TRY(store_.scan_meta(prefix, [&](std::string_view name, std::string_view value) {
+    run.saved[static_cast<uint32_t>(std::stoul(std::string(name.substr(prefix.size()))))] = value;
+    return true;
+  }));
+  for (const auto& [name, id] : partitions_.known()) {
+    if (!name.starts_with(planned.name + "/")) continue;
+    QW_TRY(
+        partition(index, static_cast<uint32_t>(std::stoul(name.substr(planned.name.size() + 1)))));
+  }
+  return {};
+}
+
+streams::SavedPositions Pipeline::saved_positions(size_t source) const {
+  return sources_[source].saved;
+}
+
+Result<Pipeline::PartitionRun*> Pipeline::partition(size_t source, uint32_t number) {
+  SourceRun& run = sources_[source];
+  if (const auto found = run.partitions.find(number); found != run.partitions.end())
+    return &found->second;
+  const PlanSource& planned = plan_->sources[source];
+  PendingCommit& open = committer_.open();
+  const std::string name = fmt::format("{}/{}", planned.name, number);
+  PartitionRun made;
+  made.source_partition = number;
+  made.id = partitions_.id_of(name, open.txn);
+  QW_ASSIGN(made.last, store_.last_seq(store::Log::kEvents, made.id));
+  for (const PlanView& view : planned.views) {
+    store::KeyedTableOptions options;
+    options.owner = view.owner;
+    options.partition = made.id;
+    options.log = store::Log::kEvents;
+    options.replay_max_us = options_.replay_max_us;
+    options.memory_limit_bytes = options_.view_memory_bytes;
+    made.views.push_back(std::make_shared<store::KeyedTable>(
+        store_, options, std::make_shared<ViewStateKind>(view.view, planned.schema)));
+  }
+  QW_TRY(index_tail(source, made));
+  for (const size_t decision : planned.decisions) {
+    const PartitionId stream =
+        partitions_.id_of(fmt::format("{}@{}", plan_->decisions[decision].name, name), open.txn);
+    made.streams[decision] = stream;
+    QW_TRY(index_decisions(decision, stream));
+  }
+  const std::lock_guard lock(tables_mutex_);
+  return &run.partitions.emplace(number, std::move(made)).first->second;
+}
+
+Result<Seq> Pipeline::low_water(const std::string& owner, PartitionId partition) const {
+  QW_ASSIGN(const auto value, store_.get_meta(low_water_name(owner, partition)));
+  return value ? Seq{std::stoull(*value)} : Seq{};
+}
+
+// Tells every view's table which events its checkpoints may miss, by key.
+Result<void> Pipeline::index_tail(size_t source, PartitionRun& run) {
+  const PlanSource& planned = plan_->sources[source];
+  if (run.views.empty()) return {};
+  std::vector<Seq> low;
+  for (const PlanView& view : planned.views) {
+    QW_ASSIGN(const Seq seq, low_water(view.owner, run.id));
+    low.push_back(seq);
+  }
+  const Seq from = next(*std::min_element(low.begin(), low.end()));
+  std::optional<Error> trouble;
+  std::string key;
+  QW_TRY(store_.scan(
+      store::Log::kEvents, run.id, from, next(run.last), [&](Seq seq, std::string_view record) {
+        const auto event = stored_event_rows(record, planned.schema);
+        if (!event.ok()) {
+          trouble = event.error();
+          return false;
+        }
+        if (!event->facts.front().counts()) return true;
+        for (size_t index = 0; index < run.views.size(); ++index) {
+          key.clear();
+          if (seq > low[index] && planned.views[index].view->key_of(event->rows, 0, key))
+            run.views[index]->add_pending(key, seq);
+        }
+        return true;
+      }));
+  if (trouble) return *trouble;
+  for (const auto& table : run.views) QW_TRY(table->finish_recovery(clock_.monotonic_ns() / 1000));
+  return {};
+}
+
+Result<void> Pipeline::index_decisions(size_t decision, PartitionId stream) {
+  DecisionRun& run = decisions_[decision];
+  QW_ASSIGN(run.streams[stream], store_.last_seq(store::Log::kDecisions, stream));
+  if (run.champion) QW_TRY(index_version(*run.champion, stream));
+  if (run.challenger) QW_TRY(index_version(*run.challenger, stream));
+  return {};
+}
+
+Result<void> Pipeline::index_version(serve::LearningVersion& version, PartitionId stream) {
+  store::KeyedTable& table = version.add_stream(stream);
+  QW_ASSIGN(const Seq low, low_water(version.owner(), stream));
+  QW_ASSIGN(const Seq last, store_.last_seq(store::Log::kDecisions, stream));
+  std::optional<Error> trouble;
+  QW_TRY(store_.scan(store::Log::kDecisions, stream, next(low), next(last),
+                     [&](Seq seq, std::string_view record) {
+                       const auto key = schema::decision_key(record);
+                       if (!key.ok()) {
+                         trouble = key.error();
+                         return false;
+                       }
+                       table.add_pending(*key, seq);
+                       return true;
+                     }));
+  if (trouble) return *trouble;
+  return table.finish_recovery(clock_.monotonic_ns() / 1000);
+}
+
+serve::LearningOptions Pipeline::learning_options(size_t decision) const {
+  const PlanDecision& planned = plan_->decisions[decision];
+  serve::LearningOptions options;
+  options.decision = planned.name;
+  options.model = plan_->models[planned.model].name;
+  options.replay_max_us = options_.replay_max_us;
+  options.memory_limit_bytes = options_.model_memory_bytes;
+  return options;
+}
+
+Result<void> Pipeline::install_champion(size_t decision,
+                                        std::unique_ptr<serve::LearningVersion> version) {
+  for (const auto& [stream, last] : decisions_[decision].streams)
+    QW_TRY(index_version(*version, stream));
+  const std::lock_guard lock(tables_mutex_);
+  DecisionRun& run = decisions_[decision];
+  run.served_by = fmt::format("{}@{}", plan_->models[plan_->decisions[decision].model].name,
+                              version->version());
+  run.champion = std::move(version);
+  return {};
+}
+
+void Pipeline::install_challenger(size_t decision,
+                                  std::unique_ptr<serve::LearningVersion> version) {
+  const std::lock_guard lock(tables_mutex_);
+  decisions_[decision].challenger = std::move(version);
+}
+
+std::unique_ptr<serve::LearningVersion> Pipeline::swap_challenger(size_t decision) {
+  const std::lock_guard lock(tables_mutex_);
+  DecisionRun& run = decisions_[decision];
+  QW_ASSERT(run.challenger != nullptr);
+  std::swap(run.champion, run.challenger);
+  run.served_by = fmt::format("{}@{}", plan_->models[plan_->decisions[decision].model].name,
+                              run.champion->version());
+  return std::move(run.challenger);
+}
+
+std::unique_ptr<serve::LearningVersion> Pipeline::drop_challenger(size_t decision) {
+  const std::lock_guard lock(tables_mutex_);
+  return std::move(decisions_[decision].challenger);
+}
+
+std::map<PartitionId, Seq> Pipeline::streams_of(size_t decision) const {
+  return decisions_[decision].streams;
+}
+
+Result<size_t> Pipeline::checkpoint_table(const std::shared_ptr<store::KeyedTable>& table,
+                                          const std::string& owner, PartitionId partition, Seq head,
+                                          bool all) {
+  PendingCommit& open = committer_.open();
+  const int64_t now_us = all ? store::KeyedTable::kAllAreDue : clock_.monotonic_ns() / 1000;
+  QW_ASSIGN(const store::CheckpointPass pass,
+            table->checkpoint_some(open.txn, now_us, options_.checkpoint_budget_bytes));
+  if (pass.states == 0) return pass.left;
+  open.txn.put_meta(low_water_name(owner, partition),
+                    std::to_string(table->low_water(head).value()));
+  open.then.push_back([table, ticket = pass.ticket] { table->committed(ticket); });
+  return pass.left;
+}
+
+template <class Visit>
+Result<void> Pipeline::each_table(const Visit& visit) {
+  for (size_t source = 0; source < sources_.size(); ++source)
+    for (auto& [number, partition] : sources_[source].partitions)
+      for (size_t index = 0; index < partition.views.size(); ++index)
+        QW_TRY(visit(partition.views[index], plan_->sources[source].views[index].owner,
+                     partition.id, partition.last));
+  for (DecisionRun& run : decisions_)
+    for (auto* version : {run.champion.get(), run.challenger.get()}) {
+      if (version == nullptr) continue;
+      for (const auto& [stream, table] : version->tables())
+        QW_TRY(visit(table, version->owner(), stream, run.streams[stream]));
+    }
+  return {};
+}
+
+Result<size_t> Pipeline::checkpoint(bool all) {
+  size_t left = 0;
+  QW_TRY(each_table([&](const std::shared_ptr<store::KeyedTable>& table, const std::string& owner,
+                        PartitionId partition, Seq head) -> Result<void> {
+    QW_ASSIGN(const size_t of_table, checkpoint_table(table, owner, partition, head, all));
+    left += of_table;
+    return {};
+  }));
+  return left;
+}
+
+Result<FeatureAnswer> Pipeline::read_features(const std::string& name, const std::string& key,
+                                              EventTime as_of) const {
+  const std::lock_guard lock(tables_mutex_);
+  for (size_t source = 0; source < sources_.size(); ++source) {
+    const PlanSource& planned = plan_->sources[source];
+    for (size_t index = 0; index < planned.views.size(); ++index) {
+      if (planned.views[index].view->name() != name) continue;
+      FeatureAnswer answer;
+      answer.view = planned.views[index].view;
+      features::ViewScratch scratch;
+      features::FeatureRow row;
+      for (const auto& [number, partition] : sources_[source].partitions) {
+        const auto read =
+            partition.views[index]->with_state<ViewState>(key, [&](const ViewState& state) {
+              state.rows().read(*answer.view, {as_of}, scratch, row);
+              answer.statuses = row.statuses;
+              for (size_t at = 0; at < row.cells.size(); ++at)
+                answer.values.push_back(
+                    features::value_of(row.cells[at], answer.view->features()[at].type.kind));
+            });
+        if (read.ok()) return answer;
+        if (read.error().code != ErrorCode::kNotFound) return read.error();
+      }
+      return Error{ErrorCode::kNotFound,
+                   fmt::format("view '{}' has seen no events of '{}'", name, key), "key", ""};
+    }
+  }
+  return Error{ErrorCode::kNotFound, fmt::format("there is no view '{}'", name), "view", ""};
+}
+
+EventTime Pipeline::watermark_of(size_t source) const {
+  EventTime newest{std::numeric_limits<int64_t>::min()};
+  for (const auto& [number, partition] : sources_[source].partitions)
+    newest = std::max(newest, sources_[source].gate->watermark(partition.id));
+  return newest;
+}
+
+}  // namespace qw::app

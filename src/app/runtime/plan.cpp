@@ -1,0 +1,287 @@
+#include "app/runtime/plan.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "models/engines/builtin.h"
+
+namespace qw::app {
+namespace {
+
+using features::Expression;
+
+// "column 7" of an expression's error becomes a place in the file.
+Error placed(const AppFile& file, const app::Expression& written, Error error) {
+  size_t column = 1;
+  if (error.where.starts_with("column "))
+    std::from_chars(error.where.data() + 7, error.where.data() + error.where.size(), column);
+  error.where = file.where(written.at(column - 1));
+  return error;
+}
+
+Error placed(const AppFile& file, Place place, Error error) {
+  error.where = error.where.empty() ? file.where(place)
+                                    : fmt::format("{} ({})", file.where(place), error.where);
+  return error;
+}
+
+class Compiler {
+ public:
+  explicit Compiler(AppFile file) : plan_(std::make_shared<Plan>()) {
+    plan_->file = std::move(file);
+  }
+
+  void compile() {
+    for (const Source& source : file().sources) compile_source(source);
+    for (const Model& model : file().models) compile_model(model);
+    for (const Decision& decision : file().decisions) compile_decision(decision);
+  }
+
+  std::shared_ptr<const Plan> plan() const { return plan_; }
+  std::vector<Error>& problems() { return problems_; }
+
+ private:
+  const AppFile& file() const { return plan_->file; }
+  void report(Error error) { problems_.push_back(std::move(error)); }
+
+  std::optional<Expression> program(const app::Expression& written, const schema::Schema& inputs) {
+    if (written.empty()) return std::nullopt;
+    auto compiled = Expression::compile(written.text, inputs);
+    if (compiled.ok()) return std::move(compiled).value();
+    report(placed(file(), written, compiled.error()));
+    return std::nullopt;
+  }
+
+  std::optional<Expression> condition(const app::Expression& written,
+                                      const schema::Schema& inputs) {
+    auto compiled = program(written, inputs);
+    if (compiled && compiled->type() != schema::kBool) {
+      report({ErrorCode::kBadInput,
+              fmt::format("a condition is true or false, but this is a {}",
+                          compiled->type().to_string()),
+              file().where(written.place), "compare it with something, for example `score > 3`"});
+      return std::nullopt;
+    }
+    return compiled;
+  }
+
+  void compile_source(const Source& source) {
+    PlanSource planned;
+    planned.name = source.name.text;
+    planned.file = &source;
+    planned.schema = std::make_shared<const schema::Schema>(source.schema);
+    std::vector<features::ViewPtr> views;
+    for (const View& view : file().views)
+      if (view.from.text == source.name.text) compile_view(view, planned, views);
+    planned.features_begin = source.schema.size();
+    planned.inputs = features::expression_inputs(source.schema, views);
+    compile_derives(planned);
+    plan_->sources.push_back(std::move(planned));
+  }
+
+  void compile_view(const View& view, PlanSource& source, std::vector<features::ViewPtr>& views) {
+    features::ViewDefinition definition;
+    definition.name = view.name.text;
+    definition.source = view.from.text;
+    for (const Name& key : view.key) definition.key.push_back(key.text);
+    for (const Window& window : view.windows) definition.windows.push_back(window.text);
+    for (const NamedExpression& aggregate : view.aggregates)
+      definition.aggregates.push_back({aggregate.name.text, aggregate.expression.text});
+    definition.exclude_current = view.exclude_current;
+    if (view.max_rows > 0) definition.max_rows = static_cast<size_t>(view.max_rows);
+    auto compiled =
+        features::View::compile(definition, source.schema, source.file->allowed_lateness_us);
+    if (!compiled.ok()) return report(placed(file(), view.place, compiled.error()));
+    views.push_back(compiled.value());
+    source.views.push_back({compiled.value(), fmt::format("view/{}@{:016x}", view.name.text,
+                                                          compiled.value()->hash())});
+  }
+
+  // A derived feature belongs to every source that has all it names; one that fits nowhere is an
+  // error.
+  void compile_derives(PlanSource& source) {
+    for (const Derive& derive : file().derives) {
+      auto compiled =
+          features::compile_derived({{derive.name.text, derive.as.text}}, source.inputs);
+      if (compiled.ok())
+        source.derived.push_back(std::move(compiled.value().front()));
+      else if (file().sources.size() == 1)
+        report(placed(file(), derive.as, compiled.error()));
+    }
+  }
+
+  void compile_model(const Model& model) {
+    PlanModel planned;
+    planned.name = model.name.text;
+    planned.file = &model;
+    planned.kind = model.detector.empty() ? "rules" : model.detector.text;
+    if (model.champion) planned.registry_name = model.champion->model;
+    if (!model.detector.empty()) {
+      if (planned.registry_name.empty()) planned.registry_name = model.name.text;
+      models::Settings settings;
+      for (const ModelSetting& setting : model.settings)
+        if (const auto* number = std::get_if<double>(&setting.value))
+          settings[setting.name.text] = *number;
+      auto engine = models::make_detector(model.detector.text, settings);
+      if (!engine.ok()) {
+        report(placed(file(),
+                      model.settings.empty() ? model.detector.place : model.settings.front().place,
+                      engine.error()));
+      } else {
+        planned.settings = engine.value()->settings_json();
+        planned.engine = std::move(engine).value();
+      }
+    }
+    plan_->models.push_back(std::move(planned));
+  }
+
+  template <class Items>
+  std::optional<size_t> index_of(const Items& items, const Name& name, std::string_view what) {
+    for (size_t index = 0; index < items.size(); ++index)
+      if (items[index].name == name.text) return index;
+    report({ErrorCode::kBadInput, fmt::format("there is no {} '{}'", what, name.text),
+            file().where(name.place), ""});
+    return std::nullopt;
+  }
+
+  std::optional<size_t> input_index(const schema::Schema& inputs, const Name& name) {
+    if (const auto index = inputs.index_of(name.text)) return index;
+    report({ErrorCode::kBadInput, fmt::format("there is no column or feature '{}' here", name.text),
+            file().where(name.place),
+            "name a column of the source, a feature as view.feature, or a derived feature"});
+    return std::nullopt;
+  }
+
+  void compile_decision(const Decision& decision) {
+    const auto source = index_of(plan_->sources, decision.on, "source");
+    const auto model = index_of(plan_->models, decision.model, "model");
+    if (!source || !model) return;
+    PlanSource& from = plan_->sources[*source];
+    PlanDecision planned;
+    planned.name = decision.name.text;
+    planned.file = &decision;
+    planned.source = *source;
+    planned.model = *model;
+    planned.when = condition(decision.when, *from.inputs);
+    bind_model(planned, from);
+    add_outputs(planned, from);
+    add_alert(planned);
+    for (const Sink& sink : decision.sinks)
+      planned.sinks.push_back({sink.name.text, &sink, condition(sink.when, *planned.inputs)});
+    for (const Heal& heal : decision.heal)
+      planned.heals.push_back({heal.name.text, &heal, condition(heal.when, *planned.inputs)});
+    from.decisions.push_back(plan_->decisions.size());
+    plan_->decisions.push_back(std::move(planned));
+  }
+
+  void bind_model(PlanDecision& planned, const PlanSource& from) {
+    const PlanModel& model = plan_->models[planned.model];
+    for (const Name& key : model.file->key)
+      if (const auto index = input_index(*from.schema, key)) planned.key_columns.push_back(*index);
+    for (const Name& input : model.file->inputs)
+      if (const auto index = input_index(*from.inputs, input))
+        planned.model_inputs.push_back(*index);
+    for (const NamedExpression& rule : model.file->rules)
+      if (auto compiled = program(rule.expression, *from.inputs))
+        planned.rules.push_back({rule.name.text, std::move(*compiled)});
+    if (model.engine && planned.model_inputs.size() != 1)
+      report({ErrorCode::kBadInput,
+              fmt::format("a detector scores one number per event, but model '{}' has {} inputs",
+                          model.name, planned.model_inputs.size()),
+              file().where(model.file->place), "name one input, for example `inputs: [value]`"});
+    for (const size_t input : planned.model_inputs)
+      if (model.engine && !from.inputs->field(input).type.is_numeric())
+        report({ErrorCode::kBadInput,
+                fmt::format("the input '{}' is a {}, a detector needs a number",
+                            from.inputs->field(input).name,
+                            from.inputs->field(input).type.to_string()),
+                file().where(model.file->place),
+                "name an int64, double or decimal column or feature"});
+  }
+
+  void add_outputs(PlanDecision& planned, const PlanSource& from) {
+    std::vector<schema::Field> fields = from.inputs->fields();
+    planned.model_begin = fields.size();
+    if (planned.rules.empty()) {
+      fields.push_back({"score", schema::kDouble, true});
+      fields.push_back({"threshold", schema::kDouble, true});
+      fields.push_back({"warm", schema::kBool, false});
+    }
+    for (const NamedProgram& rule : planned.rules)
+      fields.push_back({rule.name, rule.expression.type(), true});
+    planned.outputs_begin = fields.size();
+    for (const NamedExpression& output : planned.file->output) {
+      auto compiled = program(output.expression, schema::Schema(fields));
+      if (!compiled) continue;
+      fields.push_back({output.name.text, compiled->type(), true});
+      planned.outputs.push_back({output.name.text, std::move(*compiled)});
+    }
+    planned.inputs = std::make_shared<const schema::Schema>(std::move(fields));
+  }
+
+  void add_alert(PlanDecision& planned) {
+    if (!planned.file->alert) return;
+    const Alert& alert = *planned.file->alert;
+    auto severity = program(alert.severity, *planned.inputs);
+    if (!severity) return;
+    if (severity->type() != schema::kString)
+      return report({ErrorCode::kBadInput,
+                     fmt::format("a severity is a text or null, but this is a {}",
+                                 severity->type().to_string()),
+                     file().where(alert.severity.place),
+                     "use 'info', 'warning', 'critical' or null"});
+    PlanAlert made{std::move(*severity), {}};
+    made.policy.for_us = alert.for_us;
+    made.policy.cooldown_us = alert.cooldown_us;
+    made.policy.resolve_after_us = alert.resolve_after_us;
+    if (const auto checked = monitor::check(made.policy); !checked.ok())
+      return report(placed(file(), alert.place, checked.error()));
+    planned.alert = std::move(made);
+  }
+
+  std::shared_ptr<Plan> plan_;
+  std::vector<Error> problems_;
+};
+
+void append_escaped(std::string_view value, std::string& out) {
+  for (const char letter : value) {
+    if (letter == '/')
+      out += "%2F";
+    else if (letter == '%')
+      out += "%25";
+    else
+      out.push_back(letter);
+  }
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Plan>> compile_plan(AppFile file, std::vector<Error>* all_problems) {
+  Compiler compiler(std::move(file));
+  compiler.compile();
+  if (compiler.problems().empty()) return compiler.plan();
+  Error first = compiler.problems().front();
+  if (all_problems != nullptr) *all_problems = std::move(compiler.problems());
+  return first;
+}
+
+bool key_text(const schema::Batch& rows, size_t row, const std::vector<size_t>& columns,
+              std::string& out) {
+  out.clear();
+  for (size_t index = 0; index < columns.size(); ++index) {
+    const schema::Column& column = rows.column(columns[index]);
+    if (!column.valid(row)) return false;
+    if (index > 0) out.push_back('/');
+    if (column.type().kind != schema::Kind::kString)
+      fmt::format_to(std::back_inserter(out), "{}", column.int_at(row));
+    else if (columns.size() == 1)
+      out.append(column.string_at(row));
+    else
+      append_escaped(column.string_at(row), out);
+  }
+  return true;
+}
+
+}  // namespace qw::app

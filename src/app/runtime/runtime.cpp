@@ -1,0 +1,310 @@
+#include "app/runtime/runtime.h"
+
+#include <fmt/format.h>
+
+#include <future>
+
+#include "app/runtime/connect.h"
+#include "base/log.h"
+#include "models/load.h"
+
+namespace qw::app {
+namespace {
+
+using std::chrono::microseconds;
+
+constexpr int64_t kTickNs = 1'000'000'000;
+constexpr int64_t kCheckpointNs = 5'000'000;
+constexpr int64_t kIdleUs = 20'000;  // how long the pipeline sleeps when nothing comes
+
+// Rows [begin, end) of a batch; position and rejected records go with the last part.
+streams::SourceBatch part_of(const streams::SourceBatch& whole, size_t begin, size_t end) {
+  streams::SourceBatch part(whole.rows.schema_ptr());
+  part.partition = whole.partition;
+  part.imported = whole.imported;
+  for (size_t row = begin; row < end; ++row) part.rows.append_row_from(whole.rows, row);
+  if (!whole.positions.empty())
+    part.positions.assign(whole.positions.begin() + static_cast<ptrdiff_t>(begin),
+                          whole.positions.begin() + static_cast<ptrdiff_t>(end));
+  if (end == whole.rows.rows()) {
+    part.resume = whole.resume;
+    part.rejected = whole.rejected;
+  }
+  return part;
+}
+
+}  // namespace
+
+// What the pipeline's thread takes from its inbox: a batch, or a wish to know when all before it is
+// durable.
+struct Runtime::Inbound {
+  size_t source = 0;
+  std::optional<streams::SourceBatch> batch;
+  int64_t arrived_ns = 0;
+  std::shared_ptr<std::promise<void>> flushed;
+};
+
+// One source and the thread that pulls it.
+class Runtime::SourceThread final : public streams::SourceHost {
+ public:
+  SourceThread(Runtime& runtime, size_t index, std::unique_ptr<streams::Source> source)
+      : runtime_(runtime), index_(index), source_(std::move(source)) {}
+
+  Result<void> open() { return source_->open(runtime_.pipeline_->saved_positions(index_), *this); }
+  void start() {
+    thread_ = std::jthread([this] { run(); });
+  }
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
+  streams::Source& source() { return *source_; }
+  // The source said it is finished and handed over everything before.
+  bool read_all() const { return read_all_; }
+
+  Result<void> flush(std::span<const uint32_t>, int64_t timeout_ms) override {
+    Inbound inbound;
+    inbound.source = index_;
+    inbound.flushed = std::make_shared<std::promise<void>>();
+    auto done = inbound.flushed->get_future();
+    const auto limit = microseconds(timeout_ms * 1000);
+    if (!runtime_.inbox_->push_within(std::move(inbound), limit) ||
+        done.wait_for(limit) != std::future_status::ready)
+      return Error{ErrorCode::kTimeout, "what was read is not durable in time",
+                   runtime_.plan_->sources[index_].name, ""};
+    return {};
+  }
+  void lost(std::span<const uint32_t> partitions) override {
+    log::warning("source", "{}: {} partitions were taken by another owner before they were flushed",
+                 runtime_.plan_->sources[index_].name, partitions.size());
+  }
+
+ private:
+  void run() {
+    while (!runtime_.stopping_) {
+      auto polled = source_->poll(100'000);
+      if (!polled.ok()) {
+        runtime_.fail(polled.error());
+        break;
+      }
+      if (polled->empty()) {
+        read_all_ = source_->status().state == streams::SourceState::kFinished;
+        continue;
+      }
+      ++runtime_.batches_read_;
+      Inbound inbound{index_, std::move(polled).value(), runtime_.clock_.monotonic_ns(), nullptr};
+      while (!runtime_.inbox_->push_within(std::move(inbound), microseconds(100'000)))
+        if (runtime_.stopping_) break;
+    }
+    source_->close();
+  }
+
+  Runtime& runtime_;
+  const size_t index_;
+  std::unique_ptr<streams::Source> source_;
+  std::atomic<bool> read_all_{false};
+  std::jthread thread_;
+};
+
+Runtime::Runtime(std::shared_ptr<const Plan> plan, RuntimeOptions options, const Clock& clock,
+                 MetricRegistry& metrics)
+    : plan_(std::move(plan)), options_(std::move(options)), clock_(clock), metrics_(metrics) {}
+
+Runtime::~Runtime() { stop(); }
+
+Result<std::unique_ptr<Runtime>> Runtime::start(std::shared_ptr<const Plan> plan,
+                                                const RuntimeOptions& options, const Clock& clock,
+                                                MetricRegistry& metrics,
+                                                net::HttpServer* http_server) {
+  std::unique_ptr<Runtime> runtime(new Runtime(std::move(plan), options, clock, metrics));
+  QW_TRY(runtime->open(http_server));
+  return runtime;
+}
+
+Result<void> Runtime::open(net::HttpServer* http_server) {
+  store::StoreOptions store_options;
+  store_options.folder = options_.data_folder;
+  QW_ASSIGN(store_, store::Store::open(store_options, metrics_));
+  QW_ASSIGN(registry_, models::Registry::open(options_.data_folder));
+  CommitterOptions commits;
+  commits.interval_us = plan_->file.durability.commit_interval_us;
+  committer_ = std::make_unique<Committer>(*store_, clock_, metrics_, commits);
+  journal_ = std::make_unique<Journal>(*store_, clock_);
+  QW_TRY(journal_->open());
+  outboxes_ = std::make_unique<Outboxes>(*store_, *committer_, *journal_, clock_, metrics_);
+  const streams::Surroundings surroundings{clock_, metrics_, http_server};
+  for (const PlanDecision& decision : plan_->decisions)
+    for (const PlanSink& sink : decision.sinks) {
+      QW_ASSIGN(auto made, connect_sink(*plan_, *sink.file, surroundings));
+      QW_TRY(outboxes_->add(outbox_options_of(*sink.file), std::move(made)));
+    }
+  PipelineOptions pipeline;
+  pipeline.event_durability = plan_->file.durability.events == Durability::kMachine
+                                  ? store::Durability::kMachine
+                                  : store::Durability::kProcess;
+  pipeline.replay_max_us = plan_->file.durability.replay_max_us;
+  pipeline_ = std::make_unique<Pipeline>(plan_, *store_, *committer_, *journal_, *outboxes_, clock_,
+                                         metrics_, pipeline);
+  for (Observer* observer : options_.observers) {
+    pipeline_->watch(*observer);
+    journal_->watch(*observer);
+  }
+  QW_TRY(pipeline_->open());
+  QW_TRY(install_versions());
+  inbox_ = std::make_unique<BoundedQueue<Inbound>>(options_.inbox_batches);
+  for (size_t index = 0; index < plan_->sources.size(); ++index) {
+    QW_ASSIGN(auto source, options_.make_source ? options_.make_source(index)
+                                                : connect_source(*plan_, index, surroundings));
+    sources_.push_back(std::make_unique<SourceThread>(*this, index, std::move(source)));
+    QW_TRY(sources_.back()->open());
+  }
+  committer_->start();
+  QW_TRY(outboxes_->start());
+  pipeline_thread_ = std::jthread([this] { run_pipeline(); });
+  for (auto& source : sources_) source->start();
+  return {};
+}
+
+Result<void> Runtime::install_versions() {
+  for (size_t decision = 0; decision < plan_->decisions.size(); ++decision) {
+    const PlanModel& model = plan_->models[plan_->decisions[decision].model];
+    if (!model.engine) continue;
+    int64_t number = 0;
+    std::shared_ptr<const models::LearningEngine> engine = model.engine;
+    QW_ASSIGN(const auto champion, registry_->alias(model.registry_name, "champion"));
+    if (champion) {
+      QW_ASSIGN(engine, models::load_engine(*registry_, model.registry_name, *champion));
+      number = *champion;
+    }
+    QW_TRY(pipeline_->install_champion(
+        decision, std::make_unique<serve::LearningVersion>(
+                      *store_, pipeline_->learning_options(decision), number, engine)));
+  }
+  return {};
+}
+
+void Runtime::run_pipeline() {
+  next_tick_ns_ = clock_.monotonic_ns() + kTickNs;
+  while (true) {
+    auto inbound = inbox_->pop_within(microseconds(kIdleUs));
+    if (inbound) apply(*inbound);
+    housekeeping();
+    if (!inbound && intake_ended_) break;
+  }
+  checkpoint_for_stop();
+}
+
+// With every state on disk the next start has nothing to replay. Bounded: what is left then is
+// replayed.
+void Runtime::checkpoint_for_stop() {
+  const int64_t give_up_ns = clock_.monotonic_ns() + options_.stop_limit_ms * 1'000'000;
+  while (clock_.monotonic_ns() < give_up_ns) {
+    std::unique_lock lock(committer_->mutex());
+    if (!committer_->wait_for_room(lock, 100'000)) continue;
+    const auto left = pipeline_->checkpoint(/*all=*/true);
+    if (!left.ok())
+      return log::warning("stop", "states are not checkpointed: {}", left.error().to_string());
+    if (*left == 0) return;
+  }
+}
+
+void Runtime::apply(Inbound& inbound) {
+  if (inbound.flushed) {
+    const std::lock_guard lock(committer_->mutex());
+    committer_->open().then.push_back([flushed = inbound.flushed] { flushed->set_value(); });
+    return committer_->hurry();
+  }
+  streams::SourceBatch& batch = *inbound.batch;
+  const size_t rows = batch.rows.rows();
+  if (rows <= options_.chunk_rows) {
+    apply_chunk(inbound.source, std::move(batch), inbound.arrived_ns, true);
+    return;
+  }
+  for (size_t begin = 0; begin < rows; begin += options_.chunk_rows) {
+    const size_t end = std::min(begin + options_.chunk_rows, rows);
+    if (!apply_chunk(inbound.source, part_of(batch, begin, end), inbound.arrived_ns, end == rows))
+      return;
+    housekeeping();
+  }
+}
+
+bool Runtime::apply_chunk(size_t source, streams::SourceBatch&& chunk, int64_t arrived_ns,
+                          bool last) {
+  std::unique_lock lock(committer_->mutex());
+  // Full (a disk or a sink that is away): intake waits here, and with it the sources.
+  while (!committer_->wait_for_room(lock, 100'000) || !outboxes_->room()) {
+    if (stopping_) return false;
+    if (!outboxes_->room()) {
+      lock.unlock();
+      clock_.sleep_us(10'000);
+      lock.lock();
+    }
+  }
+  const uint32_t partition = chunk.partition;
+  const std::string resume = chunk.resume;
+  const auto accepted = pipeline_->accept(source, std::move(chunk), arrived_ns);
+  if (!accepted.ok()) {
+    lock.unlock();
+    fail(accepted.error());
+    return false;
+  }
+  if (last)
+    committer_->open().then.push_back([this, from = sources_[source].get(), partition, resume] {
+      from->source().committed(partition, resume);
+      ++batches_durable_;
+    });
+  return true;
+}
+
+void Runtime::housekeeping() {
+  const int64_t now_ns = clock_.monotonic_ns();
+  if (now_ns < next_tick_ns_ && now_ns < next_checkpoint_ns_) return;
+  const std::lock_guard lock(committer_->mutex());
+  Result<void> done;
+  if (now_ns >= next_tick_ns_) {
+    next_tick_ns_ = now_ns + kTickNs;
+    done = pipeline_->tick();
+  }
+  if (done.ok() && now_ns >= next_checkpoint_ns_) {
+    next_checkpoint_ns_ = now_ns + kCheckpointNs;
+    if (const auto left = pipeline_->checkpoint(); !left.ok()) done = left.error();
+  }
+  if (!done.ok()) fail(done.error());
+}
+
+void Runtime::fail(const Error& error) {
+  const std::lock_guard lock(failure_mutex_);
+  if (!failure_) {
+    log::error("run", "{}", error.to_string());
+    failure_ = error;
+  }
+}
+
+std::optional<Error> Runtime::failure() const {
+  const std::lock_guard lock(failure_mutex_);
+  return failure_;
+}
+
+void Runtime::stop() {
+  if (stopping_.exchange(true)) return;
+  for (auto& source : sources_) source->join();
+  intake_ended_ = true;
+  if (pipeline_thread_.joinable()) pipeline_thread_.join();
+  if (outboxes_) outboxes_->stop();
+  if (committer_) committer_->stop(options_.stop_limit_ms);
+}
+
+std::vector<Runtime::SourceHealth> Runtime::sources() const {
+  std::vector<SourceHealth> all;
+  for (size_t index = 0; index < sources_.size(); ++index)
+    all.push_back({plan_->sources[index].name, plan_->sources[index].file->kind_name(),
+                   sources_[index]->source().status()});
+  return all;
+}
+
+bool Runtime::finished() const {
+  for (const auto& source : sources_)
+    if (!source->read_all()) return false;
+  return batches_read_ == batches_durable_;
+}
+
+}  // namespace qw::app

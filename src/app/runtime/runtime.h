@@ -1,0 +1,114 @@
+// A running application: its threads, and the order in which they start and stop.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/runtime/committer.h"
+#include "app/runtime/journal.h"
+#include "app/runtime/observer.h"
+#include "app/runtime/outboxes.h"
+#include "app/runtime/pipeline.h"
+#include "app/runtime/plan.h"
+#include "base/bounded_queue.h"
+#include "base/env.h"
+#include "base/net/http.h"
+#include "models/registry.h"
+#include "store/store.h"
+#include "streams/source.h"
+
+namespace qw::app {
+
+struct RuntimeOptions {
+  std::string data_folder;
+  size_t inbox_batches = 16;       // read from sources and not applied yet
+  size_t chunk_rows = 128;         // applied under one hold of the lock
+  int64_t stop_limit_ms = 10'000;  // to drain, commit and flush
+  std::vector<Observer*> observers;
+  // Benchmarks and simulations bring their own sources; empty: the file's connectors.
+  std::function<Result<std::unique_ptr<streams::Source>>(size_t source)> make_source;
+};
+
+// Owns everything from the store to the sources. start() opens the data folder, recovers, and
+// begins; stop() ends intake, drains, checkpoints, commits and closes. The threads: one per source,
+// the pipeline, the committer, one per sink.
+class Runtime {
+ public:
+  // `http_server` gets the routes of http sources and must be started after this; null when there
+  // are none.
+  static Result<std::unique_ptr<Runtime>> start(std::shared_ptr<const Plan> plan,
+                                                const RuntimeOptions& options, const Clock& clock,
+                                                MetricRegistry& metrics,
+                                                net::HttpServer* http_server);
+  ~Runtime();
+  void stop();
+
+  const Plan& plan() const { return *plan_; }
+  store::Store& store() { return *store_; }
+  models::Registry& registry() { return *registry_; }
+  Committer& committer() { return *committer_; }
+  Journal& journal() { return *journal_; }
+  Outboxes& outboxes() { return *outboxes_; }
+  Pipeline& pipeline() { return *pipeline_; }
+  const Clock& clock() const { return clock_; }
+
+  // Runs `work` between two events, under the committer's mutex, on the calling thread.
+  template <class Work>
+  auto between_events(const Work& work) {
+    const std::lock_guard lock(committer_->mutex());
+    return work(*pipeline_, committer_->open());
+  }
+
+  struct SourceHealth {
+    std::string name;
+    std::string kind;
+    streams::SourceStatus status;
+  };
+  std::vector<SourceHealth> sources() const;
+  // Every source has read all there is (files only), and all of it is applied and durable.
+  bool finished() const;
+  // What stopped the application from inside; nothing while it runs.
+  std::optional<Error> failure() const;
+
+ private:
+  struct Inbound;
+  class SourceThread;
+
+  Runtime(std::shared_ptr<const Plan> plan, RuntimeOptions options, const Clock& clock,
+          MetricRegistry& metrics);
+  Result<void> open(net::HttpServer* http_server);
+  Result<void> install_versions();
+  void run_pipeline();
+  void apply(Inbound& inbound);
+  bool apply_chunk(size_t source, streams::SourceBatch&& chunk, int64_t arrived_ns, bool last);
+  void housekeeping();
+  void checkpoint_for_stop();
+  void fail(const Error& error);
+
+  const std::shared_ptr<const Plan> plan_;
+  const RuntimeOptions options_;
+  const Clock& clock_;
+  MetricRegistry& metrics_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<models::Registry> registry_;
+  std::unique_ptr<Committer> committer_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Outboxes> outboxes_;
+  std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<BoundedQueue<Inbound>> inbox_;
+  std::vector<std::unique_ptr<SourceThread>> sources_;
+  std::jthread pipeline_thread_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> intake_ended_{false};
+  std::atomic<uint64_t> batches_read_{0};
+  std::atomic<uint64_t> batches_durable_{0};
+  int64_t next_tick_ns_ = 0;
+  int64_t next_checkpoint_ns_ = 0;
+  mutable std::mutex failure_mutex_;
+  std::optional<Error> failure_;
+};
+
+}  // namespace qw::app

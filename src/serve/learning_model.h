@@ -1,0 +1,69 @@
+// A model that learns while it scores, served: its versions, their state per series, and the swap
+// between them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "models/engine.h"
+#include "schema/records.h"
+#include "store/keyed_state.h"
+#include "store/store.h"
+
+namespace qw::serve {
+
+struct LearningOptions {
+  std::string decision;  // the decision that this model serves; part of the states' owner
+  std::string model;
+  int64_t replay_max_us = 10'000'000;
+  size_t memory_limit_bytes = size_t{1} << 30;
+};
+
+// One loaded version: the engine and, per decision stream, the states of all series. Learns from
+// every observation, whether its score is used or not.
+//
+// Threads: score() and checkpoint calls come from the pipeline's thread, in log order; with_state()
+// from any.
+class LearningVersion {
+ public:
+  LearningVersion(const store::Store& store, const LearningOptions& options, int64_t version,
+                  std::shared_ptr<const models::LearningEngine> engine);
+  ~LearningVersion();
+
+  int64_t version() const { return version_; }
+  const models::LearningEngine& engine() const { return *engine_; }
+  const std::string& owner() const { return owner_; }
+
+  // Learns record `seq` of the stream and scores it. Nothing when that record is in the state
+  // already.
+  Result<std::optional<models::Score>> score(PartitionId stream, std::string_view key, Seq seq,
+                                             int64_t now_us,
+                                             const models::Observation& observation);
+
+  // The states of a decision stream; made on first use. A new table must be told of its log's tail
+  // before it is used.
+  store::KeyedTable& add_stream(PartitionId stream);
+  const std::map<PartitionId, std::shared_ptr<store::KeyedTable>>& tables() const {
+    return tables_;
+  }
+
+ private:
+  const int64_t version_;
+  const std::shared_ptr<const models::LearningEngine> engine_;
+  const std::string owner_;
+  const store::Store& store_;
+  const LearningOptions options_;
+  const std::shared_ptr<const store::KeyedStateKind> kind_;
+  std::map<PartitionId, std::shared_ptr<store::KeyedTable>> tables_;
+};
+
+// The observation that a stored decision was made from, as the engine saw it.
+models::Observation observation_of(const schema::DecisionRecord& record);
+
+}  // namespace qw::serve
