@@ -15,7 +15,9 @@ namespace {
 constexpr Command kCommands[] = {
     {"completion", "print a completion script for a shell", declare_completion},
     {"help", "explain a command or a key of the application file", declare_help},
+    {"log", "print the decisions, journal or dead letters of a stopped application", declare_log},
     {"new", "write a commented starter application", declare_new},
+    {"run", "run an application", declare_run},
     {"validate", "check an application file", declare_validate},
     {"version", "print the version", declare_version},
 };

@@ -36,9 +36,9 @@ struct Surroundings {
   net::HttpServer* http_server = nullptr;  // not started yet; needed by http sources
 };
 
-// "host", "file", "http", "kafka"
+// The kinds this version can make: "host", "file".
 std::vector<std::string_view> source_kinds();
-// "log", "webhook", "alertmanager", "kafka"
+// The kinds this version can make: "log", "webhook", "alertmanager".
 std::vector<std::string_view> sink_kinds();
 // kBadInput "unknown source 'x' (known: ...)".
 Result<void> check_source_kind(std::string_view kind);

@@ -6,7 +6,9 @@
 
 namespace qw::test {
 
-inline app::Expression text(std::string expression) { return {std::move(expression), {1, 1}, true}; }
+inline app::Expression text(std::string expression) {
+  return {std::move(expression), {1, 1}, true};
+}
 
 // One source "metrics", one view, the shipped ensemble, one decision with an alert.
 inline app::AppFile flow_app() {
@@ -27,7 +29,9 @@ inline app::AppFile flow_app() {
   view.from = {"metrics", {5, 3}};
   view.key = {{"series", {5, 3}}};
   view.windows = {{10'000'000, 0, "10s", {6, 3}}, {60'000'000, 0, "1m", {6, 3}}};
-  view.aggregates = {{{"n", {7, 3}}, text("count()")}, {{"mean", {7, 3}}, text("mean(value)")}, {{"top", {7, 3}}, text("max(value)")}};
+  view.aggregates = {{{"n", {7, 3}}, text("count()")},
+                     {{"mean", {7, 3}}, text("mean(value)")},
+                     {{"top", {7, 3}}, text("max(value)")}};
   file.views.push_back(view);
   file.derives.push_back({{"excess", {8, 3}}, text("value - metric.mean_1m")});
   app::Model model;
@@ -40,7 +44,8 @@ inline app::AppFile flow_app() {
   decision.name = {"unusual", {10, 3}};
   decision.on = {"metrics", {10, 3}};
   decision.model = {"anomaly", {10, 3}};
-  decision.output = {{{"severity", {11, 3}}, text("case when score >= threshold and excess > 100 then 'critical' end")}};
+  decision.output = {{{"severity", {11, 3}},
+                      text("case when score >= threshold and excess > 100 then 'critical' end")}};
   app::Alert alert;
   alert.severity = text("severity");
   alert.for_us = 2'000'000;

@@ -1,4 +1,5 @@
-// A replayable source made of arithmetic: the same events at every start, resumed where it was durable.
+// A replayable source made of arithmetic: the same events at every start, resumed where it was
+// durable.
 #pragma once
 
 #include <fmt/format.h>
@@ -14,8 +15,10 @@
 namespace qw::test {
 
 inline std::shared_ptr<const schema::Schema> metric_schema() {
-  return std::make_shared<const schema::Schema>(std::vector<schema::Field>{
-      {"series", schema::kString, false}, {"value", schema::kDouble, true}, {"ts", schema::kTimestamp, false}});
+  return std::make_shared<const schema::Schema>(
+      std::vector<schema::Field>{{"series", schema::kString, false},
+                                 {"value", schema::kDouble, true},
+                                 {"ts", schema::kTimestamp, false}});
 }
 
 struct GeneratedOptions {
@@ -35,7 +38,8 @@ class GeneratedSource final : public streams::Source {
 
   const std::shared_ptr<const schema::Schema>& schema() const override { return schema_; }
   Result<void> open(const streams::SavedPositions& saved, streams::SourceHost&) override {
-    if (const auto found = saved.find(0); found != saved.end()) next_ = std::stoull(found->second) + 1;
+    if (const auto found = saved.find(0); found != saved.end())
+      next_ = std::stoull(found->second) + 1;
     return {};
   }
   Result<streams::SourceBatch> poll(int64_t wait_us) override {
@@ -45,7 +49,8 @@ class GeneratedSource final : public streams::Source {
       real_clock().sleep_us(std::min<int64_t>(wait_us, 1000));
       return batch;
     }
-    for (size_t row = 0; row < options_.batch_rows && next_ <= options_.events; ++row, ++next_) add(batch, next_);
+    for (size_t row = 0; row < options_.batch_rows && next_ <= options_.events; ++row, ++next_)
+      add(batch, next_);
     batch.resume = std::to_string(next_ - 1);
     return batch;
   }
@@ -65,7 +70,8 @@ class GeneratedSource final : public streams::Source {
     Random random(options_.seed * 1'000'003 + n);
     double value = 50 + 10 * std::sin(static_cast<double>(turn) / 30.0) + random.uniform();
     if (turn % options_.spike_every >= options_.spike_every - options_.spike_rows) value += 500;
-    batch.rows.append_row({fmt::format("s{}", series), value, options_.first_us + static_cast<int64_t>(turn) * 1'000'000});
+    batch.rows.append_row({fmt::format("s{}", series), value,
+                           options_.first_us + static_cast<int64_t>(turn) * 1'000'000});
     batch.positions.push_back(n);
   }
 

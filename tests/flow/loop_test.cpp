@@ -1,4 +1,5 @@
-// Aim: the loop runs from event to alert, stops, and goes on where it was; a restart changes no decision.
+// Aim: the loop runs from event to alert, stops, and goes on where it was; a restart changes no
+// decision.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -54,15 +55,22 @@ class LoopTest : public ::testing::Test {
     auto store = store::Store::open(options, metrics).value();
     Logs logs;
     for (uint32_t stream = 1; stream <= 2; ++stream)
-      EXPECT_TRUE(store->scan(store::Log::kDecisions, PartitionId{stream}, Seq{0}, Seq{~0ull}, [&](Seq seq, std::string_view record) {
-        logs.decisions[seq.value()] = schema::decode_decision(record).value();
-        return true;
-      }).ok());
-    EXPECT_TRUE(store->scan(store::Log::kJournal, app::kJournalPartition, Seq{0}, Seq{~0ull}, [&](Seq, std::string_view record) {
-      const auto journal = schema::decode_journal(record).value();
-      logs.journal.emplace_back(journal.kind, journal.json);
-      return true;
-    }).ok());
+      EXPECT_TRUE(store
+                      ->scan(store::Log::kDecisions, PartitionId{stream}, Seq{0}, Seq{~0ull},
+                             [&](Seq seq, std::string_view record) {
+                               logs.decisions[seq.value()] =
+                                   schema::decode_decision(record).value();
+                               return true;
+                             })
+                      .ok());
+    EXPECT_TRUE(store
+                    ->scan(store::Log::kJournal, app::kJournalPartition, Seq{0}, Seq{~0ull},
+                           [&](Seq, std::string_view record) {
+                             const auto journal = schema::decode_journal(record).value();
+                             logs.journal.emplace_back(journal.kind, journal.json);
+                             return true;
+                           })
+                    .ok());
     return logs;
   }
 
@@ -79,7 +87,8 @@ TEST_F(LoopTest, EveryEventGetsItsDecisionAndSpikesBecomeAlerts) {
     fired += kind == "alert_fired";
     resolved += kind == "alert_resolved";
   }
-  // 10 series, 2000 rows each, a spike every 1000 rows; the last spikes end with the data and stay open.
+  // 10 series, 2000 rows each, a spike every 1000 rows; the last spikes end with the data and stay
+  // open.
   EXPECT_EQ(fired, 20u);
   EXPECT_EQ(resolved, 10u);
 }

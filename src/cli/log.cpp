@@ -1,0 +1,125 @@
+// `quickwater log`: prints what an application remembered, one JSON object a line. For an
+// application that is not running.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "app/config/read.h"
+#include "app/runtime/decision_json.h"
+#include "app/runtime/journal.h"
+#include "app/runtime/partitions.h"
+#include "app/runtime/plan.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+
+namespace qw::cli {
+namespace {
+
+using nlohmann::json;
+
+struct Arguments {
+  std::string what;
+  std::string file = "app.yaml";
+  std::string data;
+};
+
+constexpr Seq kEnd{std::numeric_limits<uint64_t>::max()};
+
+void print(Io io, const json& line) {
+  io.out << line.dump(-1, ' ', false, json::error_handler_t::replace) << '\n';
+}
+
+// Calls `use` with each record of the log; the first error ends it.
+template <class Use>
+Result<void> each_record(const store::Store& store, store::Log log, PartitionId partition,
+                         const Use& use) {
+  std::optional<Error> trouble;
+  QW_TRY(store.scan(log, partition, Seq{}, kEnd, [&](Seq seq, std::string_view record) {
+    const Result<void> used = use(seq, record);
+    if (!used.ok()) trouble = used.error();
+    return used.ok();
+  }));
+  if (trouble) return *trouble;
+  return {};
+}
+
+Result<void> print_decisions(const store::Store& store, const app::Plan& plan, Io io) {
+  app::Partitions partitions;
+  QW_TRY(partitions.open(store));
+  for (size_t decision = 0; decision < plan.decisions.size(); ++decision)
+    for (const auto& [name, stream] : partitions.known()) {
+      if (!name.starts_with(plan.decisions[decision].name + "@")) continue;
+      QW_TRY(each_record(
+          store, store::Log::kDecisions, stream, [&](Seq, std::string_view record) -> Result<void> {
+            QW_ASSIGN(const schema::DecisionRecord made, schema::decode_decision(record));
+            print(io, app::decision_json(plan, decision, made,
+                                         std::numeric_limits<double>::quiet_NaN()));
+            return {};
+          }));
+    }
+  return {};
+}
+
+Result<void> print_journal(const store::Store& store, Io io) {
+  return each_record(store, store::Log::kJournal, app::kJournalPartition,
+                     [&](Seq seq, std::string_view record) -> Result<void> {
+                       QW_ASSIGN(const schema::JournalRecord entry, schema::decode_journal(record));
+                       print(io, {{"seq", seq.value()},
+                                  {"kind", entry.kind},
+                                  {"at_us", entry.at_us},
+                                  {"body", json::parse(entry.json, nullptr, false)}});
+                       return {};
+                     });
+}
+
+Result<void> print_dead_letters(const store::Store& store, Io io) {
+  return each_record(store, store::Log::kDeadLetters, app::kJournalPartition,
+                     [&](Seq, std::string_view record) -> Result<void> {
+                       QW_ASSIGN(const schema::DeadLetter letter,
+                                 schema::decode_dead_letter(record));
+                       print(io, {{"source", letter.source},
+                                  {"position", letter.position},
+                                  {"reason", letter.reason},
+                                  {"raw", letter.raw},
+                                  {"at_us", letter.at_us}});
+                       return {};
+                     });
+}
+
+Result<void> print_log(const Arguments& arguments, const app::Plan& plan, Io io) {
+  MetricRegistry metrics;
+  store::StoreOptions options;
+  options.folder = arguments.data.empty() ? plan.file.resolve(plan.file.data) : arguments.data;
+  QW_ASSIGN(const auto store, store::Store::open(options, metrics));
+  if (arguments.what == "decisions") return print_decisions(*store, plan, io);
+  if (arguments.what == "journal") return print_journal(*store, io);
+  return print_dead_letters(*store, io);
+}
+
+}  // namespace
+
+Run declare_log(CLI::App& command) {
+  const auto arguments = std::make_shared<Arguments>();
+  command.add_option("what", arguments->what, "decisions, journal or dead-letters")
+      ->required()
+      ->check(CLI::IsMember({"decisions", "journal", "dead-letters"}));
+  command.add_option("file", arguments->file,
+                     "the application file; app.yaml of this folder when left out");
+  command.add_option("--data", arguments->data, "the data folder, in place of the file's `data`");
+  return [arguments](Io io) {
+    app::Reading reading = app::read_app_file(arguments->file, {});
+    for (const app::Problem& problem : reading.problems)
+      io.err << app::to_text(problem, arguments->file);
+    if (!reading.app) return static_cast<int>(kBadAppFile);
+    auto plan = app::compile_plan(std::move(*reading.app));
+    const auto printed = plan.ok() ? print_log(*arguments, **plan, io) : Result<void>(plan.error());
+    if (printed.ok()) return static_cast<int>(kOk);
+    io.err << printed.error().to_string() << '\n';
+    return static_cast<int>(kFailed);
+  };
+}
+
+}  // namespace qw::cli

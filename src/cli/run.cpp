@@ -1,0 +1,143 @@
+// `quickwater run`: starts an application and keeps it running until a signal, a failure, or the
+// end of its files.
+#include <fmt/format.h>
+#include <csignal>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <memory>
+
+#include "app/config/read.h"
+#include "app/runtime/runtime.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "monitor/exporters/prometheus/exposition.h"
+
+namespace qw::cli {
+namespace {
+
+struct Arguments {
+  std::string file = "app.yaml";
+  std::string data;
+  int port = -1;
+  bool until_finished = false;
+};
+
+// Blocks SIGINT and SIGTERM for this thread and all it starts, so that they are taken here and
+// nowhere else.
+class Signals {
+ public:
+  Signals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGINT);
+    sigaddset(&set_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~Signals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+  // True when one came within the time.
+  bool wait(int64_t limit_ms) const {
+    const timespec limit{limit_ms / 1000, limit_ms % 1000 * 1'000'000};
+    return sigtimedwait(&set_, nullptr, &limit) > 0;
+  }
+  // From now on a signal ends the process at once, like kill -9.
+  void let_through() const {
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
+  }
+
+ private:
+  sigset_t set_{};
+  sigset_t before_{};
+};
+
+int say(Io io, const Error& error, int code) {
+  io.err << error.to_string() << '\n';
+  return code;
+}
+
+void add_routes(net::HttpServer& server, const MetricRegistry& metrics,
+                const std::atomic<bool>& ready) {
+  server.route("GET", "/metrics",
+               [&metrics](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
+                 const auto format = monitor::prometheus::negotiate(request.header("accept"));
+                 reply->send({200,
+                              monitor::prometheus::exposition(metrics, format),
+                              std::string(monitor::prometheus::content_type(format)),
+                              {}});
+               });
+  server.route("GET", "/health/live",
+               [](const net::HttpRequest&, std::shared_ptr<net::HttpReply> reply) {
+                 reply->send({200, R"({"live":true})", "application/json", {}});
+               });
+  server.route("GET", "/health/ready",
+               [&ready](const net::HttpRequest&, std::shared_ptr<net::HttpReply> reply) {
+                 reply->send({ready ? 200 : 503,
+                              ready ? R"({"ready":true})" : R"({"ready":false})",
+                              "application/json",
+                              {}});
+               });
+}
+
+int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io io) {
+  const Signals signals;
+  MetricRegistry metrics;
+  std::atomic<bool> ready{false};
+  net::HttpServerOptions http;
+  http.address = plan->file.server.address;
+  http.port = arguments.port >= 0 ? static_cast<uint16_t>(arguments.port) : plan->file.server.port;
+  auto server = net::listen_http(http);
+  if (!server.ok()) return say(io, server.error(), kFailed);
+  add_routes(**server, metrics, ready);
+  app::RuntimeOptions options;
+  options.data_folder =
+      arguments.data.empty() ? plan->file.resolve(plan->file.data) : arguments.data;
+  auto runtime = app::Runtime::start(plan, options, real_clock(), metrics, server->get());
+  if (!runtime.ok()) return say(io, runtime.error(), kFailed);
+  (*server)->start();
+  ready = true;
+  log::info("run", "{} runs; metrics at http://{}:{}/metrics, data in {}", plan->file.app.text,
+            http.address, (*server)->port(), options.data_folder);
+  bool asked = false;
+  while (!asked && !(*runtime)->failure() && !(arguments.until_finished && (*runtime)->finished()))
+    asked = signals.wait(50);
+  ready = false;
+  signals.let_through();
+  (*runtime)->stop();
+  (*server)->stop();
+  if (const auto failure = (*runtime)->failure()) return say(io, *failure, kFailed);
+  log::info("run", "{} stopped; everything is durable", plan->file.app.text);
+  return kOk;
+}
+
+}  // namespace
+
+Run declare_run(CLI::App& command) {
+  const auto arguments = std::make_shared<Arguments>();
+  command.add_option("file", arguments->file,
+                     "the application file; app.yaml of this folder when left out");
+  command.add_option("--data", arguments->data, "the data folder, in place of the file's `data`");
+  command
+      .add_option(
+          "--port", arguments->port,
+          "the port of the HTTP server, in place of the file's `server.port`; 0: any free one")
+      ->check(CLI::Range(0, 65535));
+  command.add_flag("--until-finished", arguments->until_finished,
+                   "stop once every file source has been read to its end");
+  return [arguments](Io io) {
+    app::Reading reading = app::read_app_file(arguments->file, {});
+    for (const app::Problem& problem : reading.problems)
+      io.err << app::to_text(problem, arguments->file);
+    if (!reading.app) return static_cast<int>(kBadAppFile);
+    std::vector<Error> problems;
+    auto plan = app::compile_plan(std::move(*reading.app), &problems);
+    for (const Error& problem : problems) io.err << problem.to_string() << '\n';
+    if (!plan.ok()) return static_cast<int>(kBadAppFile);
+    return serve(*arguments, *plan, io);
+  };
+}
+
+}  // namespace qw::cli

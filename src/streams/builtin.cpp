@@ -1,0 +1,87 @@
+#include "streams/builtin.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "streams/connectors/file/source.h"
+#include "streams/connectors/host/source.h"
+#include "streams/sinks/alertmanager/sink.h"
+#include "streams/sinks/log/sink.h"
+#include "streams/sinks/webhook/sink.h"
+
+namespace qw::streams {
+namespace {
+
+Result<void> check_kind(std::string_view what, std::string_view kind,
+                        const std::vector<std::string_view>& known) {
+  if (std::find(known.begin(), known.end(), kind) != known.end()) return {};
+  return Error{ErrorCode::kBadInput,
+               fmt::format("unknown {} '{}' (known: {})", what, kind, fmt::join(known, ", ")), "",
+               ""};
+}
+
+Error not_built(std::string_view what, std::string_view kind,
+                const std::vector<std::string_view>& known) {
+  return {ErrorCode::kUnsupported, fmt::format("this version has no {} '{}'", what, kind), "",
+          fmt::format("use one of: {}", fmt::join(known, ", "))};
+}
+
+struct MakeSource {
+  const SourceConfig& config;
+  const Surroundings& surroundings;
+
+  Result<std::unique_ptr<Source>> operator()(const host::Config& host) const {
+    return host::make_host_source(host, config.name, surroundings.clock, surroundings.metrics);
+  }
+  Result<std::unique_ptr<Source>> operator()(const file::Config& file) const {
+    return file::make_file_source(file, config.decode, config.event_time, surroundings.clock);
+  }
+  Result<std::unique_ptr<Source>> operator()(const http::Config&) const {
+    return not_built("source", "http", source_kinds());
+  }
+  Result<std::unique_ptr<Source>> operator()(const kafka::Config&) const {
+    return not_built("source", "kafka", source_kinds());
+  }
+};
+
+struct MakeSink {
+  const Surroundings& surroundings;
+
+  Result<std::unique_ptr<Sink>> operator()(const LogSinkConfig& log) const {
+    return make_log_sink(log);
+  }
+  Result<std::unique_ptr<Sink>> operator()(const WebhookSinkConfig& webhook) const {
+    return make_webhook_sink(webhook, surroundings.clock);
+  }
+  Result<std::unique_ptr<Sink>> operator()(const AlertmanagerSinkConfig& alertmanager) const {
+    return make_alertmanager_sink(alertmanager, surroundings.clock);
+  }
+  Result<std::unique_ptr<Sink>> operator()(const KafkaSinkConfig&) const {
+    return not_built("sink", "kafka", sink_kinds());
+  }
+};
+
+}  // namespace
+
+std::vector<std::string_view> source_kinds() { return {"host", "file"}; }
+std::vector<std::string_view> sink_kinds() { return {"log", "webhook", "alertmanager"}; }
+
+Result<void> check_source_kind(std::string_view kind) {
+  return check_kind("source", kind, source_kinds());
+}
+Result<void> check_sink_kind(std::string_view kind) {
+  return check_kind("sink", kind, sink_kinds());
+}
+
+Result<std::unique_ptr<Source>> make_source(const SourceConfig& config,
+                                            const Surroundings& surroundings) {
+  return std::visit(MakeSource{config, surroundings}, config.connector);
+}
+
+Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config,
+                                        const Surroundings& surroundings) {
+  return std::visit(MakeSink{surroundings}, config.kind);
+}
+
+}  // namespace qw::streams
