@@ -1,7 +1,14 @@
 // bench_detectors [--json]: updates per second of one core, learning and scoring, states past
 // warm-up. QUICKWATER_RIVER_PYTHON names a Python that has river, the peer of half-space trees.
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <array>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -20,6 +27,7 @@ constexpr size_t kSeries = 64;      // 3.3 MB of ensemble states: past the secon
 constexpr size_t kWarmRows = 1500;  // per series: the rings are full
 constexpr size_t kRows = 4096;      // per series and repetition, before the clock is read
 constexpr double kSecondsMin = 1.0;
+constexpr int kPeerTimeoutMs = 60'000;  // between two pieces of its output
 
 class Fleet {
  public:
@@ -71,6 +79,37 @@ class Fleet {
   double sum_ = 0;  // printed nowhere, but the work cannot be left out
 };
 
+// What a program prints, or nothing when it fails or takes longer than kPeerTimeoutMs.
+std::optional<std::string> output_of(std::vector<std::string> arguments) {
+  int pipe_ends[2];
+  if (pipe2(pipe_ends, O_CLOEXEC) != 0) return std::nullopt;
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], STDOUT_FILENO);
+  pid_t child = 0;
+  const int spawned = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  close(pipe_ends[1]);
+  std::string output;
+  bool ended = false;
+  pollfd readable{pipe_ends[0], POLLIN, 0};
+  while (spawned == 0 && !ended && poll(&readable, 1, kPeerTimeoutMs) > 0) {
+    std::array<char, 256> chunk;
+    const ssize_t got = read(pipe_ends[0], chunk.data(), chunk.size());
+    if (got > 0) output.append(chunk.data(), static_cast<size_t>(got));
+    ended = got <= 0;
+  }
+  close(pipe_ends[0]);
+  if (spawned != 0) return std::nullopt;
+  if (!ended) kill(child, SIGKILL);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return ended && status == 0 ? std::optional(output) : std::nullopt;
+}
+
 // river's updates per second by the Python that the environment names.
 struct River {
   std::optional<double> updates_per_s;
@@ -82,15 +121,13 @@ River run_river() {
   if (python == nullptr) {
     return {{}, "not run: set QUICKWATER_RIVER_PYTHON to a python with river"};
   }
-  const std::string command =
-      "'" + std::string(python) + "' '" QW_BENCH_SOURCE "/detectors/river_half_space_trees.py'";
-  FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) return {{}, "not run: the shell could not start"};
+  const std::optional<std::string> output =
+      output_of({python, QW_BENCH_SOURCE "/detectors/river_half_space_trees.py"});
   std::array<char, 64> version{};
   double updates = 0;
-  const int fields = std::fscanf(pipe, "%63s %lf", version.data(), &updates);
-  const int status = pclose(pipe);
-  if (status != 0 || fields != 2) return {{}, "not run: " + std::string(python) + " has no river"};
+  if (!output || std::sscanf(output->c_str(), "%63s %lf", version.data(), &updates) != 2) {
+    return {{}, "not run: " + std::string(python) + " has no river"};
+  }
   return {updates, "river " + std::string(version.data()) + ", measured beside"};
 }
 

@@ -1,8 +1,8 @@
 #include "nab/corpus.h"
 
+#include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -30,10 +30,10 @@ Result<std::vector<models::Observation>> read_rows(const std::string& path) {
   std::getline(file, line);  // header
   for (size_t number = 2; std::getline(file, line); ++number) {
     const size_t comma = line.find(',');
-    char* end = nullptr;
-    const double value =
-        comma == std::string::npos ? 0 : std::strtod(line.c_str() + comma + 1, &end);
-    if (end == nullptr || end == line.c_str() + comma + 1) {
+    const char* const end = line.data() + line.size();
+    double value = 0;
+    if (comma == std::string::npos ||
+        std::from_chars(line.data() + comma + 1, end, value).ec != std::errc()) {
       return Error{ErrorCode::kBadInput, "not 'time,value'", path + ":" + std::to_string(number),
                    ""};
     }

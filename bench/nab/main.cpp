@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "base/env.h"
 #include "models/engines/builtin.h"
 #include "nab/run.h"
 #include "report.h"
@@ -18,21 +19,6 @@ constexpr int kHeldOutDraws = 16;
 constexpr double kHeldOutWidth = 0.5;
 
 constexpr const char* kPublished = "Numenta HTM (published)";
-
-// SplitMix64 (Steele, Lea, Flood 2014): the same draws on every machine.
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed) {}
-  double uniform() {
-    uint64_t z = (state_ += 0x9e3779b97f4a7c15ULL);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1.0p-53;
-  }
-
- private:
-  uint64_t state_;
-};
 
 // Every searched setting of the ensemble, weights too, multiplied by e^-width .. e^width.
 // The threshold stays, so that a draw is one thing that somebody might have shipped.

@@ -14,6 +14,7 @@
 
 namespace qw::models::detectors {
 
+// What the activity detector is made from. A plain value; settings_fields.cpp has the ranges.
 struct ActivitySettings {
   double rate = 0.02;         // forgetting of the mean movement
   double past_rate = 0.0005;  // forgetting of what is usual

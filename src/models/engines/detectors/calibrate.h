@@ -13,6 +13,7 @@ namespace qw::models::detectors {
 
 inline constexpr size_t kShortRowsMax = 8;
 
+// How raw values are calibrated. A plain value; settings_fields.cpp has the ranges.
 struct Calibration {
   int short_rows = 1;        // raw values in the short mean
   double rate = 0.00025;     // forgetting of the long-run moments

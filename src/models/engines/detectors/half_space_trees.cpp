@@ -3,26 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "base/env.h"
+
 namespace qw::models::detectors {
 namespace {
 
 constexpr double kPadding = 0.15;    // no split nearer to an edge of its box
 constexpr double kSmallShare = 0.1;  // of the window: a node with less mass ends the way down
-
-// SplitMix64 (Steele, Lea, Flood 2014): the splits must be the same on every machine, for ever.
-class SplitRandom {
- public:
-  explicit SplitRandom(uint64_t seed) : state_(seed) {}
-  double uniform() {
-    uint64_t z = (state_ += 0x9e3779b97f4a7c15ULL);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1.0p-53;
-  }
-
- private:
-  uint64_t state_;
-};
 
 struct Box {
   std::array<double, kFeaturesMax> low{};
@@ -30,7 +17,7 @@ struct Box {
 };
 
 // Wide sides are split more often.
-size_t pick_feature(const Box& box, size_t features, SplitRandom& random) {
+size_t pick_feature(const Box& box, size_t features, Random& random) {
   double total = 0;
   for (size_t f = 0; f < features; ++f) total += box.high[f] - box.low[f];
   double at = random.uniform() * total;
@@ -42,7 +29,7 @@ size_t pick_feature(const Box& box, size_t features, SplitRandom& random) {
 }
 
 void split(std::span<HalfSpaceTrees::Split> tree, size_t node, Box box, size_t features,
-           SplitRandom& random) {
+           Random& random) {
   if (node >= tree.size()) return;
   const size_t feature = pick_feature(box, features, random);
   const double pad = kPadding * (box.high[feature] - box.low[feature]);
@@ -66,7 +53,7 @@ HalfSpaceTrees::HalfSpaceTrees(const HalfSpaceTreesSettings& settings)
       leaves_(size_t{1} << height_),
       nodes_(2 * leaves_ - 1),
       reach_(settings.reach) {
-  SplitRandom random(static_cast<uint64_t>(settings.seed));
+  Random random(static_cast<uint64_t>(settings.seed));
   splits_.resize(trees_ * (leaves_ - 1));
   Box box;
   box.high.fill(1);

@@ -19,6 +19,7 @@
 
 namespace qw::models::detectors {
 
+// What a forest is made from. A plain value; settings_fields.cpp has the ranges.
 struct HalfSpaceTreesSettings {
   int trees = 10;
   int height = 8;

@@ -18,6 +18,7 @@
 
 namespace qw::models::detectors {
 
+// What the kNN detector is made from. A plain value; settings_fields.cpp has the ranges.
 struct KnnSettings {
   int dims = 12;         // block means in a vector
   int step = 2;          // rows in a block mean

@@ -17,6 +17,7 @@
 
 namespace qw::models::detectors {
 
+// What the entropy detector is made from. A plain value; settings_fields.cpp has the ranges.
 struct RelativeEntropySettings {
   int bins = 10;
   int window = 24;      // rows in a histogram
@@ -27,6 +28,7 @@ struct RelativeEntropySettings {
 inline constexpr size_t kBinsMax = 16;
 inline constexpr size_t kHistogramsMax = 128;
 
+// One remembered distribution of a window. Part of a series' state; zero bytes are an empty slot.
 struct Histogram {
   uint8_t bins[kBinsMax] = {};
   uint32_t met = 0;  // how often the series looked like this; 0 = empty slot

@@ -18,6 +18,7 @@
 
 namespace qw::models::detectors {
 
+// What the seasonal detector is made from. A plain value; settings_fields.cpp has the ranges.
 struct SeasonalSettings {
   int period_hours = 24;
   double rate = 0.1;             // forgetting within an hour's values
@@ -31,6 +32,7 @@ inline constexpr size_t kPeriodHoursMax = 168;
 struct SeasonalState {
   Moments residual;  // of |residual|, clipped
 };
+// What is usual at one hour. Part of a series' state; zero bytes mean "nothing seen".
 struct HourState {
   float mean = 0;
   float variance = 0;
