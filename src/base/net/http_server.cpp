@@ -88,20 +88,23 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     for (const auto& [name, value] : headers) head += fmt::format("{}: {}\r\n", name, value);
     head += "\r\n";
     stream_.expires_never();
-    queue_piece(std::move(head));
+    // Pieces that other threads sent may have overtaken this call; they wait behind the head.
+    pending_.push_front(std::move(head));
+    head_written_ = true;
+    write_piece();
     watch_for_close();
   }
 
   // Closes once everything queued has been written.
   void finish() {
     finishing_ = true;
-    if (pending_.empty()) close();
+    if (head_written_ && pending_.empty()) close();
   }
 
   void queue_piece(std::string piece) {
     if (closed_) return;
     pending_.push_back(std::move(piece));
-    if (pending_.size() == 1) write_piece();
+    if (head_written_ && pending_.size() == 1) write_piece();
   }
 
  private:
@@ -180,6 +183,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   bool keep_alive_ = false;
   bool head_only_ = false;
   bool finishing_ = false;
+  bool head_written_ = false;
   std::atomic<bool> closed_{false};
   std::deque<std::string> pending_;
   std::atomic<size_t> pending_bytes_{0};
