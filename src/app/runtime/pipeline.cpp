@@ -13,13 +13,14 @@ namespace qw::app {
 using features::Cell;
 
 Pipeline::Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, Committer& committer,
-                   Journal& journal, Outboxes& outboxes, const Clock& clock,
+                   Journal& journal, Outboxes& outboxes, Healers& healing, const Clock& clock,
                    MetricRegistry& metrics, PipelineOptions options)
     : plan_(std::move(plan)),
       store_(store),
       committer_(committer),
       journal_(journal),
       outboxes_(outboxes),
+      healing_(healing),
       clock_(clock),
       metrics_(metrics),
       options_(options),
@@ -29,7 +30,12 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, Commit
       decisions_total_(metrics.counter("quickwater_decisions_total", "Decisions made.")),
       alerting_(*plan_, journal, outboxes, clock),
       sources_(plan_->sources.size()),
-      decisions_(plan_->decisions.size()) {}
+      decisions_(plan_->decisions.size()) {
+  alerting_.listen(
+      [this](PendingCommit& open, size_t decision, const monitor::AlertDetail& detail) {
+        healing_.on_alert(open, decision, detail, decisions_[decision].heal_wanted);
+      });
+}
 
 Pipeline::~Pipeline() = default;
 
@@ -239,10 +245,22 @@ void Pipeline::conclude(const Moment& moment, size_t decision, PartitionId strea
                         : monitor::parse_severity(word.text).value_or(monitor::Severity::kNone);
     if (!record.warm)
       severity = monitor::Severity::kNone;  // a detector that is still learning has no opinion
+    judge_heals(moment, decision);
     seen.alerting = alerting_.observe(open, decision, stream, record, severity, seen.threshold);
   }
   for (Observer* observer : observers_) observer->on_decision(seen);
   send(moment, decision, record);
+}
+
+void Pipeline::judge_heals(const Moment& moment, size_t decision) {
+  const auto& heals = plan_->decisions[decision].heals;
+  DecisionRun& run = decisions_[decision];
+  run.heal_wanted.assign(heals.size(), true);
+  for (size_t index = 0; index < heals.size(); ++index) {
+    if (!heals[index].when) continue;
+    const Cell wanted = heals[index].when->evaluate(moment.run.cells, run.heals[index]);
+    run.heal_wanted[index] = !wanted.null && wanted.i != 0;
+  }
 }
 
 void Pipeline::send(const Moment& moment, size_t decision, const schema::DecisionRecord& record) {
@@ -282,7 +300,11 @@ Result<void> Pipeline::tick() {
         return found->second;
     return Seq{};
   };
+  // An alert that the clock fires has no event at hand for `when` to judge: its heals are wanted.
+  for (size_t decision = 0; decision < decisions_.size(); ++decision)
+    decisions_[decision].heal_wanted.assign(plan_->decisions[decision].heals.size(), true);
   alerting_.tick(open, ticks_, now, last_seq);
+  healing_.tick(open, now);
   return {};
 }
 

@@ -12,6 +12,7 @@
 
 #include "app/runtime/alerting.h"
 #include "app/runtime/committer.h"
+#include "app/runtime/healers.h"
 #include "app/runtime/journal.h"
 #include "app/runtime/observer.h"
 #include "app/runtime/outboxes.h"
@@ -47,8 +48,8 @@ struct FeatureAnswer {
 class Pipeline {
  public:
   Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, Committer& committer,
-           Journal& journal, Outboxes& outboxes, const Clock& clock, MetricRegistry& metrics,
-           PipelineOptions options);
+           Journal& journal, Outboxes& outboxes, Healers& healing, const Clock& clock,
+           MetricRegistry& metrics, PipelineOptions options);
   ~Pipeline();
 
   void watch(Observer& observer) { observers_.push_back(&observer); }
@@ -115,6 +116,8 @@ class Pipeline {
     features::ExpressionScratch when, severity;
     std::vector<features::ExpressionScratch> rules, outputs;
     std::string served_by;
+    std::vector<features::ExpressionScratch> heals;
+    std::vector<bool> heal_wanted;  // by the decision being made
   };
   struct Moment {  // one event on its way
     SourceRun& run;
@@ -141,6 +144,7 @@ class Pipeline {
   Result<void> decide(const Moment& moment, size_t decision);
   Result<bool> score(const Moment& moment, size_t decision, PartitionId stream,
                      schema::DecisionRecord& record, DecisionSeen& seen);
+  void judge_heals(const Moment& moment, size_t decision);
   void evaluate_rules(const Moment& moment, size_t decision, schema::DecisionRecord& record);
   void conclude(const Moment& moment, size_t decision, PartitionId stream,
                 schema::DecisionRecord& record, DecisionSeen& seen);
@@ -156,6 +160,7 @@ class Pipeline {
   Committer& committer_;
   Journal& journal_;
   Outboxes& outboxes_;
+  Healers& healing_;
   const Clock& clock_;
   MetricRegistry& metrics_;
   const PipelineOptions options_;

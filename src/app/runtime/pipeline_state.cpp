@@ -57,9 +57,11 @@ Result<void> Pipeline::open() {
   QW_TRY(partitions_.open(store_));
   QW_ASSIGN(dead_letters_, store_.last_seq(store::Log::kDeadLetters, kJournalPartition));
   QW_TRY(alerting_.open(store_));
+  QW_TRY(healing_.open(store_, committer_.open()));
   for (size_t decision = 0; decision < decisions_.size(); ++decision) {
     const PlanDecision& planned = plan_->decisions[decision];
     decisions_[decision].rules.resize(planned.rules.size());
+    decisions_[decision].heals.resize(planned.heals.size());
     decisions_[decision].outputs.resize(planned.outputs.size());
   }
   for (size_t source = 0; source < sources_.size(); ++source) QW_TRY(open_source(source));

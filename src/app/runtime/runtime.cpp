@@ -137,13 +137,15 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
       QW_ASSIGN(auto made, connect_sink(*plan_, *sink.file, surroundings));
       QW_TRY(outboxes_->add(outbox_options_of(*sink.file), std::move(made)));
     }
+  healing_ = std::make_unique<Healers>(*plan_, *committer_, *journal_, *outboxes_, clock_);
+  QW_TRY(healing_->add_sinks(surroundings));
   PipelineOptions pipeline;
   pipeline.event_durability = plan_->file.durability.events == Durability::kMachine
                                   ? store::Durability::kMachine
                                   : store::Durability::kProcess;
   pipeline.replay_max_us = plan_->file.durability.replay_max_us;
-  pipeline_ = std::make_unique<Pipeline>(plan_, *store_, *committer_, *journal_, *outboxes_, clock_,
-                                         metrics_, pipeline);
+  pipeline_ = std::make_unique<Pipeline>(plan_, *store_, *committer_, *journal_, *outboxes_,
+                                         *healing_, clock_, metrics_, pipeline);
   for (Observer* observer : options_.observers) {
     pipeline_->watch(*observer);
     journal_->watch(*observer);
@@ -159,6 +161,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   }
   committer_->start();
   QW_TRY(outboxes_->start());
+  healing_->start();
   pipeline_thread_ = std::jthread([this] { run_pipeline(); });
   for (auto& source : sources_) source->start();
   return {};
@@ -289,6 +292,7 @@ void Runtime::stop() {
   for (auto& source : sources_) source->join();
   intake_ended_ = true;
   if (pipeline_thread_.joinable()) pipeline_thread_.join();
+  if (healing_) healing_->stop();
   if (outboxes_) outboxes_->stop();
   if (committer_) committer_->stop(options_.stop_limit_ms);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "app/runtime/committer.h"
+#include "app/runtime/healers.h"
 #include "app/runtime/journal.h"
 #include "app/runtime/observer.h"
 #include "app/runtime/outboxes.h"
@@ -97,6 +98,7 @@ class Runtime {
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Outboxes> outboxes_;
+  std::unique_ptr<Healers> healing_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<BoundedQueue<Inbound>> inbox_;
   std::vector<std::unique_ptr<SourceThread>> sources_;

@@ -1,0 +1,71 @@
+// Healing: an alert starts an action, the action runs once, and whether it helped is recorded.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "app/runtime/committer.h"
+#include "app/runtime/journal.h"
+#include "app/runtime/outboxes.h"
+#include "app/runtime/plan.h"
+#include "base/bounded_queue.h"
+#include "monitor/actions/healing.h"
+#include "monitor/alerts/payload.h"
+#include "store/store.h"
+#include "streams/builtin.h"
+
+namespace qw::app {
+
+// Owns the healers of every decision and the thread that runs commands. Webhooks go through an
+// outbox of their own
+// ("heal.NAME") with the action id as Idempotency-Key; commands start once their start is durable,
+// one after another, and are never run again after a crash. Calls with a PendingCommit are made
+// under the committer's mutex.
+class Healers {
+ public:
+  Healers(const Plan& plan, Committer& committer, Journal& journal, Outboxes& outboxes,
+          const Clock& clock);
+  ~Healers();
+
+  // Adds the outboxes of webhooks; before Outboxes::start.
+  Result<void> add_sinks(const streams::Surroundings& surroundings);
+  // Reads the healers' states back; what had started and not finished becomes unknown.
+  Result<void> open(const store::Store& store, PendingCommit& open);
+  void start();
+  void stop();
+
+  // `wanted`: for each heal of the decision, whether its `when` holds.
+  void on_alert(PendingCommit& open, size_t decision, const monitor::AlertDetail& detail,
+                const std::vector<bool>& wanted);
+  void tick(PendingCommit& open, KnownAt at);
+
+ private:
+  struct Heal;
+  struct Job {
+    Heal* heal = nullptr;
+    std::string action_id;
+    std::vector<std::string> arguments;
+  };
+  class ReportingSink;
+
+  void carry_out(PendingCommit& open, Heal& heal, std::vector<monitor::HealStep>& steps);
+  void begin(PendingCommit& open, Heal& heal, const monitor::HealStep& step);
+  void begin_command(PendingCommit& open, Heal& heal, const monitor::HealStep& step);
+  void finished(Heal& heal, const std::string& action_id, const std::string& journal_json);
+  void save(PendingCommit& open, const Heal& heal);
+  void run_commands();
+
+  const Plan& plan_;
+  Committer& committer_;
+  Journal& journal_;
+  Outboxes& outboxes_;
+  const Clock& clock_;
+  std::map<size_t, std::vector<std::unique_ptr<Heal>>> heals_;  // by decision, in the file's order
+  BoundedQueue<Job> jobs_{64};
+  std::jthread runner_;
+};
+
+}  // namespace qw::app
