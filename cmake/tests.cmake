@@ -2,9 +2,10 @@
 #
 # qw_test(NAME LABEL unit SOURCES a_test.cpp ... LINK targets ... [NEEDS kafka redis] [TIMEOUT_S 120] [SERIAL])
 #   A GoogleTest program qw_<NAME>_tests.
-# qw_script_test(NAME LABEL page COMMAND python3 x.py ... [NEEDS ...] [TIMEOUT_S 120] [SERIAL])
-#   Any other program. Exit code 0 passes, 77 skips (the last line of output is the reason), others fail. It counts as
-#   one case unless the last line of its output reads "N passed, N failed, N skipped".
+# qw_script_test(NAME LABEL page COMMAND python3 x.py ... [BUILDS targets ...] [NEEDS ...] [TIMEOUT_S 120] [SERIAL])
+#   Any other program; BUILDS names the targets it uses. Exit code 0 passes, 77 skips (the last line of output is the
+#   reason), others fail. It counts as one case unless the last line of its output reads
+#   "N passed, N failed, N skipped" (lines "SKIP: reason" before it say why), or it is a run of Node's test runner.
 #
 # LABEL   tidy (before anything is built), unit (also run under AddressSanitizer), case, compat, kill, sim, fuzz, page, cli, toolchain
 # NEEDS   engines, started once for all suites: kafka sets QUICKWATER_KAFKA=host:port, redis QUICKWATER_REDIS,
@@ -15,7 +16,7 @@
 set(QW_TEST_LABELS tidy unit case compat kill sim fuzz page cli toolchain)
 
 function(qw_test_register NAME KIND)
-  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT_S" "NEEDS;COMMAND" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT_S" "NEEDS;BUILDS;COMMAND" ${ARGN})
   if(NOT ARG_LABEL IN_LIST QW_TEST_LABELS)
     message(FATAL_ERROR "test ${NAME}: label '${ARG_LABEL}' is none of ${QW_TEST_LABELS}")
   endif()
@@ -25,6 +26,9 @@ function(qw_test_register NAME KIND)
   set(labels ${ARG_LABEL} kind:${KIND})
   foreach(need ${ARG_NEEDS})
     list(APPEND labels needs:${need})
+  endforeach()
+  foreach(target ${ARG_BUILDS})
+    list(APPEND labels builds:${target})
   endforeach()
   add_test(NAME ${NAME} COMMAND ${ARG_COMMAND} WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
   set_tests_properties(${NAME} PROPERTIES
@@ -45,7 +49,7 @@ function(qw_test NAME)
   endif()
   target_link_libraries(qw_${NAME}_tests PRIVATE ${ARG_LINK} qw_warnings GTest::gmock GTest::gtest_main)
   qw_test_register(${NAME} gtest LABEL ${ARG_LABEL} TIMEOUT_S ${ARG_TIMEOUT_S} NEEDS ${ARG_NEEDS}
-                   ${serial} COMMAND qw_${NAME}_tests)
+                   BUILDS qw_${NAME}_tests ${serial} COMMAND qw_${NAME}_tests)
   if(NOT TARGET qw_all_${ARG_LABEL}_tests)
     add_custom_target(qw_all_${ARG_LABEL}_tests)
   endif()

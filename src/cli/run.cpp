@@ -82,8 +82,16 @@ void add_routes(net::HttpServer& server, const MetricRegistry& metrics,
                });
 }
 
+// What the file asks for and this version does not do is said, never passed over.
+void warn_of_unbuilt(const app::AppFile& file) {
+  if (!file.monitors.empty()) log::warning("run", "`monitors` is not acted on in this version: drift is not watched");
+  if (!file.training.empty()) log::warning("run", "`training` is not acted on in this version: nothing is trained");
+  if (file.demo.incidents) log::warning("run", "`demo.incidents` is not acted on in this version");
+}
+
 int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io io) {
   const Signals signals;
+  warn_of_unbuilt(plan->file);
   MetricRegistry metrics;
   std::atomic<bool> ready{false};
   net::HttpServerOptions http;

@@ -104,7 +104,7 @@ class TestRun:
         log = ROOT / "build/test-results" / f"{name.replace(' ', '_')}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(reason + "\n")
-        suite = suite_module.Suite(name, "engine", "script", [], [], {}, ".", 0, True)
+        suite = suite_module.Suite(name, "engine", "script", [], [], [], {}, ".", 0, True)
         self.outcomes.append(suite_module.Outcome(suite, failures=[reason], log=str(log)))
 
     def gtest_filter(self, suites):
@@ -128,8 +128,9 @@ class TestRun:
         rest = [each for each in suites if each.label != "tidy"]
         if not rest:
             return
-        partial = self.options.filter and all(each.kind == "gtest" for each in rest)
-        self.step("compile", "build", *(targets(rest) if partial else []))
+        wanted = targets(rest) if self.options.filter else ["all"]
+        if wanted:
+            self.step("compile", "build", *wanted)
         self.run_suites("suites", [each for each in self.list("build") if each.label != "tidy"])
 
     def list(self, folder, prefix=""):
@@ -170,8 +171,7 @@ class TestRun:
 
 
 def targets(suites):
-    """The build targets of GoogleTest suites (cmake/tests.cmake names them)."""
-    return [f"qw_{each.name.split(':')[-1]}_tests" for each in suites]
+    return sorted({target for each in suites for target in each.builds})
 
 
 def interrupt(_signal, _frame):

@@ -31,8 +31,18 @@ Committer::Committer(store::Store& store, const Clock& clock, MetricRegistry& me
 Committer::~Committer() { stop(0); }
 
 void Committer::hurry() {
-  hurry_ = true;
+  {
+    const std::lock_guard lock(turn_mutex_);
+    hurry_ = true;
+  }
   work_.notify_one();
+}
+
+bool Committer::wait_for_turn() {
+  std::unique_lock lock(turn_mutex_);
+  work_.wait_for(lock, microseconds(options_.interval_us), [this] { return hurry_ || stopping_; });
+  hurry_ = false;
+  return !stopping_;
 }
 
 bool Committer::wait_for_room(std::unique_lock<std::mutex>& lock, int64_t limit_us) {
@@ -48,9 +58,9 @@ void Committer::start() {
 void Committer::stop(int64_t limit_ms) {
   if (!thread_.joinable()) return;
   {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
+    const std::lock_guard lock(turn_mutex_);
     give_up_ns_ = clock_.monotonic_ns() + limit_ms * 1'000'000;
+    stopping_ = true;
   }
   work_.notify_one();
   room_.notify_all();
@@ -59,18 +69,18 @@ void Committer::stop(int64_t limit_ms) {
 
 void Committer::run() {
   while (true) {
+    const bool goes_on = wait_for_turn();
     PendingCommit taken;
+    due_.store(true, std::memory_order_release);
     {
-      std::unique_lock lock(mutex_);
-      work_.wait_for(lock, microseconds(options_.interval_us),
-                     [this] { return hurry_ || stopping_; });
-      if (open_.empty()) {
-        hurry_ = false;
-        if (stopping_) return;
-        continue;
-      }
-      hurry_ = false;
-      std::swap(taken, open_);
+      const std::lock_guard lock(mutex_);
+      if (!open_.empty()) std::swap(taken, open_);
+    }
+    due_.store(false, std::memory_order_release);
+    due_.notify_all();
+    if (taken.empty()) {
+      if (!goes_on) return;
+      continue;
     }
     room_.notify_all();
     if (!write(taken)) return refuse(taken);
@@ -102,7 +112,6 @@ bool Committer::write(PendingCommit& taken) {
     note(written, began_ns);
     if (written.ok()) return true;
     {
-      std::unique_lock lock(mutex_);
       if (stopping_ && clock_.monotonic_ns() >= give_up_ns_) {
         log::error("commit",
                    "giving up at shutdown; what was not acknowledged will be read again: {}",

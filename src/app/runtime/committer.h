@@ -2,6 +2,7 @@
 // told.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <future>
@@ -65,8 +66,12 @@ class Committer {
   std::mutex& mutex() { return mutex_; }
   // Under mutex().
   PendingCommit& open() { return open_; }
-  // Under mutex(): the next commit starts at once.
+  // The next commit starts at once. Any thread, also under mutex().
   void hurry();
+  // Without mutex(), before taking it again and again: lets a commit that is due take its turn
+  // first. A mutex alone is not fair, and a busy pipeline would keep the committer out for many
+  // intervals.
+  void give_way() const { due_.wait(true, std::memory_order_acquire); }
   // With `lock` held on mutex(): waits until there is room for more changes, at most `limit_us`.
   // False: still full.
   bool wait_for_room(std::unique_lock<std::mutex>& lock, int64_t limit_us);
@@ -97,12 +102,19 @@ class Committer {
   const CommitterOptions options_;
   LatencyHistogram& durable_latency_;
 
+  // Sleeps until the interval is over, somebody hurries, or stop(). False at stop.
+  bool wait_for_turn();
+
   std::mutex mutex_;
-  std::condition_variable work_;
   std::condition_variable room_;
   PendingCommit open_;
+  std::atomic<bool> due_{false};
+
+  std::mutex
+      turn_mutex_;  // guards hurry_; never held together with mutex_ by the committer's thread
+  std::condition_variable work_;
   bool hurry_ = false;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_{false};
   int64_t give_up_ns_ = 0;
 
   mutable std::mutex status_mutex_;

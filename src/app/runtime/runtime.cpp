@@ -232,6 +232,7 @@ void Runtime::apply(Inbound& inbound) {
 
 bool Runtime::apply_chunk(size_t source, streams::SourceBatch&& chunk, int64_t arrived_ns,
                           bool last) {
+  committer_->give_way();
   std::unique_lock lock(committer_->mutex());
   // Full (a disk or a sink that is away): intake waits here, and with it the sources.
   while (!committer_->wait_for_room(lock, 100'000) || !outboxes_->room()) {
@@ -308,7 +309,10 @@ std::vector<Runtime::SourceHealth> Runtime::sources() const {
 bool Runtime::finished() const {
   for (const auto& source : sources_)
     if (!source->read_all()) return false;
-  return batches_read_ == batches_durable_;
+  if (batches_read_ != batches_durable_) return false;
+  for (const auto& [name, status] : outboxes_->status())
+    if (status.waiting > 0) return false;
+  return true;
 }
 
 }  // namespace qw::app

@@ -69,7 +69,8 @@ class Runtime {
     streams::SourceStatus status;
   };
   std::vector<SourceHealth> sources() const;
-  // Every source has read all there is (files only), and all of it is applied and durable.
+  // Every source has read all there is (files only), all of it is durable, and every sink has
+  // delivered.
   bool finished() const;
   // What stopped the application from inside; nothing while it runs.
   std::optional<Error> failure() const;

@@ -12,6 +12,8 @@ import xml.etree.ElementTree
 
 SKIPPED = 77  # the exit code by which a script suite says that it could not run
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
+NODE_COUNT = re.compile(r"^(?:#|\u2139) (pass|fail|cancelled|skipped) (\d+)$", re.M)  # as TAP or for people
+NODE_SKIP = re.compile(r"# SKIP (.+)$", re.M)
 
 
 @dataclasses.dataclass
@@ -20,7 +22,8 @@ class Suite:
     label: str
     kind: str  # gtest or script
     command: list
-    needs: list
+    needs: list   # engines
+    builds: list  # targets
     environment: dict
     folder: str
     timeout_s: float
@@ -51,7 +54,7 @@ def list_suites(build, prefix=""):
 def parse_suite(test, prefix):
     properties = {each["name"]: each["value"] for each in test.get("properties", [])}
     plain = []
-    marks = {"kind": [], "needs": []}
+    marks = {"kind": [], "needs": [], "builds": []}
     for label in properties.get("LABELS", []):
         key, colon, value = label.partition(":")
         if colon and key in marks:
@@ -60,7 +63,8 @@ def parse_suite(test, prefix):
             plain.append(label)
     return Suite(
         name=prefix + test["name"], label=(plain or ["unlabelled"])[0],
-        kind=(marks["kind"] or ["script"])[0], command=test.get("command", []), needs=marks["needs"],
+        kind=(marks["kind"] or ["script"])[0], command=test.get("command", []),
+        needs=marks["needs"], builds=marks["builds"],
         environment=dict(line.split("=", 1) for line in properties.get("ENVIRONMENT", [])),
         folder=properties.get("WORKING_DIRECTORY", "."),
         timeout_s=float(properties.get("TIMEOUT", 300)), serial=bool(properties.get("RUN_SERIAL")))
@@ -172,15 +176,14 @@ def describe(code):
 
 def read_script(outcome, code, text, _report):
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
-    counts = COUNTS.match(lines[-1])
     name = outcome.suite.name
+    counts = script_counts(lines, text)
     if code == SKIPPED:
         outcome.skips.append((name, lines[-1] or "no reason given"))
     elif counts:
-        passed, failed, skipped = map(int, counts.groups())
+        passed, failed, skipped, reasons = counts
         outcome.passed = passed
         outcome.failures += [f"{name}, case {number + 1}" for number in range(failed)]
-        reasons = [line[6:] for line in lines if line.startswith("SKIP: ")]
         for number in range(skipped):
             outcome.skips.append((name, reasons[number] if number < len(reasons) else "see its log"))
         if code != 0 and not failed:
@@ -189,3 +192,15 @@ def read_script(outcome, code, text, _report):
         outcome.passed = 1
     else:
         outcome.failures.append(f"ended with {describe(code)}")
+
+
+def script_counts(lines, text):
+    """(passed, failed, skipped, reasons of the skips) as a script tells them; None where it tells nothing."""
+    counts = COUNTS.match(lines[-1])
+    if counts:
+        return *map(int, counts.groups()), [line[6:] for line in lines if line.startswith("SKIP: ")]
+    node = dict(NODE_COUNT.findall(text))
+    if node:
+        failed = int(node.get("fail", 0)) + int(node.get("cancelled", 0))
+        return int(node.get("pass", 0)), failed, int(node.get("skipped", 0)), NODE_SKIP.findall(text)
+    return None
