@@ -35,7 +35,7 @@ server: {{ port: 0 }}
 durability: {{ commit_interval: 5ms, replay_max: 1s }}
 sources:
   - name: metrics
-    file: {{ path: input, mode: read, series_column: series }}
+    file: {{ path: input, mode: replay, speed: 4000, series_column: series }}
     format: csv
     event_time: ts
     schema: {{ series: string, value: double, ts: timestamp }}
@@ -151,7 +151,7 @@ def run_with_kills(program, folder, dice, kills, whole_s):
     hit = 0
     for turn in range(kills):
         at_point = turn % 2 == 0
-        point = f"{dice.choice(FAIL_POINTS)}:{dice.randint(1, 40)}" if at_point else None
+        point = f"{dice.choice(FAIL_POINTS)}:{dice.randint(1, 150)}" if at_point else None
         process = start(program, folder, point)
         try:
             code = process.wait(RUN_LIMIT_S if at_point else dice.uniform(0, whole_s))

@@ -49,15 +49,6 @@ streams::file::Mode mode_of(FileMode mode) {
   return streams::file::Mode::kRead;
 }
 
-streams::file::Counts counts_of(const Counts& written) {
-  streams::file::Counts counts;
-  counts.interval_ms = written.interval_us / 1000;
-  for (const Counter& counter : written.counters)
-    counts.counters.push_back(
-        {counter.metric.text, counter.field.text, counter.equals, counter.per_second});
-  return counts;
-}
-
 struct ConnectorOf {
   const Plan& plan;
   const PlanSource& source;
@@ -80,7 +71,6 @@ struct ConnectorOf {
     config.series_column = file.series_column.text;
     config.from_end = file.from_end;
     if (file.files_max > 0) config.max_files = static_cast<size_t>(file.files_max);
-    if (file.counts) config.counts = counts_of(*file.counts);
     return config;
   }
   Connector operator()(const HttpSource& http) const {
@@ -150,6 +140,11 @@ Result<std::unique_ptr<streams::Source>> connect_source(const Plan& plan, size_t
   config.event_time = source.file->event_time.text;
   config.decode = decode_options_of(source);
   config.connector = std::visit(ConnectorOf{plan, source}, source.file->kind);
+  if (const auto* file = std::get_if<FileSource>(&source.file->kind);
+      file != nullptr && file->counts)
+    return Error{ErrorCode::kUnsupported, "`counts` is not built in this version",
+                 plan.file.where(source.file->name.place),
+                 "read the lines as events, and count them in a view"};
   auto made = streams::make_source(config, surroundings);
   if (!made.ok()) return placed(plan, source.file->name.place, made.error());
   return made;
