@@ -6,6 +6,7 @@
 
 #include "streams/connectors/file/source.h"
 #include "streams/connectors/host/source.h"
+#include "streams/connectors/kafka/source.h"
 #include "streams/sinks/alertmanager/sink.h"
 #include "streams/sinks/log/sink.h"
 #include "streams/sinks/webhook/sink.h"
@@ -40,8 +41,8 @@ struct MakeSource {
   Result<std::unique_ptr<Source>> operator()(const http::Config&) const {
     return not_built("source", "http", source_kinds());
   }
-  Result<std::unique_ptr<Source>> operator()(const kafka::Config&) const {
-    return not_built("source", "kafka", source_kinds());
+  Result<std::unique_ptr<Source>> operator()(const kafka::Config& kafka) const {
+    return kafka::make_kafka_source(kafka, config.decode, surroundings.clock);
   }
 };
 
@@ -64,7 +65,7 @@ struct MakeSink {
 
 }  // namespace
 
-std::vector<std::string_view> source_kinds() { return {"host", "file"}; }
+std::vector<std::string_view> source_kinds() { return {"host", "file", "kafka"}; }
 std::vector<std::string_view> sink_kinds() { return {"log", "webhook", "alertmanager"}; }
 
 Result<void> check_source_kind(std::string_view kind) {

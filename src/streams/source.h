@@ -87,6 +87,9 @@ class Source {
   // source keeps what it must (Kafka pauses, HTTP answers 429, files wait, host samples are
   // skipped and counted).
   virtual Result<SourceBatch> poll(int64_t wait_us) = 0;
+  // Called about ten times a second instead of poll() while the pipeline is full, on the same
+  // thread: keeps the peer's patience (Kafka: answers rebalances) without giving rows.
+  virtual void serve() {}
   // Everything of this partition up to `resume` is durable. For a source whose batches carry no
   // `resume` the value is empty and each call means: one more batch, in poll() order.
   virtual void committed(uint32_t partition, const std::string& resume) = 0;

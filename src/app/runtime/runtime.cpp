@@ -92,8 +92,10 @@ class Runtime::SourceThread final : public streams::SourceHost {
       }
       ++runtime_.batches_read_;
       Inbound inbound{index_, std::move(polled).value(), runtime_.clock_.monotonic_ns(), nullptr};
-      while (!runtime_.inbox_->push_within(std::move(inbound), microseconds(100'000)))
+      while (!runtime_.inbox_->push_within(std::move(inbound), microseconds(100'000))) {
         if (runtime_.stopping_) break;
+        source_->serve();
+      }
     }
     source_->close();
   }

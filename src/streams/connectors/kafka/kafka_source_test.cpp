@@ -1,0 +1,293 @@
+// Aim: from a real broker every message counts exactly once, through restarts and through a
+// rebalance in the middle, and a broker that is away harms nothing. Method: the broker named by
+// QUICKWATER_KAFKA; messages with known values; two consumers of one group whose hosts make rows
+// durable late, so that what a rebalance does not flush would be read twice.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "streams/connectors/kafka/source.h"
+#include "streams/internal/kafka_client.h"
+
+namespace qw::streams::kafka {
+namespace {
+
+using internal::KafkaPtr;
+using schema::Field;
+using testing::HasSubstr;
+
+constexpr int kPartitions = 4;
+
+std::shared_ptr<const schema::Schema> rows() {
+  static const auto schema =
+      std::make_shared<const schema::Schema>(std::vector<Field>{Field{"v", schema::kInt64, false}});
+  return schema;
+}
+
+// Rows as (partition, position) -> how often they came, over all consumers of a test.
+struct Ledger {
+  std::mutex mutex;
+  std::map<std::pair<uint32_t, uint64_t>, int> seen;
+  std::set<int64_t> values;
+  std::vector<std::string> rejected;
+  size_t count() {
+    std::lock_guard lock(mutex);
+    return seen.size();
+  }
+};
+
+// One consumer with its pipeline: durable only at each fifth batch, or when asked to flush.
+class Consumer final : public SourceHost {
+ public:
+  Consumer(const Config& config, Ledger& ledger) : ledger_(ledger) {
+    DecodeOptions decode;
+    decode.schema = rows();
+    source_ = std::move(make_kafka_source(config, decode, real_clock())).value();
+  }
+  ~Consumer() override { stop(); }
+
+  Result<void> flush(std::span<const uint32_t>, int64_t) override {
+    ++flushes;
+    if (!broken_flush) make_durable();
+    return {};
+  }
+  void lost(std::span<const uint32_t>) override { ++losses; }
+
+  void start(const SavedPositions& saved = {}) {
+    saved_ = saved;
+    ASSERT_TRUE(source_->open(saved, *this).ok());
+    thread_ = std::thread([this] {
+      while (!stopping_) step();
+      source_->close();
+    });
+  }
+  void stop() {
+    stopping_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  SourceStatus status() const { return source_->status(); }
+  SavedPositions durable() const { return saved_; }
+
+  std::atomic<int> flushes{0}, losses{0};
+  std::atomic<bool> full{false};
+  bool broken_flush = false;
+
+ private:
+  void step() {
+    if (full) {
+      source_->serve();
+      real_clock().sleep_us(50'000);
+      return;
+    }
+    auto batch = source_->poll(50'000);
+    ASSERT_TRUE(batch.ok()) << batch.error().to_string();
+    if (batch->empty()) return;
+    {
+      std::lock_guard lock(ledger_.mutex);
+      for (size_t i = 0; i < batch->rows.rows(); ++i) {
+        ++ledger_.seen[{batch->partition, batch->positions[i]}];
+        ledger_.values.insert(batch->rows.column(0).int_at(i));
+      }
+      for (const auto& rejected : batch->rejected)
+        ledger_.rejected.push_back(rejected.position + " " + rejected.reason);
+    }
+    not_durable_[batch->partition] = batch->resume;
+    if (++batches_ % 5 == 0) make_durable();
+  }
+  void make_durable() {
+    for (const auto& [partition, resume] : not_durable_) {
+      saved_[partition] = resume;
+      source_->committed(partition, resume);
+    }
+    not_durable_.clear();
+  }
+
+  Ledger& ledger_;
+  std::unique_ptr<Source> source_;
+  SavedPositions saved_;
+  std::map<uint32_t, std::string> not_durable_;
+  int batches_ = 0;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+class KafkaSourceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* brokers = std::getenv("QUICKWATER_KAFKA");
+    if (brokers == nullptr) GTEST_SKIP() << "QUICKWATER_KAFKA=host:port is not set";
+    config_.brokers = brokers;
+    config_.topic = "source-" + std::to_string(entropy_seed());
+    config_.group = config_.topic;
+    config_.session_timeout_ms = 6'000;
+    auto conf = internal::kafka_conf({{"bootstrap.servers", brokers}, {"linger.ms", "5"}}, {});
+    producer_ = std::move(internal::kafka_client(RD_KAFKA_PRODUCER, std::move(*conf))).value();
+    create_topic();
+  }
+
+  void create_topic() {
+    char detail[256];
+    rd_kafka_NewTopic_t* topic =
+        rd_kafka_NewTopic_new(config_.topic.c_str(), kPartitions, 1, detail, sizeof detail);
+    const KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(producer_.get()));
+    rd_kafka_CreateTopics(producer_.get(), &topic, 1, nullptr, queue.get());
+    const KafkaPtr<rd_kafka_event_t> done(rd_kafka_queue_poll(queue.get(), 30'000));
+    rd_kafka_NewTopic_destroy(topic);
+    ASSERT_TRUE(done && rd_kafka_event_error(done.get()) == 0);
+  }
+  void produce(int32_t partition, const std::string& text) {
+    const auto code = rd_kafka_producev(
+        producer_.get(), RD_KAFKA_V_TOPIC(config_.topic.c_str()), RD_KAFKA_V_PARTITION(partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_VALUE(const_cast<char*>(text.data()), text.size()), RD_KAFKA_V_END);
+    ASSERT_EQ(code, RD_KAFKA_RESP_ERR_NO_ERROR);
+  }
+  void produce_numbers(int64_t from, int64_t to) {
+    for (int64_t v = from; v < to; ++v)
+      produce(static_cast<int32_t>(v % kPartitions), "{\"v\":" + std::to_string(v) + "}");
+    ASSERT_EQ(rd_kafka_flush(producer_.get(), 30'000), RD_KAFKA_RESP_ERR_NO_ERROR);
+  }
+  // Waits for a condition, at most 60 s.
+  template <class Condition>
+  static bool eventually(Condition condition) {
+    const int64_t until_ns = real_clock().monotonic_ns() + 60'000'000'000;
+    while (!condition()) {
+      if (real_clock().monotonic_ns() > until_ns) return false;
+      real_clock().sleep_us(20'000);
+    }
+    return true;
+  }
+  void expect_exactly_once(int64_t count) {
+    std::lock_guard lock(ledger_.mutex);
+    EXPECT_EQ(ledger_.seen.size(), static_cast<size_t>(count));
+    EXPECT_EQ(ledger_.values.size(), static_cast<size_t>(count));
+    size_t repeated = 0;
+    for (const auto& [place, times] : ledger_.seen) repeated += times > 1 ? 1 : 0;
+    EXPECT_EQ(repeated, 0u);
+  }
+
+  Config config_;
+  Ledger ledger_;
+  KafkaPtr<rd_kafka_t> producer_;
+};
+
+TEST_F(KafkaSourceTest, BeginsBehindTheGreaterOfOurPlaceAndTheGroups) {
+  produce_numbers(0, 400);
+  produce(0, "broken");
+  SavedPositions saved;
+  {
+    Consumer first(config_, ledger_);
+    first.start();
+    ASSERT_TRUE(eventually([&] { return ledger_.count() == 400; }));
+    ASSERT_TRUE(eventually([&] {
+      std::lock_guard lock(ledger_.mutex);
+      return ledger_.rejected.size() == 1;
+    }));
+    first.stop();
+    saved = first.durable();
+    EXPECT_GE(first.flushes, 1);
+    EXPECT_EQ(first.losses, 0);
+  }
+  EXPECT_THAT(ledger_.rejected[0], HasSubstr(config_.topic + "[0]@100 not a JSON object"));
+  EXPECT_EQ(saved.at(0), "101");
+  produce_numbers(400, 800);
+  {
+    Consumer second(config_, ledger_);  // no place of its own: the group's
+    second.start();
+    ASSERT_TRUE(eventually([&] { return ledger_.count() == 800; }));
+  }
+  produce_numbers(800, 1200);
+  config_.group += "-new";  // a group without offsets: our own places
+  for (auto& [partition, resume] : saved) resume = partition == 0 ? "201" : "200";
+  Consumer third(config_, ledger_);
+  third.start(saved);
+  ASSERT_TRUE(eventually([&] { return ledger_.count() == 1200; }));
+  third.stop();
+  expect_exactly_once(1200);
+}
+
+TEST_F(KafkaSourceTest, ARebalanceInTheMiddleLosesAndRepeatsNothing) {
+  produce_numbers(0, 2000);
+  Consumer first(config_, ledger_);
+  first.start();
+  ASSERT_TRUE(eventually([&] { return ledger_.count() >= 100; }));
+  auto second = std::make_unique<Consumer>(config_, ledger_);
+  second->start();
+  int64_t sent = 2000;
+  ASSERT_TRUE(eventually([&] {
+    produce_numbers(sent, sent + 50);
+    sent += 50;
+    return second->status().rows > 200;
+  }));
+  EXPECT_GE(first.flushes, 1) << "partitions moved while events flowed";
+  second.reset();  // and back again
+  produce_numbers(sent, sent + 400);
+  sent += 400;
+  ASSERT_TRUE(eventually([&] { return ledger_.count() == static_cast<size_t>(sent); }));
+  first.stop();
+  expect_exactly_once(sent);
+  EXPECT_EQ(first.losses, 0);
+}
+
+TEST_F(KafkaSourceTest, AFullPipelineKeepsItsPlaceInTheGroup) {
+  produce_numbers(0, 200);
+  Consumer first(config_, ledger_);
+  first.start();
+  ASSERT_TRUE(eventually([&] { return ledger_.count() == 200; }));
+  first.full = true;
+  Consumer second(config_, ledger_);
+  second.start();
+  // A full consumer still answers: the second gets its share without waiting for it.
+  ASSERT_TRUE(eventually([&] { return second.status().detail.starts_with("2 partitions"); }));
+  produce_numbers(200, 600);
+  first.full = false;
+  ASSERT_TRUE(eventually([&] { return ledger_.count() == 600; }));
+  first.stop();
+  second.stop();
+  expect_exactly_once(600);
+}
+
+TEST(KafkaSource, AMissingBrokerIsAStatusNotAnError) {
+  Config config;
+  config.brokers = "127.0.0.1:1";
+  config.topic = "t";
+  config.group = "g";
+  Ledger ledger;
+  Consumer consumer(config, ledger);
+  consumer.start();
+  const int64_t until_ns = real_clock().monotonic_ns() + 30'000'000'000;
+  while (!consumer.status().trouble && real_clock().monotonic_ns() < until_ns)
+    real_clock().sleep_us(20'000);
+  const SourceStatus status = consumer.status();
+  EXPECT_EQ(status.state, SourceState::kWaiting);
+  ASSERT_TRUE(status.trouble.has_value());
+  EXPECT_EQ(status.trouble->code, ErrorCode::kUnavailable);
+  EXPECT_GT(status.retry_at_us, 0);
+}
+
+TEST(KafkaSource, RefusesSettingsWithoutRepeatingTheirValues) {
+  Config config;
+  config.brokers = "127.0.0.1:1";
+  config.topic = "t";
+  config.group = "g";
+  config.client = {{"sasl.pasword", "hunter2"}};
+  DecodeOptions decode;
+  decode.schema = rows();
+  Ledger ledger;
+  Consumer host(config, ledger);
+  auto source = make_kafka_source(config, decode, real_clock());
+  const auto opened = (*source)->open({}, host);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_THAT(opened.error().to_string(), HasSubstr("'sasl.pasword'"));
+  EXPECT_THAT(opened.error().to_string(), testing::Not(HasSubstr("hunter2")));
+  config.group = "";
+  EXPECT_FALSE(make_kafka_source(config, decode, real_clock()).ok());
+}
+
+}  // namespace
+}  // namespace qw::streams::kafka

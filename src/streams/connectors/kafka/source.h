@@ -1,0 +1,19 @@
+// The Kafka source; see config.h for what it reads and source.h of streams for what it promises.
+#pragma once
+
+#include <memory>
+
+#include "base/env.h"
+#include "streams/connectors/kafka/config.h"
+#include "streams/decoders/options.h"
+#include "streams/source.h"
+
+namespace qw::streams::kafka {
+
+// A row's position is its offset + 1. A partition begins at the greater of our saved place and the
+// group's committed offset; the group's offset follows only what is durable here. Partitions are
+// given up after a flush through SourceHost, so that the next owner begins behind what we counted.
+Result<std::unique_ptr<Source>> make_kafka_source(const Config& config, const DecodeOptions& decode,
+                                                  const Clock& clock);
+
+}  // namespace qw::streams::kafka

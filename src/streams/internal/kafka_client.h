@@ -1,0 +1,39 @@
+// What the Kafka source and sink share of librdkafka: owners of its handles, and its errors as
+// ours.
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+
+namespace qw::streams::internal {
+
+struct KafkaDeleter {
+  void operator()(rd_kafka_conf_t* conf) const { rd_kafka_conf_destroy(conf); }
+  void operator()(rd_kafka_t* client) const { rd_kafka_destroy(client); }
+  void operator()(rd_kafka_topic_partition_list_t* list) const {
+    rd_kafka_topic_partition_list_destroy(list);
+  }
+  void operator()(rd_kafka_message_t* message) const { rd_kafka_message_destroy(message); }
+  void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
+  void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
+  void operator()(rd_kafka_error_t* error) const { rd_kafka_error_destroy(error); }
+};
+template <class Handle>
+using KafkaPtr = std::unique_ptr<Handle, KafkaDeleter>;
+
+using KafkaSettings = std::map<std::string, std::string>;
+
+// `ours` first, then the user's. kBadInput names the setting that is refused, never its value.
+Result<KafkaPtr<rd_kafka_conf_t>> kafka_conf(const KafkaSettings& ours, const KafkaSettings& users);
+// Takes the settings. kBadInput: settings that do not fit together.
+Result<KafkaPtr<rd_kafka_t>> kafka_client(rd_kafka_type_t type, KafkaPtr<rd_kafka_conf_t> conf);
+
+// kUnavailable for a broker that is away, kNotFound for a topic, kBadInput for rights and the like.
+Error kafka_error(rd_kafka_resp_err_t code, const std::string& where, const char* detail = nullptr);
+
+}  // namespace qw::streams::internal
