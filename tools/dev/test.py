@@ -15,6 +15,7 @@ import os
 import pathlib
 import shutil
 import signal
+import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from runner import suites as suite_module  # noqa: E402
 from runner import summary  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+SANITIZER_STACK_BYTES = 64 << 20
 SANITIZERS = {
     "asan": {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1"},
     "tsan": {"TSAN_OPTIONS": "halt_on_error=0 second_deadlock_stack=1"},
@@ -137,6 +139,10 @@ class TestRun:
         return self.choose(suite_module.list_suites(ROOT / folder, prefix))
 
     def sanitized(self, name):
+        # A sanitizer's frames are several times as large as the program's own.
+        hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+        wanted = SANITIZER_STACK_BYTES if hard == resource.RLIM_INFINITY else min(SANITIZER_STACK_BYTES, hard)
+        resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
         folder = f"build-{name}"
         self.step("configure", folder, f"-DQW_{name.upper()}=ON")
         suites = self.unit_programs(folder, name)
