@@ -37,6 +37,9 @@ struct SourceBatch {
   std::vector<Rejected> rejected;
   // The rows are history: their known_at is event_time + the gate's assumed delay.
   bool imported = false;
+  // When the rows came into the process (monotonic ns); 0: when poll() returned. Latencies begin
+  // here.
+  int64_t arrived_ns = 0;
 
   bool empty() const { return rows.rows() == 0 && rejected.empty() && resume.empty(); }
 };

@@ -91,7 +91,9 @@ class Runtime::SourceThread final : public streams::SourceHost {
         continue;
       }
       ++runtime_.batches_read_;
-      Inbound inbound{index_, std::move(polled).value(), runtime_.clock_.monotonic_ns(), nullptr};
+      const int64_t arrived_ns =
+          polled->arrived_ns > 0 ? polled->arrived_ns : runtime_.clock_.monotonic_ns();
+      Inbound inbound{index_, std::move(polled).value(), arrived_ns, nullptr};
       while (!runtime_.inbox_->push_within(std::move(inbound), microseconds(100'000))) {
         if (runtime_.stopping_) break;
         source_->serve();
