@@ -69,6 +69,7 @@ class KeyState::Reader {
       if (has(row, slot)) scratch_.ints.push_back(state_.word_at(row, slot));
     const Kind kind = view_.arguments()[slot].type().kind;
     scratch_.doubles.resize(scratch_.ints.size());
+    if (scratch_.ints.empty()) return;  // an empty vector has no address to copy from
     if (kind == Kind::kDouble) {
       std::memcpy(scratch_.doubles.data(), scratch_.ints.data(), scratch_.ints.size() * 8);
     } else if (kind == Kind::kInt64 || kind == Kind::kDecimal) {
