@@ -2,17 +2,16 @@
 # npm runs only when a file of ui/ has changed; the built page lies in the build folder.
 set(ui ${PROJECT_SOURCE_DIR}/ui)
 find_program(NPM npm)
-if(NOT NPM)
-  message(FATAL_ERROR "npm is missing, which builds the page. To mend it: ./dev setup")
+find_program(NODE NAMES node nodejs)
+if(NOT NPM OR NOT NODE)
+  message(FATAL_ERROR "npm or node is missing, which build the page. To mend it: ./dev setup")
 endif()
 file(GLOB_RECURSE page_sources CONFIGURE_DEPENDS ${ui}/src/* ${ui}/public/*)
 set(page_dist ${PROJECT_BINARY_DIR}/ui/dist)
-# `npm install --no-save` keeps to the versions and hashes of package-lock.json as `npm ci` does, but does not insist on
-# the bundler's binaries for other systems, which not every mirror carries and this build never uses.
 set(page_installed ${ui}/node_modules/.quickwater-installed)
 add_custom_command(
   OUTPUT ${page_installed}
-  COMMAND ${NPM} install --no-save --no-audit --no-fund --loglevel=error
+  COMMAND ${NPM} ci --no-audit --no-fund --loglevel=error
   COMMAND ${CMAKE_COMMAND} -E touch ${page_installed}
   DEPENDS ${ui}/package.json ${ui}/package-lock.json
   WORKING_DIRECTORY ${ui} COMMENT "Installing the page's build tools" VERBATIM)
@@ -31,7 +30,6 @@ qw_test(page_assets LABEL page SOURCES ${PROJECT_SOURCE_DIR}/src/app/page/assets
 if(QW_TESTS)
   target_compile_definitions(qw_page_assets_tests PRIVATE QW_PAGE_DIST="${page_dist}")
 endif()
-qw_script_test(page_types LABEL page BUILDS qw_page COMMAND ${ui}/node_modules/.bin/tsc --noEmit -p ${ui})
-# Chromium is found by the test run; the page's tests look for it in CHROMIUM.
+# Types, units, the API's contract, and the page in a real Chromium against the mock server.
 qw_script_test(page LABEL page BUILDS qw_page NEEDS chromium TIMEOUT_S 600
-  COMMAND bash -c "export CHROMIUM=\$QUICKWATER_CHROMIUM && exec node '${ui}/test/run.mjs' unit contract page")
+  COMMAND ${CMAKE_COMMAND} -E env QUICKWATER_PAGE_DIST=${page_dist} ${NODE} ${ui}/test/run.mjs types unit contract page)

@@ -1,5 +1,4 @@
 // The mock server to look at by hand. PORT, SERIES, LIVED_S, TICK_MS, MODE=replay, TROUBLE=1.
-import { join } from "node:path";
 import { MockServer } from "./mock/server.ts";
 import { World } from "./mock/world.ts";
 
@@ -11,7 +10,7 @@ const world = new World({
   rows_per_step: env.MODE === "replay" ? 5 : 1,
   trouble: env.TROUBLE === "1",
 });
-const server = new MockServer(world, join(env.QUICKWATER_UI_ROOT ?? ".", "dist"));
+const server = new MockServer(world, env.QUICKWATER_PAGE_DIST!);
 const url = await server.start(Number(env.TICK_MS ?? 1000), Number(env.PORT ?? 8081));
 process.stdout.write(`${url}\n`);
 for (const name of ["SIGINT", "SIGTERM"] as const)

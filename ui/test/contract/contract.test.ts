@@ -25,7 +25,7 @@ before(async () => {
     const world = new World();
     world.start_incident("cpu", 40);
     for (let i = 0; i < 8; i++) world.step();
-    mock = new MockServer(world, join(root, "dist"));
+    mock = new MockServer(world, process.env.QUICKWATER_PAGE_DIST!);
     base = await mock.start(100);
   }
   const page = await (await fetch(base)).text().catch(() => "");
@@ -102,30 +102,22 @@ test("changes need the token", async () => {
   }
 });
 
-test(
-  "a strange Host is refused",
-  { skip: real === undefined && "the mock does not check it" },
-  async () => {
-    const url = new URL(base);
-    const status = await new Promise<number>((done, fail) => {
-      const call = request(
-        {
-          host: url.hostname,
-          port: url.port,
-          path: "/v1/status",
-          headers: { Host: "evil.example" },
-        },
-        (answer) => {
-          answer.resume();
-          done(answer.statusCode ?? 0);
-        },
-      );
-      call.on("error", fail);
-      call.end();
-    });
-    assert.equal(status, 403);
-  },
-);
+test("a strange Host is refused", async () => {
+  const url = new URL(base);
+  const headers = { Host: "evil.example" };
+  const status = await new Promise<number>((done, fail) => {
+    const call = request(
+      { host: url.hostname, port: url.port, path: "/v1/status", headers },
+      (answer) => {
+        answer.resume();
+        done(answer.statusCode ?? 0);
+      },
+    );
+    call.on("error", fail);
+    call.end();
+  });
+  assert.equal(status, 403);
+});
 
 async function listen(
   ms: number,

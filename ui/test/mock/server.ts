@@ -86,6 +86,9 @@ export class MockServer {
     const url = new URL(request.url ?? "/", "http://mock");
     if (!url.pathname.startsWith("/v1")) return this.file(url.pathname, answer);
     const method = request.method ?? "GET";
+    if (request.headers.host !== `127.0.0.1:${(this.server_.address() as AddressInfo).port}`) {
+      throw new Refusal(403, "bad_host", "the Host is not this server's", "open the printed URL");
+    }
     if (method !== "GET" && request.headers["x-quickwater-token"] !== kToken) {
       throw new Refusal(
         403,

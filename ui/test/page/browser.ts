@@ -1,9 +1,12 @@
 // A real Chromium for the page's tests: found or skipped with the reason (never skipped in CI),
 // watched for console errors and for requests to anything but the page's own origin.
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { chromium, type BrowserContext, type Page } from "playwright-core";
+import { existsSync } from "node:fs";
+import {
+  chromium,
+  type Browser as Chromium,
+  type BrowserContext,
+  type Page,
+} from "playwright-core";
 
 const kFlags = [
   "--headless",
@@ -16,12 +19,12 @@ const kFlags = [
   "--disable-sync",
 ];
 
-const kPath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const kPath = process.env.QUICKWATER_CHROMIUM ?? "/usr/bin/chromium";
 
 // False, or why there can be no browser here.
 export function no_browser(): string | false {
   if (existsSync(kPath)) return false;
-  const why = `no Chromium at ${kPath}: install the package 'chromium', or set CHROMIUM`;
+  const why = `no Chromium at ${kPath}: install the package 'chromium', or set QUICKWATER_CHROMIUM`;
   if (process.env.CI === "true") throw new Error(why);
   return why;
 }
@@ -33,33 +36,44 @@ export interface Look {
   scale?: number;
 }
 
+// One process for all tests of a file, with a folder of its own that is removed at the end; each test
+// has a fresh profile in it.
+let process_: Promise<Chromium> | null = null;
+
+async function start(): Promise<Chromium> {
+  process_ ??= chromium.launch({ executablePath: kPath, headless: true, args: kFlags });
+  return process_;
+}
+
+// To be called after the last test of a file.
+export async function end_browser(): Promise<void> {
+  await (await process_)?.close();
+  process_ = null;
+}
+
 export class Browser {
   readonly context: BrowserContext;
   readonly page: Page;
   readonly problems: string[] = [];
-  private readonly folder_: string;
 
-  private constructor(context: BrowserContext, page: Page, folder: string) {
+  private constructor(context: BrowserContext, page: Page) {
     this.context = context;
     this.page = page;
-    this.folder_ = folder;
   }
 
   static async open(url: string, look: Look = {}): Promise<Browser> {
-    const folder = mkdtempSync(join(tmpdir(), "quickwater-page-"));
-    const context = await chromium.launchPersistentContext(folder, {
-      executablePath: kPath,
-      headless: true,
-      args: kFlags,
+    const context = await (
+      await start()
+    ).newContext({
       locale: "en-GB",
       timezoneId: "UTC",
       viewport: { width: look.width ?? 1280, height: look.height ?? 900 },
       deviceScaleFactor: look.scale ?? 1,
       colorScheme: look.dark ? "dark" : "light",
     });
-    const page = context.pages()[0] ?? (await context.newPage());
+    const page = await context.newPage();
     page.setDefaultTimeout(15_000);
-    const browser = new Browser(context, page, folder);
+    const browser = new Browser(context, page);
     browser.watch(new URL(url).origin);
     await page.goto(url);
     return browser;
@@ -82,6 +96,5 @@ export class Browser {
 
   async close(): Promise<void> {
     await this.context.close();
-    rmSync(this.folder_, { recursive: true, force: true });
   }
 }

@@ -1,11 +1,10 @@
 // How the page behaves everywhere: narrow screens, themes, keyboard, names for assistive
 // technology, speed with many series. Runs against the mock, or any server by QUICKWATER_URL.
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { afterEach, test } from "node:test";
+import { after, afterEach, test } from "node:test";
 import { MockServer } from "../mock/server.ts";
 import { World } from "../mock/world.ts";
-import { Browser, no_browser, type Look } from "./browser.ts";
+import { Browser, end_browser, no_browser, type Look } from "./browser.ts";
 
 const skip = no_browser();
 const real = process.env.QUICKWATER_URL;
@@ -20,7 +19,7 @@ async function open(look: Look = {}, series = 28, calm = false): Promise<Browser
     const world = new World({ series });
     if (!calm) world.start_incident("cpu", 40);
     for (let i = 0; i < 6; i++) world.step();
-    server = new MockServer(world, join(process.env.QUICKWATER_UI_ROOT!, "dist"));
+    server = new MockServer(world, process.env.QUICKWATER_PAGE_DIST!);
     url = await server.start(500);
   }
   browser = await Browser.open(url, look);
@@ -39,6 +38,8 @@ async function visit(page: Browser["page"], hash: string): Promise<void> {
   }, hash);
   await page.waitForTimeout(250);
 }
+
+after(end_browser);
 
 afterEach(async () => {
   const problems = browser?.problems ?? [];

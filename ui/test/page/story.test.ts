@@ -2,11 +2,10 @@
 // model, and what must hold throughout: no console errors, no request to anyone else, no sideways
 // scroll, keyboard, themes.
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { afterEach, test } from "node:test";
+import { after, afterEach, test } from "node:test";
 import { MockServer } from "../mock/server.ts";
 import { World, type Options } from "../mock/world.ts";
-import { Browser, no_browser, type Look } from "./browser.ts";
+import { Browser, end_browser, no_browser, type Look } from "./browser.ts";
 
 const skip =
   no_browser() || (process.env.QUICKWATER_URL !== undefined && "these need the mock's script");
@@ -29,7 +28,7 @@ async function scene(
 ): Promise<Scene> {
   const world = new World(options);
   prepare?.(world);
-  server = new MockServer(world, join(process.env.QUICKWATER_UI_ROOT!, "dist"));
+  server = new MockServer(world, process.env.QUICKWATER_PAGE_DIST!);
   browser = await Browser.open((await server.start(0)) + hash, look);
   await browser.page.locator(".link-state.live").waitFor({ state: "attached" });
   const steps = (n: number) => {
@@ -42,6 +41,8 @@ function incident(world: World, seconds_after: number): void {
   world.start_incident("cpu", 40);
   for (let i = 0; i < seconds_after; i++) world.step();
 }
+
+after(end_browser);
 
 afterEach(async () => {
   const problems = browser?.problems ?? [];

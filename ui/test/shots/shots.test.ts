@@ -2,10 +2,10 @@
 // be looked at.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { MockServer } from "../mock/server.ts";
 import { World, type Options } from "../mock/world.ts";
-import { Browser, no_browser, type Look } from "../page/browser.ts";
+import { Browser, end_browser, no_browser, type Look } from "../page/browser.ts";
 
 const folder = process.env.SHOTS ?? "/tmp/quickwater-shots";
 const only = process.env.ONLY ?? "";
@@ -55,6 +55,28 @@ const shots: Shot[] = [
     before: (w) => incident(w, 6),
     full: true,
   },
+  {
+    name: "phone-top",
+    look: { width: 380, height: 800, scale: 2 },
+    before: (w) => incident(w, 6),
+  },
+  {
+    name: "phone-card",
+    look: { width: 380, height: 800, scale: 2 },
+    before: (w) => incident(w, 6),
+    after: async (_w, b) => {
+      await b.page.locator(".alert-card").scrollIntoViewIfNeeded();
+      await b.page.evaluate(() => document.querySelector(".alert-card")!.scrollIntoView());
+    },
+  },
+  {
+    name: "phone-tiles",
+    look: { width: 380, height: 800, scale: 2, dark: true },
+    after: async (_w, b) => {
+      await b.page.evaluate(() => document.querySelector(".lately")!.scrollIntoView());
+      await b.page.waitForTimeout(300);
+    },
+  },
   { name: "overview-500", options: { series: 500 } },
   { name: "overview-empty", options: { series: 0, lived_s: 0 } },
   { name: "series", hash: cpu, before: (w) => incident(w, 25) },
@@ -100,11 +122,13 @@ const shots: Shot[] = [
 
 let server: MockServer | null = null;
 
+after(end_browser);
+
 for (const shot of shots.filter((s) => s.name.includes(only))) {
   test(shot.name, { skip: no_browser() }, async () => {
     const world = new World(shot.options);
     shot.before?.(world);
-    server = new MockServer(world, join(process.env.QUICKWATER_UI_ROOT!, "dist"));
+    server = new MockServer(world, process.env.QUICKWATER_PAGE_DIST!);
     const url = await server.start(0);
     const browser = await Browser.open(url + (shot.hash ?? ""), shot.look);
     try {
