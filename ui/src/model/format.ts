@@ -84,8 +84,8 @@ export function value_text(value: number | null | undefined, unit: string): stri
 function split_duration(us: number): [string, string] {
   const size = Math.abs(us);
   if (size < 1000) return [digits(us, 0), "µs"];
-  if (size < 1e6) return [digits(us / 1e3, 1), "ms"];
-  return [digits(us / 1e6, 1), "s"];
+  if (size < 1e6) return [digits(us / 1e3, 1).replace(/\.0$/, ""), "ms"];
+  return [digits(us / 1e6, 1).replace(/\.0$/, ""), "s"];
 }
 
 export function duration_us(us: number | null | undefined): string {

@@ -12,9 +12,10 @@ export interface Headline {
 
 const kSeverities = ["info", "warning", "critical"];
 
-// The worst first: by severity, then by how far beyond the threshold, then the older.
+// The worst first: by severity, then by how far beyond the threshold it opened (which stays, so that
+// the order does), then the older.
 export function worst_first(alerts: Alert[]): Alert[] {
-  const far = (a: Alert) => (a.score_max ?? a.score ?? 0) / (a.threshold || 1);
+  const far = (a: Alert) => (a.score ?? 0) / (a.threshold || 1);
   return [...alerts].sort(
     (a, b) =>
       kSeverities.indexOf(b.severity) - kSeverities.indexOf(a.severity) ||
@@ -58,6 +59,10 @@ export function headline(
     );
     const live = status.mode === "live" ? `${worst} for ${since}. ` : "";
     return { tone: "alert", title: open_titles(open), detail: `${live}Open the alert to see why.` };
+  }
+  const critical = status.notices.find((n) => n.severity === "critical");
+  if (critical !== undefined) {
+    return { tone: "trouble", title: critical.message, detail: critical.how_to_mend };
   }
   const failed = status.sources.find((s) => s.state === "failed");
   if (failed !== undefined) {

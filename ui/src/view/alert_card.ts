@@ -72,7 +72,7 @@ function state_words(alert: Alert, store: Store): string {
   return `recovered after ${duration_s(alert.recovered_after_s)}, ${when}`;
 }
 
-function verdict_row(alert: Alert, page: Page): VNode {
+function verdict_buttons(alert: Alert, page: Page): VNode {
   const given = alert.verdict?.verdict;
   const name = (verdict: "real" | "false_alarm", label: string, sign: string) =>
     h(
@@ -90,20 +90,49 @@ function verdict_row(alert: Alert, page: Page): VNode {
     );
   return h(
     "div",
+    { class: "row", role: "group", "aria-label": `Your verdict: ${alert.title}` },
+    name("real", "Real", "check"),
+    name("false_alarm", "False alarm", "cross"),
+  );
+}
+
+function verdict_row(alert: Alert, page: Page, others: Alert[]): VNode {
+  const given = alert.verdict?.verdict;
+  const left = given ? others.filter((a) => a.verdict === null) : [];
+  const said = given === "real" ? "real" : "a false alarm";
+  const same = () => left.forEach((a) => void page.deeds.verdict(a.id, given ?? "real", ""));
+  return h(
+    "div",
     { class: "verdict" },
     h(
       "span",
       { class: "quiet" },
       given
-        ? "Your verdict; it is a label for learning"
+        ? `You said: ${said}. It is a label for learning`
         : "Was this real? Your verdict is a label for learning",
     ),
     h(
       "div",
-      { class: "row", role: "group", "aria-label": "Your verdict" },
-      name("real", "Real", "check"),
-      name("false_alarm", "False alarm", "cross"),
+      { class: "row" },
+      left.length === 0
+        ? null
+        : h(
+            "button",
+            { key: "same", type: "button", class: "btn plain", "data-act": "same", onclick: same },
+            `Say the same of the ${left.length} beside it`,
+          ),
+      verdict_buttons(alert, page),
     ),
+  );
+}
+
+function healing(alert: Alert): VNode | null {
+  if (alert.actions.length === 0) return null;
+  return h(
+    "section",
+    { class: "alert-actions" },
+    h("h3", null, "Healing"),
+    h("ul", null, alert.actions.map(action_row)),
   );
 }
 
@@ -157,7 +186,7 @@ export function refresh_minis(root: Element, page: Page): void {
   }
 }
 
-export function alert_card(alert: Alert, page: Page, full: boolean): VNode {
+export function alert_card(alert: Alert, page: Page, full: boolean, others: Alert[] = []): VNode {
   const open = alert.state === "open";
   return h(
     "article",
@@ -180,7 +209,7 @@ export function alert_card(alert: Alert, page: Page, full: boolean): VNode {
       ),
       h("h2", null, h("a", { href: alert_href(alert.id) }, alert.title)),
     ),
-    h("div", { class: "alert-main" }, against_usual(alert), mini(alert, page)),
+    h("div", { class: "alert-main" }, against_usual(alert), mini(alert, page), healing(alert)),
     h(
       "section",
       { class: "alert-why" },
@@ -198,14 +227,41 @@ export function alert_card(alert: Alert, page: Page, full: boolean): VNode {
         ),
       ),
     ),
-    alert.actions.length > 0
-      ? h(
-          "section",
-          { class: "alert-actions" },
-          h("h3", null, "Healing"),
-          h("ul", null, alert.actions.map(action_row)),
-        )
-      : null,
-    verdict_row(alert, page),
+    verdict_row(alert, page, others),
+  );
+}
+
+// One alert in a list: what, when, how it looked, and the verdict. The rest is behind its title.
+export function alert_row(alert: Alert, page: Page): VNode {
+  const open = alert.state === "open";
+  return h(
+    "article",
+    {
+      key: alert.id,
+      class: `alert-row card ${open ? "open" : ""} ${alert.severity}`,
+      "aria-label": alert.title,
+    },
+    h(
+      "div",
+      { class: "alert-row-words" },
+      h("h2", null, h("a", { href: alert_href(alert.id) }, alert.title)),
+      h("p", { class: "quiet small num" }, state_words(alert, page.store)),
+      h(
+        "div",
+        { class: "row" },
+        severity_tag(alert.severity),
+        open ? null : tag("good", "recovered", "check"),
+        alert.actions.some((a) => a.outcome === "recovered") ? tag("good", "healed", "heal") : null,
+        alert.incident_id ? tag("", "during your incident") : null,
+      ),
+    ),
+    h(
+      "div",
+      { class: "alert-row-value num" },
+      h("strong", null, value_text(alert.value, alert.unit)),
+      h("span", { class: "quiet small" }, `score ${score_text(alert.score_max ?? alert.score)}`),
+    ),
+    mini(alert, page),
+    verdict_buttons(alert, page),
   );
 }

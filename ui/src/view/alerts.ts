@@ -2,10 +2,10 @@
 import { api, as_error } from "../api/client.ts";
 import type { Alert, ApiErrorBody } from "../api/types.ts";
 import type { Route } from "../model/route.ts";
-import { alert_card, refresh_minis } from "./alert_card.ts";
+import { alert_card, alert_row, refresh_minis } from "./alert_card.ts";
 import { Frame, h, Root, type Child } from "./dom.ts";
 import { icon } from "./icons.ts";
-import { empty, error_notice, segmented } from "./parts.ts";
+import { empty, error_notice, OlderButton, segmented } from "./parts.ts";
 import type { Page, View } from "./view.ts";
 
 type Choice = "all" | "open" | "unjudged";
@@ -16,17 +16,18 @@ export class AlertsView implements View {
   private readonly page_: Page;
   private readonly root_: Root;
   private readonly frame_: Frame;
+  private readonly older_: OlderButton;
   private readonly off_: () => void;
   private choice_: Choice = "all";
   private one_ = "";
   private error_: ApiErrorBody | null = null;
-  private busy_ = false;
 
   constructor(page: Page, route: Route) {
     this.page_ = page;
     this.el.className = "stack";
     this.root_ = new Root(this.el);
     this.frame_ = new Frame(() => this.render());
+    this.older_ = new OlderButton(this.frame_, page.deeds.more_alerts);
     this.off_ = page.store.on(["alerts", "status", "tick", "link"], this.frame_.ask);
     this.go(route);
   }
@@ -111,28 +112,12 @@ export class AlertsView implements View {
                   " to see one.",
                 ),
           ),
-      shown.map((alert) => alert_card(alert, this.page_, true)),
-      store.alerts_next === null
-        ? null
-        : h(
-            "button",
-            {
-              key: "more",
-              type: "button",
-              class: "btn",
-              disabled: this.busy_,
-              onclick: () => void this.more(),
-            },
-            "Show older",
-          ),
+      h(
+        "div",
+        { key: "rows", class: "alert-rows" },
+        shown.map((alert) => alert_row(alert, this.page_)),
+      ),
+      this.older_.render(store.alerts_next),
     ];
-  }
-
-  private async more(): Promise<void> {
-    this.busy_ = true;
-    this.render();
-    await this.page_.deeds.more_alerts();
-    this.busy_ = false;
-    this.render();
   }
 }

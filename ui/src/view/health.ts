@@ -35,7 +35,13 @@ function source_cell(s: SourceStatus, replay: boolean): VNode {
       detail.push(`watermark ${duration_s(s.watermark_age_s)}`);
     if (replay) detail.push(`${count(s.events_total)} events`);
   }
-  return cell(`Source ${s.name}`, level, running, [detail.join(" · ")], `source:${s.name}`);
+  return cell(
+    `Source ${s.name}`,
+    level,
+    running,
+    detail.map((line) => h("span", { class: "line" }, line)),
+    `source:${s.name}`,
+  );
 }
 
 const kStageTitles: Record<string, string> = {
@@ -110,8 +116,10 @@ export function health_strip(status: Status): VNode {
   );
 }
 
-export function notices(status: Status): VNode[] {
-  return status.notices.map((n) =>
+// All but what the headline says already.
+export function notices(status: Status, said: string): VNode[] {
+  const rest = status.notices.filter((n) => n.message !== said);
+  return rest.map((n) =>
     h(
       "div",
       {

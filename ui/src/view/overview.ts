@@ -1,7 +1,7 @@
 // The first view: how is it, what is unusual, is everything healthy, and every series at a glance.
 import type { Alert } from "../api/types.ts";
 import { count, score_text } from "../model/format.ts";
-import { headline, worst_first } from "../model/headline.ts";
+import { headline, worst_first, type Headline } from "../model/headline.ts";
 import { alert_href } from "../model/route.ts";
 import { alert_card, refresh_minis } from "./alert_card.ts";
 import { DemoPanel } from "./demo.ts";
@@ -10,9 +10,11 @@ import { health_strip, notices } from "./health.ts";
 import { icon } from "./icons.ts";
 import { empty, error_notice, progress, segmented } from "./parts.ts";
 import { Tiles, type SortName } from "./tiles.ts";
+import { entry_node } from "./timeline.ts";
 import type { Page, View } from "./view.ts";
 
 const kAlsoMost = 6;
+const kLatelyMost = 9;
 // A connection that comes back at once is not worth a word.
 const kLostMs = 4_000;
 const kRecovered_us = 120e6;
@@ -64,28 +66,32 @@ export class Overview implements View {
       );
       return;
     }
+    const words = this.words();
     this.root_.render(
-      this.hero(),
-      status ? notices(status) : null,
+      this.hero(words),
+      status ? notices(status, words.title) : null,
       status ? this.demo_.render(status) : null,
       this.open_alerts(),
       status
         ? health_strip(status)
         : h("div", { key: "bones", class: "health card bones", "aria-hidden": "true" }),
-      this.series(),
+      h("div", { key: "body", class: "overview-body" }, this.series(), this.lately()),
     );
     refresh_minis(this.el, this.page_);
   }
 
-  private hero(): VNode {
+  private words(): Headline {
     const { store } = this.page_;
-    const words = headline(
+    return headline(
       store.status,
       [...store.alerts.values()],
       store.series_total,
       store.link !== "live" && Date.now() - store.link_since_ms > kLostMs,
     );
-    const warm = store.status?.warmup;
+  }
+
+  private hero(words: Headline): VNode {
+    const warm = this.page_.store.status?.warmup;
     return h(
       "section",
       { key: "hero", class: `hero ${words.tone}` },
@@ -128,7 +134,7 @@ export class Overview implements View {
         class: "stack open-alerts",
         "aria-label": open ? "Open alerts" : "Just recovered",
       },
-      alert_card(worst, this.page_, false),
+      alert_card(worst, this.page_, false, rest),
       rest.length === 0
         ? null
         : h(
@@ -154,6 +160,24 @@ export class Overview implements View {
               ? h("li", { key: "more" }, h("a", { href: "#/alerts" }, `and ${more} more`))
               : null,
           ),
+    );
+  }
+
+  // The newest of the timeline, beside the series: the story goes on while one looks at them.
+  private lately(): VNode {
+    const { store } = this.page_;
+    return h(
+      "aside",
+      { class: "lately", "aria-labelledby": "lately-title" },
+      h(
+        "div",
+        { class: "row between" },
+        h("h2", { id: "lately-title" }, "Lately"),
+        h("a", { class: "small", href: "#/timeline" }, "Timeline"),
+      ),
+      store.timeline.length === 0
+        ? h("p", { class: "quiet small" }, "Nothing has happened yet.")
+        : h("ol", { class: "events" }, store.timeline.slice(0, kLatelyMost).map(entry_node)),
     );
   }
 

@@ -2,7 +2,7 @@
 // states.
 import type { ApiErrorBody, FeatureValue, Member } from "../api/types.ts";
 import { score_text, value_text, window_text, words } from "../model/format.ts";
-import { h, type Child, type VNode } from "./dom.ts";
+import { h, type Child, type Frame, type VNode } from "./dom.ts";
 import { icon } from "./icons.ts";
 
 export function error_notice(error: ApiErrorBody, again?: () => void): VNode {
@@ -14,6 +14,37 @@ export function error_notice(error: ApiErrorBody, again?: () => void): VNode {
     error.how_to_mend ? h("p", { class: "quiet" }, error.how_to_mend) : null,
     again ? h("p", null, h("button", { class: "btn", onclick: again }, "Try again")) : null,
   );
+}
+
+// "Show older" below a list that the server gives in pages: busy until the next page is here.
+export class OlderButton {
+  private readonly frame_: Frame;
+  private readonly fetch_: () => Promise<void>;
+  private busy_ = false;
+
+  constructor(frame: Frame, fetch: () => Promise<void>) {
+    this.frame_ = frame;
+    this.fetch_ = fetch;
+  }
+
+  // Nothing where no older page is left.
+  render(next: string | number | null): VNode | null {
+    if (next === null) return null;
+    const onclick = () => void this.more();
+    return h(
+      "div",
+      { key: "more" },
+      h("button", { type: "button", class: "btn", disabled: this.busy_, onclick }, "Show older"),
+    );
+  }
+
+  private async more(): Promise<void> {
+    this.busy_ = true;
+    this.frame_.ask();
+    await this.fetch_();
+    this.busy_ = false;
+    this.frame_.ask();
+  }
 }
 
 export function empty(title: string, ...detail: Child[]): VNode {

@@ -31,6 +31,7 @@ class Tile {
   dirty = true;
   private readonly number_: HTMLElement;
   private readonly unit_: HTMLElement;
+  private readonly hint_: HTMLElement;
   private readonly state_: HTMLElement;
   private readonly meter_: HTMLElement;
 
@@ -44,6 +45,7 @@ class Tile {
     const value = make("div", "tile-value num", this.el);
     this.number_ = make("span", "n", value);
     this.unit_ = make("span", "u", value);
+    this.hint_ = make("span", "tile-hint", value);
     this.state_ = make("span", "tile-state num", value);
     this.canvas = document.createElement("canvas");
     this.canvas.setAttribute("aria-hidden", "true");
@@ -60,6 +62,7 @@ class Tile {
     const heat = score !== null && threshold ? score / threshold : 0;
     const state = alerting ? "unusual" : warm < 1 ? `warming ${percent(warm)}` : score_text(score);
     text(this.state_, state);
+    text(this.hint_, alerting || warm < 1 ? "" : "score");
     this.el.classList.toggle("alerting", alerting);
     this.el.classList.toggle("warming", warm < 1);
     this.el.classList.toggle("raised", !alerting && heat >= 0.7);

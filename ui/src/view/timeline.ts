@@ -4,7 +4,7 @@ import { clock, day } from "../model/format.ts";
 import { alert_href, series_href } from "../model/route.ts";
 import { Frame, h, Root, type VNode } from "./dom.ts";
 import { icon } from "./icons.ts";
-import { empty, segmented } from "./parts.ts";
+import { empty, OlderButton, segmented } from "./parts.ts";
 import type { Page, View } from "./view.ts";
 
 const kSigns: Record<string, string> = {
@@ -68,15 +68,16 @@ export class TimelineView implements View {
   private readonly page_: Page;
   private readonly root_: Root;
   private readonly frame_: Frame;
+  private readonly older_: OlderButton;
   private readonly off_: () => void;
   private group_: Group = "all";
-  private busy_ = false;
 
   constructor(page: Page) {
     this.page_ = page;
     this.el.className = "stack";
     this.root_ = new Root(this.el);
     this.frame_ = new Frame(() => this.render());
+    this.older_ = new OlderButton(this.frame_, page.deeds.more_timeline);
     this.off_ = page.store.on(["timeline", "link"], this.frame_.ask);
     this.render();
   }
@@ -135,30 +136,7 @@ export class TimelineView implements View {
           h("ol", { class: "events" }, list.map(entry_node)),
         ),
       ),
-      store.timeline_next === null
-        ? null
-        : h(
-            "div",
-            { key: "more" },
-            h(
-              "button",
-              {
-                type: "button",
-                class: "btn",
-                disabled: this.busy_,
-                onclick: () => void this.more(),
-              },
-              "Show older",
-            ),
-          ),
+      this.older_.render(store.timeline_next),
     );
-  }
-
-  private async more(): Promise<void> {
-    this.busy_ = true;
-    this.render();
-    await this.page_.deeds.more_timeline();
-    this.busy_ = false;
-    this.render();
   }
 }

@@ -72,7 +72,7 @@ test(
     assert.equal(await page.locator(".tile.alerting").count(), 4);
     assert.match(await page.title(), /^\(4\) Overview/);
     steps(2);
-    await card.getByText(/webhook heal answered 200 in 38/).waitFor();
+    await card.getByText(/webhook heal answered 200 in 38\sms/).waitFor();
     steps(8);
     await page.getByRole("heading", { name: "All calm" }).waitFor();
     await page
@@ -87,6 +87,7 @@ test(
       .waitFor();
     await page.getByRole("button", { name: "Real" }).click();
     await page.locator('[data-verdict="real"][aria-pressed="true"]').waitFor();
+    await page.getByText("You said: real. It is a label for learning").waitFor();
 
     await page.getByRole("link", { name: "Models" }).click();
     steps(3);
