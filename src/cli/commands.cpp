@@ -15,6 +15,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"completion", "print a completion script for a shell", declare_completion},
     {"help", "explain a command or a key of the application file", declare_help},
+    {"incident", "put a harmless load on this machine for some seconds", declare_incident},
     {"log", "print the decisions, journal or dead letters of a stopped application", declare_log},
     {"new", "write a commented starter application", declare_new},
     {"run", "run an application", declare_run},
@@ -112,6 +113,7 @@ std::string cli_reference() {
       text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
       out += text + ".\n\n| argument | meaning |\n|---|---|\n";
       for (const CLI::Option* option : command->get_options()) {
+        if (option->get_group().empty()) continue;  // hidden: between our own processes
         std::string name = option->get_name(true, true);
         // A name like "--json" stands alone; a place is written FILE.
         if (option->get_positional() && option->get_lnames().empty())

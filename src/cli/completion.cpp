@@ -15,13 +15,16 @@ std::map<std::string, std::string> options_by_command() {
   std::map<std::string, std::string> options;
   with_parser([&options](const CLI::App& app) {
     for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-      for (const CLI::Option* option : command->get_options())
+      for (const CLI::Option* option : command->get_options()) {
+        if (option->get_group().empty()) continue;  // hidden
         for (const std::string& name : option->get_lnames())
           options[command->get_name()] += " --" + name;
+      }
   });
   options["help"] += " app-file exit-codes";
   for (const Command& command : commands()) options["help"] += fmt::format(" {}", command.name);
   options["completion"] += " bash zsh";
+  options["incident"] += " cpu memory disk";
   return options;
 }
 

@@ -117,10 +117,9 @@ std::optional<IncidentStatus> Incidents::status() const {
 }
 
 Result<IncidentStatus> Incidents::start(IncidentKind kind, int seconds) {
-  IncidentLoad load;
-  load.kind = kind;
-  load.seconds = seconds;
-  QW_TRY(check(load));
+  if (seconds < kIncidentSecondsMin || seconds > kIncidentSecondsMax)
+    return Error{ErrorCode::kBadInput, fmt::format("an incident of {} s", seconds), "seconds",
+                 fmt::format("use {} to {}", kIncidentSecondsMin, kIncidentSecondsMax)};
   std::lock_guard one_start(start_mutex_);
   std::unique_lock lock(mutex_);
   if (status_ && status_->state == IncidentState::kRunning)

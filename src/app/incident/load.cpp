@@ -186,9 +186,9 @@ Result<IncidentKind> parse_incident_kind(std::string_view text) {
 }
 
 Result<void> check(const IncidentLoad& load) {
-  if (load.seconds < kIncidentSecondsMin || load.seconds > kIncidentSecondsMax)
+  if (load.seconds < kLoadSecondsMin || load.seconds > kIncidentSecondsMax)
     return Error{ErrorCode::kBadInput, fmt::format("an incident of {} s", load.seconds), "seconds",
-                 fmt::format("use {} to {}", kIncidentSecondsMin, kIncidentSecondsMax)};
+                 fmt::format("use {} to {}", kLoadSecondsMin, kIncidentSecondsMax)};
   if (load.threads < 0 || load.threads > kIncidentThreadsMax)
     return Error{ErrorCode::kBadInput, fmt::format("{} threads", load.threads), "threads",
                  fmt::format("use 0 to {}", kIncidentThreadsMax)};

@@ -15,7 +15,8 @@ std::string_view name_of(IncidentKind kind);  // "cpu", "memory", "disk"
 // kBadInput with the list of known kinds.
 Result<IncidentKind> parse_incident_kind(std::string_view text);
 
-constexpr int kIncidentSecondsMin = 5;
+constexpr int kIncidentSecondsMin = 5;  // of one that is watched (incident.h)
+constexpr int kLoadSecondsMin = 1;      // of a load by itself
 constexpr int kIncidentSecondsMax = 120;
 constexpr int kIncidentThreadsMax = 64;
 // However much is asked for, never more than this share of what is free.

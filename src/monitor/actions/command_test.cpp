@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <array>
+#include <atomic>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -19,8 +21,6 @@
 
 namespace qw::monitor {
 namespace {
-
-using namespace std::chrono_literals;
 
 CommandReport shell(const std::string& script, CommandLimits limits = {}, int cancel_fd = -1) {
   return run_command({"/bin/sh", "-c", script}, {}, limits, real_clock(), cancel_fd);
@@ -34,9 +34,8 @@ bool is_gone(pid_t pid) {
   return state == std::string::npos || text[state + 2] == 'Z' || text[state + 2] == 'X';
 }
 bool is_gone_soon(pid_t pid) {
-  const auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (!is_gone(pid) && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::sleep_for(5ms);
+  const int64_t deadline_ns = real_clock().monotonic_ns() + 10'000'000'000;
+  while (!is_gone(pid) && real_clock().monotonic_ns() < deadline_ns) real_clock().sleep_us(5'000);
   return is_gone(pid);
 }
 size_t open_files() {
@@ -175,9 +174,11 @@ TEST(Command, DiesWithUs) {
           "; exec sleep 100");
     ::_exit(0);
   }
-  char text[32] = {};
-  ASSERT_GT(::read(ends[0], text, sizeof text - 1), 0);
-  const pid_t program = std::atoi(text);
+  std::array<char, 32> text = {};
+  ASSERT_GT(::read(ends[0], text.data(), text.size()), 0);
+  pid_t program = 0;
+  std::from_chars(text.begin(), text.end(), program);
+  ASSERT_GT(program, 0);
   ASSERT_FALSE(is_gone(program));
   ::kill(ours, SIGKILL);
   ::waitpid(ours, nullptr, 0);
