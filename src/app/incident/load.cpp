@@ -88,8 +88,7 @@ Result<void> burn_cpu(const IncidentLoad& load, End& end) {
 
 Result<void> hold_memory(const IncidentLoad& load, End& end) {
   QW_ASSIGN(const uint64_t free_bytes, available_memory_bytes());
-  const auto share = static_cast<uint64_t>(static_cast<double>(free_bytes) * kIncidentMemoryShare);
-  const uint64_t bytes = std::min(load.memory_bytes, share);
+  const uint64_t bytes = memory_load_bytes(load, free_bytes);
   if (bytes < kLeastBytes)
     return Error{ErrorCode::kExhausted, "too little free memory for an incident", "/proc/meminfo",
                  "free some, or choose another kind"};
@@ -193,6 +192,11 @@ Result<void> check(const IncidentLoad& load) {
     return Error{ErrorCode::kBadInput, fmt::format("{} threads", load.threads), "threads",
                  fmt::format("use 0 to {}", kIncidentThreadsMax)};
   return {};
+}
+
+uint64_t memory_load_bytes(const IncidentLoad& load, uint64_t free_bytes) {
+  const auto share = static_cast<uint64_t>(static_cast<double>(free_bytes) * kIncidentMemoryShare);
+  return std::min(load.memory_bytes, share);
 }
 
 Result<uint64_t> available_memory_bytes() {

@@ -43,6 +43,9 @@ Result<void> check(const IncidentLoad& load);
 // the machine has too little free for the load.
 Result<void> run_incident_load(const IncidentLoad& load, const Clock& clock);
 
+// What a memory load takes when this much is free: at most what it asks for and its share.
+uint64_t memory_load_bytes(const IncidentLoad& load, uint64_t free_bytes);
+
 // "MemAvailable" of /proc/meminfo, no more than the control group allows.
 Result<uint64_t> available_memory_bytes();
 
