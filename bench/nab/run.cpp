@@ -5,24 +5,12 @@
 #include <cmath>
 #include <thread>
 
+#include "train/replay.h"
+
 namespace qw::bench::nab {
 namespace {
 
 constexpr size_t kThresholds = 160;
-
-std::vector<double> run_series(const Series& series, const models::LearningEngine& engine) {
-  // 64-bit words keep the alignment that the engine asks for.
-  std::vector<uint64_t> words((engine.state_bytes() + 7) / 8);
-  const std::span<std::byte> state(reinterpret_cast<std::byte*>(words.data()),
-                                   engine.state_bytes());
-  engine.init(state);
-  std::vector<double> scores;
-  scores.reserve(series.rows.size());
-  for (const models::Observation& row : series.rows) {
-    scores.push_back(engine.update_and_score(row, state).score);
-  }
-  return scores;
-}
 
 // Thresholds worth trying: dense where few rows lie above.
 std::vector<double> threshold_grid(const Scores& scores, std::span<const size_t> files) {
@@ -89,22 +77,17 @@ void for_each_on_two_threads(size_t count, const std::function<void(size_t)>& wo
 
 Scores run_engine(const Corpus& corpus, const models::LearningEngine& engine) {
   Scores scores(corpus.series.size());
-  for_each_on_two_threads(
-      scores.size(), [&](size_t file) { scores[file] = run_series(corpus.series[file], engine); });
+  for_each_on_two_threads(scores.size(), [&](size_t file) {
+    scores[file] = train::replay(corpus.series[file].rows, engine).scores;
+  });
   return scores;
 }
 
 Alarms gate(const Scores& scores, double threshold,
             const models::detectors::AlarmSilence& silence) {
   Alarms alarms(scores.size());
-  for (size_t file = 0; file < scores.size(); ++file) {
-    models::detectors::AlarmGate gate;
-    for (uint32_t row = 0; row < scores[file].size(); ++row) {
-      if (gate.admit(scores[file][row] >= threshold, silence)) {
-        alarms[file].push_back(row);
-      }
-    }
-  }
+  for (size_t file = 0; file < scores.size(); ++file)
+    alarms[file] = train::nab::gated(scores[file], threshold, silence);
   return alarms;
 }
 

@@ -5,11 +5,20 @@
 #include <vector>
 
 #include "models/engine.h"
-#include "models/engines/detectors/alarm_gate.h"
-#include "nab/corpus.h"
-#include "nab/scorer.h"
+#include "train/nab/corpus.h"
+#include "train/nab/scorer.h"
 
 namespace qw::bench::nab {
+
+using train::nab::Alarms;
+using train::nab::Corpus;
+using train::nab::Profile;
+using train::nab::read_corpus;
+using train::nab::Scorer;
+using train::nab::Scores;
+using train::nab::Series;
+using train::nab::Window;
+using train::nab::worth_of_rows;
 
 // The engine's score of every row of every file, on two threads.
 Scores run_engine(const Corpus& corpus, const models::LearningEngine& engine);

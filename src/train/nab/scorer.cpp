@@ -1,11 +1,11 @@
-#include "nab/scorer.h"
+#include "train/nab/scorer.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
-namespace qw::bench::nab {
+namespace qw::train::nab {
 namespace {
 
 constexpr double kProbationShare = 0.15;
@@ -62,6 +62,15 @@ std::vector<RowWorth> worth_of_rows(const Series& series) {
     }
   }
   return worth;
+}
+
+std::vector<uint32_t> gated(std::span<const double> scores, double threshold,
+                            const models::detectors::AlarmSilence& silence) {
+  std::vector<uint32_t> alarms;
+  models::detectors::AlarmGate gate;
+  for (uint32_t row = 0; row < scores.size(); ++row)
+    if (gate.admit(scores[row] >= threshold, silence)) alarms.push_back(row);
+  return alarms;
 }
 
 Scorer::Scorer(const Corpus& corpus) {
@@ -160,4 +169,4 @@ Scorer::Best Scorer::best_over_thresholds(const Scores& scores, const Profile& p
   return best;
 }
 
-}  // namespace qw::bench::nab
+}  // namespace qw::train::nab

@@ -8,9 +8,10 @@
 #include <span>
 #include <vector>
 
-#include "nab/corpus.h"
+#include "models/engines/detectors/alarm_gate.h"
+#include "train/nab/corpus.h"
 
-namespace qw::bench::nab {
+namespace qw::train::nab {
 
 // What an alarm at one row of a file would be worth.
 struct RowWorth {
@@ -30,6 +31,10 @@ size_t probation_rows(size_t rows);
 using Alarms = std::vector<std::vector<uint32_t>>;
 // Detector scores by file, then by row.
 using Scores = std::vector<std::vector<double>>;
+
+// The alarms that a threshold and the silence after each alarm make of one file's scores.
+std::vector<uint32_t> gated(std::span<const double> scores, double threshold,
+                            const models::detectors::AlarmSilence& silence = {});
 
 // Scores sets of alarms for one corpus. Immutable; safe to share between threads.
 class Scorer {
@@ -60,4 +65,4 @@ class Scorer {
   std::vector<size_t> all_files_;
 };
 
-}  // namespace qw::bench::nab
+}  // namespace qw::train::nab

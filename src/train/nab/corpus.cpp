@@ -1,4 +1,4 @@
-#include "nab/corpus.h"
+#include "train/nab/corpus.h"
 
 #include <charconv>
 #include <chrono>
@@ -6,7 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-namespace qw::bench::nab {
+namespace qw::train::nab {
 namespace {
 
 using nlohmann::ordered_json;
@@ -96,4 +96,4 @@ Result<Corpus> read_corpus(const std::string& folder) {
   return corpus;
 }
 
-}  // namespace qw::bench::nab
+}  // namespace qw::train::nab

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "models/engine.h"
 
-namespace qw::bench::nab {
+namespace qw::train::nab {
 
 // A labelled anomaly: first and last row time, as the labels give them.
 struct Window {
@@ -16,6 +16,7 @@ struct Window {
   int64_t last_us = 0;
 };
 
+// One file of the benchmark. A value.
 struct Series {
   std::string name;  // folder/file.csv
   std::vector<models::Observation> rows;
@@ -30,6 +31,7 @@ struct Profile {
   double false_negative = 0;
 };
 
+// The benchmark, or some of its files. A value.
 struct Corpus {
   std::vector<Series> series;
   std::vector<Profile> profiles;  // standard, reward_low_FP_rate, reward_low_FN_rate
@@ -42,4 +44,4 @@ Result<Corpus> read_corpus(const std::string& folder);
 // "2014-04-10 07:15:00" with or without ".000000", UTC, to microseconds. kBadInput otherwise.
 Result<int64_t> parse_time_us(const std::string& text);
 
-}  // namespace qw::bench::nab
+}  // namespace qw::train::nab

@@ -1,0 +1,79 @@
+#include "train/publish.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace qw::train {
+namespace {
+
+using nlohmann::json;
+
+Result<void> check(const Lineage& lineage) {
+  const auto missing = [](const char* what) {
+    return Error{ErrorCode::kBadInput, fmt::format("the lineage lacks {}", what), "lineage",
+                 "a version without its origin is not published"};
+  };
+  if (lineage.run_id.empty()) return missing("the run");
+  if (lineage.trigger.empty()) return missing("the trigger");
+  if (lineage.labels == 0 || lineage.labels_from.empty()) return missing("the labels");
+  if (lineage.data_to_us <= lineage.data_from_us) return missing("the span of data");
+  if (lineage.definition.empty()) return missing("the definition");
+  if (lineage.trials == 0) return missing("the trials");
+  if (lineage.then.empty()) return missing("what is to follow");
+  return {};
+}
+
+}  // namespace
+
+std::string lineage_json(const Lineage& lineage) {
+  return json{{"run_id", lineage.run_id},
+              {"trigger", lineage.trigger},
+              {"reason", lineage.reason},
+              {"parent", std::to_string(lineage.parent)},
+              {"labels", lineage.labels},
+              {"labels_from", lineage.labels_from},
+              {"data_from_us", lineage.data_from_us},
+              {"data_to_us", lineage.data_to_us},
+              {"definition", lineage.definition},
+              {"seed", lineage.seed},
+              {"trials", lineage.trials},
+              {"then", lineage.then}}
+      .dump();
+}
+
+LineageFacts lineage_facts(const std::string& text) {
+  const json parsed = json::parse(text, nullptr, false);
+  LineageFacts facts;
+  if (!parsed.is_object()) return facts;
+  const auto read = [&](const char* name) {
+    const auto found = parsed.find(name);
+    return found != parsed.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  facts.run_id = read("run_id");
+  facts.then = read("then");
+  return facts;
+}
+
+Result<models::VersionInfo> publish(models::Registry& registry, models::Package package,
+                                    const Lineage& lineage, const std::string& refusal) {
+  QW_TRY(check(lineage));
+  package.lineage = lineage_json(lineage);
+  QW_ASSIGN(package.version, registry.reserve_version(package.model));
+  models::VersionInfo info;
+  info.model = package.model;
+  info.version = package.version;
+  info.state = refusal.empty() ? models::VersionState::kPublished : models::VersionState::kRefused;
+  info.reason = refusal;
+  info.folder = fmt::format("models/{}/{}", package.model, package.version);
+  info.digest = models::content_digest(package);
+  info.parent = lineage.parent;
+  info.published_us = package.created_us;
+  info.metrics = package.metrics;
+  info.lineage = package.lineage;
+  QW_TRY(models::write_package(registry.folder() + "/" + info.folder, package));
+  QW_TRY(registry.publish(info));
+  return info;
+}
+
+}  // namespace qw::train
