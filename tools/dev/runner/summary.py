@@ -1,4 +1,14 @@
 """What a test run prints: a line per suite as it ends, and the summary whose last line is the count."""
+import re
+
+# A failed assertion of GoogleTest, of Python's unittest and tracebacks, of node's runner, or of a sanitizer.
+FAILURE = re.compile(r"\bFailure$|^(FAIL|ERROR)\b|^Traceback|AssertionError|^\s*not ok\b|ERROR: \w+Sanitizer"
+                     r"|runtime error:|WARNING: ThreadSanitizer|C\+\+ exception")
+TAIL_LINES = 40
+MOST_FAILURES = 5
+LINES_BEFORE = 3
+LINES_AFTER = 16
+LINE_CHARACTERS = 400
 
 
 def print_outcome(outcome):
@@ -10,14 +20,32 @@ def print_outcome(outcome):
         parts.append(f"{len(outcome.skips)} skipped")
     print(f"    {mark:4} {outcome.suite.name:28} {', '.join(parts):36} {outcome.seconds:7.1f} s", flush=True)
     if outcome.failures:
-        print_tail(outcome.log)
+        print_excerpt(outcome.log)
 
 
-def print_tail(log, lines=40):
+def print_excerpt(log):
+    """What a reader of a CI log needs: the failures wherever they are, and the end."""
     with open(log, errors="replace") as opened:
-        tail = opened.read().splitlines()[-lines:]
-    print("\n".join(f"         | {line}" for line in tail))
+        lines = opened.read().splitlines()
+    for line in excerpt(lines):
+        print(f"         | {line}")
     print(f"         whole output: {log}", flush=True)
+
+
+def excerpt(lines):
+    """The neighbourhood of each of the first failures, then the tail; `...` where something was left out."""
+    first_of_tail = max(0, len(lines) - TAIL_LINES)
+    wanted = set(range(first_of_tail, len(lines)))
+    failures = [number for number, line in enumerate(lines) if FAILURE.search(line[:LINE_CHARACTERS])]
+    for number in failures[:MOST_FAILURES]:
+        wanted.update(range(max(0, number - LINES_BEFORE), min(len(lines), number + LINES_AFTER)))
+    last = -1
+    for number in sorted(wanted):
+        if number != last + 1:
+            yield "..."
+        line = lines[number]
+        yield line if len(line) <= LINE_CHARACTERS else line[:LINE_CHARACTERS] + " ..."
+        last = number
 
 
 def print_summary(outcomes, steps, interrupted):
