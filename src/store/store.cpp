@@ -137,8 +137,11 @@ Result<void> Store::Impl::require_space() const {
   uint64_t wanted = options.min_free_bytes;
   std::error_code failed;
   if (failing)
-    for (const auto& entry : std::filesystem::directory_iterator(folder + "/db", failed))
-      if (entry.path().extension() == ".log") wanted += entry.file_size(failed);
+    for (const auto& entry : std::filesystem::directory_iterator(folder + "/db", failed)) {
+      std::error_code vanished;  // the database removes old logs while we look
+      const uint64_t size = entry.path().extension() == ".log" ? entry.file_size(vanished) : 0;
+      if (!vanished) wanted += size;
+    }
   uint64_t free_bytes = 0;
   rocksdb::FileSystem& files =
       options.file_system != nullptr ? *options.file_system : *rocksdb::FileSystem::Default();

@@ -155,6 +155,22 @@ class Life {
     store_.reset();
   }
 
+  // Power cuts where one log of the database has been followed by the next and nothing was synced.
+  void live_between_logs() {
+    options_.write_buffer_bytes = 64u << 10;
+    store_ = Store::open(options_, metrics_).value();
+    check();
+    if (::testing::Test::HasFailure()) return;
+    disk_->die_in_next_log();
+    while (commit_next(false).ok()) {
+    }
+    store_.reset();
+    disk_->power_on(SimulatedDisk::Crash::kPowerCut);
+    store_ = Store::open(options_, metrics_).value();
+    check();
+    store_.reset();
+  }
+
   // The disk fills up in the middle of a commit and is emptied again. With a reserve the store
   // notices in time; without one the database fails half-way.
   void fill_up(uint64_t reserve_bytes) {
@@ -260,6 +276,14 @@ TEST(PowerCut, KeepsEveryAcknowledgedCommitWholeAndInOrder) {
   for_seeds(40, [](uint64_t seed) {
     Life life(seed);
     for (int lives = 0; lives < 5 && !::testing::Test::HasFailure(); ++lives) life.live();
+  });
+}
+
+TEST(PowerCut, ALogIsNeverKeptWithoutTheEndOfTheOneBefore) {
+  for_seeds(8, [](uint64_t seed) {
+    Life life(seed);
+    for (int lives = 0; lives < 3 && !::testing::Test::HasFailure(); ++lives)
+      life.live_between_logs();
   });
 }
 

@@ -84,6 +84,10 @@ void SimulatedDisk::die_after(uint64_t operations) {
   dies_at_ = operations_ + operations;
 }
 void SimulatedDisk::die_now() { die_after(0); }
+void SimulatedDisk::die_in_next_log() {
+  const std::lock_guard lock(mutex_);
+  dies_in_next_log_ = true;
+}
 bool SimulatedDisk::dead() const {
   const std::lock_guard lock(mutex_);
   return operations_ >= dies_at_;
@@ -122,6 +126,7 @@ IOStatus SimulatedDisk::append(const std::string& path, rocksdb::FSWritableFile&
   const IOStatus flushed = file.Flush(options, context);
   if (!written.ok()) return written;
   if (!flushed.ok()) return flushed;
+  if (path == fatal_log_) dies_at_ = operations_;
   if (full) return IOStatus::NoSpace("the simulated disk is full");
   return dies ? IOStatus::IOError("the simulated disk died while writing") : IOStatus::OK();
 }
@@ -171,6 +176,10 @@ IOStatus SimulatedDisk::NewWritableFile(const std::string& raw, const FileOption
   std::unique_ptr<rocksdb::FSWritableFile> real;
   const IOStatus opened = target()->NewWritableFile(path, options, &real, context);
   if (opened.ok()) *file = std::make_unique<File>(*this, path, std::move(real));
+  if (dies_in_next_log_ && path.ends_with(".log")) {
+    fatal_log_ = path;
+    dies_in_next_log_ = false;
+  }
   return opened;
 }
 
@@ -292,7 +301,8 @@ void SimulatedDisk::cut_file(const std::string& path, uint64_t cut_seed) {
 void SimulatedDisk::power_on(Crash crash) {
   const std::lock_guard lock(mutex_);
   if (crash == Crash::kPowerCut) {
-    const size_t kept = random_.below(name_changes_.size() + 1);
+    const size_t all = name_changes_.size();
+    const size_t kept = fatal_log_.empty() ? random_.below(all + 1) : all;
     for (size_t i = name_changes_.size(); i > kept; --i) undo(name_changes_[i - 1]);
     const uint64_t cut_seed = random_.next_u64();
     std::set<std::string> files;  // in order, so that a seed means the same cut
@@ -301,7 +311,7 @@ void SimulatedDisk::power_on(Crash crash) {
     for (const std::string& file : files) {
       const std::string name = fs::path(file).filename().string();
       // The store writes these two with its own system calls and syncs them.
-      if (name != "FORMAT" && name != "LOCK") cut_file(file, cut_seed);
+      if (name != "FORMAT" && name != "LOCK" && file != fatal_log_) cut_file(file, cut_seed);
     }
   }
   for (const auto& entry : fs::directory_iterator(aside_)) fs::remove_all(entry.path());
@@ -311,6 +321,8 @@ void SimulatedDisk::power_on(Crash crash) {
   for (const auto& entry : fs::recursive_directory_iterator(folder_))
     if (entry.is_regular_file()) synced_bytes_[entry.path().string()] = entry.file_size();
   dies_at_ = UINT64_MAX;
+  dies_in_next_log_ = false;
+  fatal_log_.clear();
 }
 
 }  // namespace qw::sim

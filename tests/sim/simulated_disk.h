@@ -39,6 +39,9 @@ class SimulatedDisk final : public rocksdb::FileSystemWrapper {
   // it. After that nothing changes and every change fails, until power_on().
   void die_after(uint64_t operations);
   void die_now();
+  // The disk dies right after the first write to the next file `*.log` that is created, and a power
+  // cut then keeps that file and every name: a disk may write back the newest first.
+  void die_in_next_log();
   bool dead() const;
   // Call with no file open. Applies what the crash does and lets the disk work again.
   void power_on(Crash crash);
@@ -101,6 +104,8 @@ class SimulatedDisk final : public rocksdb::FileSystemWrapper {
   uint64_t set_aside_ = 0;
   uint64_t operations_ = 0;
   uint64_t dies_at_ = UINT64_MAX;
+  bool dies_in_next_log_ = false;
+  std::string fatal_log_;  // the first write to it is the last of all
   std::optional<uint64_t> free_bytes_;
 };
 

@@ -10,6 +10,8 @@
 
 #include <vector>
 
+#include "store/internal/log_order.h"
+
 namespace qw::store::internal {
 namespace {
 
@@ -49,7 +51,8 @@ class StoreEnv final : public rocksdb::EnvWrapper {
         std::make_shared<WaitsByClock>(options.clock != nullptr ? *options.clock : real_clock());
   }
   static std::shared_ptr<rocksdb::FileSystem> files_of(const StoreOptions& options) {
-    return options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default();
+    return with_logs_in_order(options.file_system != nullptr ? options.file_system
+                                                             : rocksdb::FileSystem::Default());
   }
 };
 
