@@ -6,6 +6,7 @@
 
 #include "streams/connectors/file/source.h"
 #include "streams/connectors/host/source.h"
+#include "streams/connectors/http/source.h"
 #include "streams/connectors/kafka/source.h"
 #include "streams/sinks/alertmanager/sink.h"
 #include "streams/sinks/log/sink.h"
@@ -22,12 +23,6 @@ Result<void> check_kind(std::string_view what, std::string_view kind,
                ""};
 }
 
-Error not_built(std::string_view what, std::string_view kind,
-                const std::vector<std::string_view>& known) {
-  return {ErrorCode::kUnsupported, fmt::format("this version has no {} '{}'", what, kind), "",
-          fmt::format("use one of: {}", fmt::join(known, ", "))};
-}
-
 struct MakeSource {
   const SourceConfig& config;
   const Surroundings& surroundings;
@@ -38,8 +33,9 @@ struct MakeSource {
   Result<std::unique_ptr<Source>> operator()(const file::Config& file) const {
     return file::make_file_source(file, config.decode, config.event_time, surroundings.clock);
   }
-  Result<std::unique_ptr<Source>> operator()(const http::Config&) const {
-    return not_built("source", "http", source_kinds());
+  Result<std::unique_ptr<Source>> operator()(const http::Config& http) const {
+    return http::make_http_source(http, config.name, config.decode, surroundings.clock,
+                                  surroundings.metrics, surroundings.http_server);
   }
   Result<std::unique_ptr<Source>> operator()(const kafka::Config& kafka) const {
     return kafka::make_kafka_source(kafka, config.decode, surroundings.clock);
@@ -59,13 +55,14 @@ struct MakeSink {
     return make_alertmanager_sink(alertmanager, surroundings.clock);
   }
   Result<std::unique_ptr<Sink>> operator()(const KafkaSinkConfig&) const {
-    return not_built("sink", "kafka", sink_kinds());
+    return Error{ErrorCode::kUnsupported, "this version has no sink 'kafka'", "",
+                 fmt::format("use one of: {}", fmt::join(sink_kinds(), ", "))};
   }
 };
 
 }  // namespace
 
-std::vector<std::string_view> source_kinds() { return {"host", "file", "kafka"}; }
+std::vector<std::string_view> source_kinds() { return {"host", "file", "http", "kafka"}; }
 std::vector<std::string_view> sink_kinds() { return {"log", "webhook", "alertmanager"}; }
 
 Result<void> check_source_kind(std::string_view kind) {

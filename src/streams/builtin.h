@@ -36,7 +36,7 @@ struct Surroundings {
   net::HttpServer* http_server = nullptr;  // not started yet; needed by http sources
 };
 
-// The kinds this version can make: "host", "file", "kafka".
+// The kinds this version can make: "host", "file", "http", "kafka".
 std::vector<std::string_view> source_kinds();
 // The kinds this version can make: "log", "webhook", "alertmanager".
 std::vector<std::string_view> sink_kinds();

@@ -42,6 +42,15 @@ int64_t saturating_sub(int64_t a, int64_t b) {
   return out;
 }
 
+Receipt::Fate fate_of(schema::EventStatus status) {
+  switch (status) {
+    case schema::EventStatus::kLateDropped: return Receipt::Fate::kLate;
+    case schema::EventStatus::kDuplicate: return Receipt::Fate::kDuplicate;
+    case schema::EventStatus::kQuarantined: return Receipt::Fate::kDead;
+    default: return Receipt::Fate::kAccepted;
+  }
+}
+
 }  // namespace
 
 // One row on its way through the checks.
@@ -55,6 +64,7 @@ struct Gate::Row {
   int64_t arrived_us;  // the same, but for imported history
   std::optional<IdKey> id;
   std::vector<size_t> nulled;  // columns that an expectation empties
+  Receipt::Row judged;
 };
 
 Gate::Gate(GateOptions options) : options_(std::move(options)) {}
@@ -115,10 +125,15 @@ void Gate::admit_row(PartitionId to_partition, PartitionState& state, const Sour
       batch.imported ? saturating_sub(time_us, -options_.assumed_delay_us) : known_at.value();
   Row row{batch,   index,    to_partition,     Seq{seq},
           time_us, known_us, known_at.value(), id_of(batch, index),
-          {}};
+          {},      {}};
   state.dirty = true;
   state.last_known_us = std::max(state.last_known_us, known_at.value());
   if (numbered) state.last_seq = seq;
+  judge_row(row, state, out);
+  if (batch.receipt) batch.receipt->rows.push_back(std::move(row.judged));
+}
+
+void Gate::judge_row(Row& row, PartitionState& state, Gated& out) {
   if (refuse_time(row, out)) return;
 
   bool quarantined = false;
@@ -126,6 +141,7 @@ void Gate::admit_row(PartitionId to_partition, PartitionState& state, const Sour
   if (seen_before(row)) {
     ++counts_.duplicate;
   } else if (!meet_expectations(row, quarantined, out)) {
+    row.judged.fate = Receipt::Fate::kDropped;
     return;
   } else if (quarantined) {
     status = schema::EventStatus::kQuarantined;
@@ -133,16 +149,17 @@ void Gate::admit_row(PartitionId to_partition, PartitionState& state, const Sour
   } else {
     status = decide(state, row);
   }
-  state.last_seq = seq;
-  for (size_t i = 0; i < batch.rows.columns().size(); ++i) {
+  row.judged.fate = fate_of(status);
+  state.last_seq = row.seq.value();
+  for (size_t i = 0; i < row.batch.rows.columns().size(); ++i) {
     auto& column = out.events.rows.column(i);
     if (std::find(row.nulled.begin(), row.nulled.end(), i) != row.nulled.end())
       column.append_null();
     else
-      column.append_from(batch.rows.column(i), index);
+      column.append_from(row.batch.rows.column(i), row.index);
   }
   out.events.facts.push_back(
-      {to_partition, Seq{seq}, EventTime{time_us}, KnownAt{known_us}, status});
+      {row.partition, row.seq, EventTime{row.event_time_us}, KnownAt{row.known_at_us}, status});
 }
 
 schema::EventStatus Gate::decide(PartitionState& state, const Row& row) {
@@ -212,7 +229,8 @@ bool Gate::meet_expectations(Row& row, bool& quarantined, Gated& out) {
   return true;
 }
 
-void Gate::bury(const Row& row, std::string reason, Gated& out) const {
+void Gate::bury(Row& row, std::string reason, Gated& out) const {
+  row.judged = {Receipt::Fate::kDead, reason};
   std::string raw = row_json(row.batch.rows, row.index);
   if (raw.size() > schema::kDeadLetterRawBytes) {
     raw.resize(schema::kDeadLetterRawBytes);

@@ -137,6 +137,7 @@ class Gate {
   explicit Gate(GateOptions options);
   void admit_row(PartitionId to_partition, PartitionState& state, const SourceBatch& batch,
                  size_t row, KnownAt known_at, Gated& out);
+  void judge_row(Row& row, PartitionState& state, Gated& out);
   bool refuse_time(Row& row, Gated& out);
   bool seen_before(const Row& row) const;
   bool meet_expectations(Row& row, bool& quarantined, Gated& out);
@@ -146,7 +147,7 @@ class Gate {
   void forget_before(int64_t known_at_us);
   void forget_oldest_slice();
   std::optional<IdKey> id_of(const SourceBatch& batch, size_t row) const;
-  void bury(const Row& row, std::string reason, Gated& out) const;
+  void bury(Row& row, std::string reason, Gated& out) const;
 
   GateOptions options_;
   size_t event_time_column_ = 0;

@@ -23,6 +23,17 @@ struct Rejected {
   std::string raw;       // as it came, at most schema::kDeadLetterRawBytes
 };
 
+// What became of the rows of a batch, in their order, for a source that answers whoever sent them.
+// Written by the gate while the batch is taken in; read once committed() was told of the batch.
+struct Receipt {
+  enum class Fate : uint8_t { kAccepted, kLate, kDuplicate, kDropped, kDead };
+  struct Row {
+    Fate fate = Fate::kAccepted;
+    std::string reason;  // kDead: why
+  };
+  std::vector<Row> rows;
+};
+
 // Rows of one partition, in the source's order.
 struct SourceBatch {
   explicit SourceBatch(std::shared_ptr<const schema::Schema> schema) : rows(std::move(schema)) {}
@@ -40,6 +51,7 @@ struct SourceBatch {
   // When the rows came into the process (monotonic ns); 0: when poll() returned. Latencies begin
   // here.
   int64_t arrived_ns = 0;
+  std::shared_ptr<Receipt> receipt;  // null: nobody asks
 
   bool empty() const { return rows.rows() == 0 && rejected.empty() && resume.empty(); }
 };

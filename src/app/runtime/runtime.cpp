@@ -22,6 +22,7 @@ streams::SourceBatch part_of(const streams::SourceBatch& whole, size_t begin, si
   streams::SourceBatch part(whole.rows.schema_ptr());
   part.partition = whole.partition;
   part.imported = whole.imported;
+  part.receipt = whole.receipt;
   for (size_t row = begin; row < end; ++row) part.rows.append_row_from(whole.rows, row);
   if (!whole.positions.empty())
     part.positions.assign(whole.positions.begin() + static_cast<ptrdiff_t>(begin),

@@ -25,6 +25,8 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
 
+constexpr int kDrainMs = 10'000;
+
 class Connection;
 
 // What connections share with their server. Lives as long as the last of them.
@@ -75,6 +77,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     stream_.expires_after(std::chrono::milliseconds(options().idle_timeout_ms));
     http::async_write(stream_, *response_,
                       [self = shared_from_this()](beast::error_code error, size_t) {
+                        if (!error && self->unread_) return self->drain();
                         if (error || !self->keep_alive_) return self->close();
                         self->read_request();
                       });
@@ -122,7 +125,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void on_request(beast::error_code error) {
     keep_alive_ = false;
     head_only_ = false;
-    if (error == http::error::body_limit)
+    unread_ = error == http::error::body_limit;
+    if (unread_)
       return write_response(
           error_response({ErrorCode::kExhausted, "the request body is too large", "request",
                           fmt::format("send at most {} bytes", options().max_body_bytes)}));
@@ -172,6 +176,23 @@ class Connection final : public std::enable_shared_from_this<Connection> {
                             });
   }
 
+  // Closing while the peer still sends would take the answer from it: what comes is thrown away.
+  void drain() {
+    beast::error_code ignored;
+    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    // In all, not a read: async_read_some does not begin the time anew.
+    stream_.expires_after(std::chrono::milliseconds(kDrainMs));
+    drained_.resize(64u << 10);
+    drain_some();
+  }
+  void drain_some() {
+    stream_.async_read_some(asio::buffer(drained_),
+                            [self = shared_from_this()](beast::error_code error, size_t) {
+                              if (error) return self->close();
+                              self->drain_some();
+                            });
+  }
+
   friend class Stream;
   friend class Reply;
   std::shared_ptr<Shared> shared_;  // first, so that the context outlives the stream
@@ -182,12 +203,14 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   std::optional<http::response<http::string_body>> response_;
   bool keep_alive_ = false;
   bool head_only_ = false;
+  bool unread_ = false;  // the answer was given before the request was read
   bool finishing_ = false;
   bool head_written_ = false;
   std::atomic<bool> closed_{false};
   std::deque<std::string> pending_;
   std::atomic<size_t> pending_bytes_{0};
   char farewell_[256];
+  std::vector<char> drained_;
 };
 
 class Stream final : public HttpStream {
