@@ -33,6 +33,9 @@ Run declare_run(CLI::App& command);
 Run declare_validate(CLI::App& command);
 Run declare_version(CLI::App& command);
 
+// In the data folder of a running application: the address of its server.
+constexpr const char* kControlFile = "control.url";
+
 // One command: its name, one line of help, and how it declares itself.
 struct Command {
   const char* name;

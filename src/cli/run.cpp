@@ -5,10 +5,13 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <filesystem>
 #include <memory>
 
 #include "app/config/read.h"
+#include "app/incident/demo.h"
 #include "app/runtime/runtime.h"
+#include "base/files.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
@@ -88,8 +91,47 @@ void warn_of_unbuilt(const app::AppFile& file) {
     log::warning("run", "`monitors` is not acted on in this version: drift is not watched");
   if (!file.training.empty())
     log::warning("run", "`training` is not acted on in this version: nothing is trained");
-  if (file.demo.incidents) log::warning("run", "`demo.incidents` is not acted on in this version");
 }
+
+// What starts incidents and ends them; null when the file does not allow any.
+std::shared_ptr<app::DemoIncidents> make_demo(const app::Plan& plan,
+                                              const app::RuntimeOptions& options,
+                                              app::Runtime& runtime, net::HttpServer& server) {
+  if (!plan.file.demo.incidents) return nullptr;
+  app::Incidents::Options incidents;
+  incidents.folder = options.data_folder;
+  auto demo = app::DemoIncidents::make(
+      incidents, real_clock(), options.own_server.secret,
+      [&runtime](std::string_view kind, const app::IncidentStatus& status) {
+        runtime.between_events([&](app::Pipeline&, app::PendingCommit& open) {
+          runtime.journal().append(
+              open, {std::string(kind), real_clock().wall_us(), app::incident_json(status)});
+        });
+      });
+  demo->add_routes(server);
+  return demo;
+}
+
+// Where this program can be asked, for other commands on the same data folder; taken away at the
+// end. A killed program leaves it behind: whoever reads it finds nobody there.
+class ControlFile {
+ public:
+  ControlFile(const std::string& data_folder, const std::string& url)
+      : path_(data_folder + "/" + kControlFile) {
+    if (const auto written = write_file_atomically(path_, url + "\n"); !written.ok())
+      log::warning("run", "other commands will not find this program: {}",
+                   written.error().to_string());
+  }
+  ~ControlFile() {
+    std::error_code gone;
+    std::filesystem::remove(path_, gone);
+  }
+  ControlFile(const ControlFile&) = delete;
+  ControlFile& operator=(const ControlFile&) = delete;
+
+ private:
+  std::string path_;
+};
 
 int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io io) {
   const Signals signals;
@@ -105,9 +147,12 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   app::RuntimeOptions options;
   options.data_folder =
       arguments.data.empty() ? plan->file.resolve(plan->file.data) : arguments.data;
+  options.own_server = app::own_server(http.address, (*server)->port());
   auto runtime = app::Runtime::start(plan, options, real_clock(), metrics, server->get());
   if (!runtime.ok()) return say(io, runtime.error(), kFailed);
+  const auto demo = make_demo(*plan, options, **runtime, **server);
   (*server)->start();
+  const ControlFile control(options.data_folder, options.own_server.url);
   ready = true;
   log::info("run", "{} runs; metrics at http://{}:{}/metrics, data in {}", plan->file.app.text,
             http.address, (*server)->port(), options.data_folder);
@@ -116,6 +161,7 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
     asked = signals.wait(50);
   ready = false;
   signals.let_through();
+  if (demo) demo->end();
   (*runtime)->stop();
   (*server)->stop();
   if (const auto failure = (*runtime)->failure()) return say(io, *failure, kFailed);

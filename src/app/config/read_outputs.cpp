@@ -25,9 +25,11 @@ VersionRef version_of(const Name& written) {
 }
 
 // A message about an address never holds it: it may come from a variable.
-void check_url(const schema::Secret& url, Place place, ReadContext& context) {
+void check_url(const schema::Secret& url, Place place, ReadContext& context,
+               bool own_server = false) {
   const std::string& text = url.reveal();
   if (text.empty() || !context.options.resolve) return;
+  if (own_server && text.starts_with('/')) return;
   const bool http = text.starts_with("http://") && text.size() > 7;
   const bool https = text.starts_with("https://") && text.size() > 8;
   if (!http && !https)
@@ -35,13 +37,14 @@ void check_url(const schema::Secret& url, Place place, ReadContext& context) {
                            "write http://HOST:PORT/PATH or https://...");
 }
 
-Webhook read_webhook(const Cursor& at) {
+// `own_server`: a path alone is this program's own.
+Webhook read_webhook(const Cursor& at, bool own_server = false) {
   Webhook webhook;
   webhook.url = at.secret("url");
   webhook.secret = at.secret("secret");
   webhook.timeout_us = at.duration_us("timeout");
   webhook.headers = at.secrets("headers");
-  check_url(webhook.url, at.place("url"), at.context());
+  check_url(webhook.url, at.place("url"), at.context(), own_server);
   return webhook;
 }
 
@@ -105,7 +108,7 @@ Heal read_heal(const Cursor& at) {
     const Cursor command = at.group("command");
     heal.action = CommandAction{command.name("run"), command.duration_us("timeout")};
   } else {
-    heal.action = read_webhook(at.group("webhook"));
+    heal.action = read_webhook(at.group("webhook"), /*own_server=*/true);
   }
   heal.when = at.expression("when");
   heal.recover_within_us = at.duration_us("recover_within");

@@ -106,9 +106,18 @@ Incidents::Incidents(Options options, const Clock& clock)
 }
 
 Incidents::~Incidents() {
+  end();
+  if (wake_fd_ >= 0) ::close(wake_fd_);
+}
+
+void Incidents::end() {
+  std::lock_guard no_start(start_mutex_);
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
   (void)stop(IncidentState::kStopped);
   if (thread_.joinable()) thread_.join();
-  if (wake_fd_ >= 0) ::close(wake_fd_);
 }
 
 std::optional<IncidentStatus> Incidents::status() const {
@@ -125,6 +134,7 @@ Result<IncidentStatus> Incidents::start(IncidentKind kind, int seconds) {
   if (status_ && status_->state == IncidentState::kRunning)
     return Error{ErrorCode::kConflict, "an incident is running already", status_->id,
                  "wait for its end, or stop it"};
+  if (closed_) return Error{ErrorCode::kConflict, "the application is ending", "incident", ""};
   lock.unlock();
   if (thread_.joinable()) thread_.join();  // of the one before: over, as its status says
   lock.lock();
@@ -193,15 +203,22 @@ void Incidents::finish(IncidentState state, std::string message) {
   if (options_.on_change) options_.on_change(over);
 }
 
-Result<IncidentStatus> Incidents::stop(IncidentState how) {
+Result<IncidentStatus> Incidents::ask_to_end(IncidentState how) {
   QW_ASSERT(how == IncidentState::kStopped || how == IncidentState::kHealed);
-  std::unique_lock lock(mutex_);
+  std::lock_guard lock(mutex_);
   if (!status_ || status_->state != IncidentState::kRunning)
     return Error{ErrorCode::kNotFound, "no incident is running", "", ""};
   if (!wish_) wish_ = how;
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t woken = ::write(wake_fd_, &one, sizeof one);
-  changed_.wait(lock, [this] { return status_->state != IncidentState::kRunning; });
+  return *status_;
+}
+
+Result<IncidentStatus> Incidents::stop(IncidentState how) {
+  QW_ASSIGN(const IncidentStatus asked, ask_to_end(how));
+  std::unique_lock lock(mutex_);
+  changed_.wait(
+      lock, [&] { return status_->id != asked.id || status_->state != IncidentState::kRunning; });
   return *status_;
 }
 

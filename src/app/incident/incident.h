@@ -51,11 +51,15 @@ class Incidents {
   Incidents(const Incidents&) = delete;
   Incidents& operator=(const Incidents&) = delete;
 
-  // kConflict when one runs; kBadInput; kIo when the program cannot be started.
+  // kConflict when one runs or after end(); kBadInput; kIo when the program cannot be started.
   Result<IncidentStatus> start(IncidentKind kind, int seconds);
-  // Waits until it is over (at most about 2 s). `how`: kStopped or kHealed. kNotFound when none
-  // runs.
+  // Asks it to end and does not wait; on_change tells when it has. `how`: kStopped or kHealed.
+  // kNotFound when none runs.
+  Result<IncidentStatus> ask_to_end(IncidentState how);
+  // The same, and waits until it is over (at most about 2 s).
   Result<IncidentStatus> stop(IncidentState how);
+  // Ends the one that runs, waits until on_change has returned, and starts none any more.
+  void end();
   // The running one, or the last; nothing before the first.
   std::optional<IncidentStatus> status() const;
 
@@ -70,6 +74,7 @@ class Incidents {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<IncidentStatus> status_;
+  bool closed_ = false;   // by end()
   bool started_ = false;  // the watching thread has tried to start it
   std::optional<Error> start_error_;
   std::optional<IncidentState> wish_;  // how it is to end early

@@ -100,7 +100,7 @@ Healers::Healers(const Plan& plan, Committer& committer, Journal& journal, Outbo
 
 Healers::~Healers() { stop(); }
 
-Result<void> Healers::add_sinks(const streams::Surroundings& surroundings) {
+Result<void> Healers::add_sinks(const streams::Surroundings& surroundings, const OwnServer& own) {
   for (auto& [decision, heals] : heals_)
     for (auto& heal : heals) {
       if (heal->webhook() == nullptr) continue;
@@ -109,6 +109,10 @@ Result<void> Healers::add_sinks(const streams::Surroundings& surroundings) {
       webhook.secret = heal->webhook()->secret.reveal();
       for (const auto& [name, value] : heal->webhook()->headers)
         webhook.headers.emplace_back(name, value.reveal());
+      if (webhook.url.starts_with('/')) {
+        webhook.url = own.url + webhook.url;
+        if (webhook.secret.empty()) webhook.secret = own.secret;
+      }
       webhook.timeout_ms = static_cast<int>(heal->webhook()->timeout_us / 1000);
       QW_ASSIGN(auto sink, streams::make_sink({heal->outbox(), webhook}, surroundings));
       streams::OutboxOptions options;

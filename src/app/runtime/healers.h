@@ -19,6 +19,12 @@
 
 namespace qw::app {
 
+// This program's own server, for webhooks whose url is a path alone ("/v1/demo/heal"). A value.
+struct OwnServer {
+  std::string url;     // "http://127.0.0.1:8765"
+  std::string secret;  // signs them when the file gives no secret
+};
+
 // Owns the healers of every decision and the thread that runs commands. Webhooks go through an
 // outbox of their own
 // ("heal.NAME") with the action id as Idempotency-Key; commands start once their start is durable,
@@ -31,7 +37,7 @@ class Healers {
   ~Healers();
 
   // Adds the outboxes of webhooks; before Outboxes::start.
-  Result<void> add_sinks(const streams::Surroundings& surroundings);
+  Result<void> add_sinks(const streams::Surroundings& surroundings, const OwnServer& own);
   // Reads the healers' states back; what had started and not finished becomes unknown.
   Result<void> open(const store::Store& store, PendingCommit& open);
   void start();

@@ -143,7 +143,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
       QW_TRY(outboxes_->add(outbox_options_of(*sink.file), std::move(made)));
     }
   healing_ = std::make_unique<Healers>(*plan_, *committer_, *journal_, *outboxes_, clock_);
-  QW_TRY(healing_->add_sinks(surroundings));
+  QW_TRY(healing_->add_sinks(surroundings, options_.own_server));
   PipelineOptions pipeline;
   pipeline.event_durability = plan_->file.durability.events == Durability::kMachine
                                   ? store::Durability::kMachine

@@ -29,6 +29,7 @@ struct RuntimeOptions {
   size_t chunk_rows = 128;         // applied under one hold of the lock
   int64_t stop_limit_ms = 10'000;  // to drain, commit and flush
   std::vector<Observer*> observers;
+  OwnServer own_server;  // empty: this program serves nothing
   // Benchmarks and simulations bring their own sources; empty: the file's connectors.
   std::function<Result<std::unique_ptr<streams::Source>>(size_t source)> make_source;
 };
