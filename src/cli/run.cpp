@@ -87,8 +87,6 @@ void add_routes(net::HttpServer& server, const MetricRegistry& metrics,
 
 // What the file asks for and this version does not do is said, never passed over.
 void warn_of_unbuilt(const app::AppFile& file) {
-  if (!file.monitors.empty())
-    log::warning("run", "`monitors` is not acted on in this version: drift is not watched");
   if (!file.training.empty())
     log::warning("run", "`training` is not acted on in this version: nothing is trained");
 }

@@ -239,8 +239,7 @@ constexpr Setting kRows[] = {
      .help = "The value of a header; never printed."},
     {.path = "decisions[].heal[].command",
      .kind = K::kGroup,
-     .help = "A command of the allow-list healing.commands, without a shell. The alert is on its "
-             "standard input.",
+     .help = "A command of the allow-list healing.commands, without a shell.",
      .example = "{ run: restart_web }"},
     {.path = "decisions[].heal[].command.run",
      .kind = K::kReference,
@@ -288,7 +287,9 @@ constexpr Setting kRows[] = {
      .example = "{ restart_web: [/usr/bin/systemctl, restart, web] }"},
     {.path = "healing.commands.*",
      .kind = K::kTexts,
-     .help = "The program's absolute path and its arguments; no shell, nothing is filled in."},
+     .help = "The program's absolute path and its arguments; no shell. An argument that is exactly "
+             "{alert_id}, {decision}, {key}, {metric}, {entity}, {severity} or {value} is filled "
+             "from the alert."},
     {.path = "monitors", .kind = K::kGroups, .help = "Watches over models while they serve."},
     {.path = "monitors[].model",
      .kind = K::kReference,
@@ -306,23 +307,30 @@ constexpr Setting kRows[] = {
      .fallback = "training",
      .allowed = "training|start",
      .help = "What is compared with. training: the profile in the model's package. start: the "
-             "first span after warm-up; also used where a version has no profile."},
+             "first four spans after warm-up; also used where a version has no profile."},
     {.path = "monitors[].every",
      .kind = K::kDuration,
      .fallback = "10m",
      .allowed = "10s..30d",
-     .help = "The span of scores that is compared, and how often."},
+     .help = "The span of scores that is compared, and how often. Event time. Scores an eighth of "
+             "it apart should be as good as independent."},
     {.path = "monitors[].threshold",
      .kind = K::kNumber,
      .allowed = "0.001..1",
-     .help =
-         "Distance that counts as drift; when left out, the test's own for the number of scores.",
+     .help = "Least distance that counts as drift; when left out, 0.1. It must also be more than "
+             "chance: at most one false alarm in the lives of a hundred versions.",
      .example = "0.2"},
     {.path = "monitors[].alert",
      .kind = K::kChoice,
      .fallback = "warning",
      .allowed = "none|info|warning|critical",
      .help = "The severity of the alert on drift."},
+    {.path = "monitors[].sinks",
+     .kind = K::kReferences,
+     .help =
+         "Sinks of decisions that are told of drift. When left out: every sink of alerts of the "
+         "decisions that use the model.",
+     .example = "[pager]"},
     {.path = "monitors[].retrain",
      .kind = K::kReference,
      .help = "A training to start on drift.",

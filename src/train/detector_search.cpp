@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "models/engines/builtin.h"
+#include "schema/profile.h"
 #include "train/search.h"
 
 namespace qw::train {
@@ -167,13 +167,9 @@ Result<void> run_search(const Examiner& examiner, const SearchPlan& plan, const 
 }  // namespace
 
 std::string profile_of(const std::vector<std::pair<int64_t, double>>& timed) {
-  std::vector<double> scores;
-  for (const auto& [time_us, score] : timed) scores.push_back(score);
-  std::sort(scores.begin(), scores.end());
-  nlohmann::json quantiles = nlohmann::json::array();
-  for (size_t percent = 0; percent <= 100 && !scores.empty(); ++percent)
-    quantiles.push_back(scores[percent * (scores.size() - 1) / 100]);
-  return nlohmann::json{{"scores", {{"count", scores.size()}, {"quantiles", quantiles}}}}.dump();
+  schema::SlicedScores scores;
+  for (const auto& [time_us, score] : timed) scores.add(time_us, score);
+  return scores.profile().json();
 }
 
 Result<SearchOutcome> search_detector(Split split, const SearchPlan& plan, const Clock& clock,

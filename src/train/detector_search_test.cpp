@@ -5,7 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
+
+#include "schema/profile.h"
 
 namespace qw::train {
 namespace {
@@ -74,9 +75,9 @@ TEST(DetectorSearch, FindsWhatIsBetterOnUnseenData) {
   const auto settings = models::settings_from_json("activity", outcome->settings_json);
   ASSERT_TRUE(settings.ok());
   EXPECT_EQ(settings->at("threshold"), outcome->held_out.threshold);
-  const auto profile = nlohmann::json::parse(outcome->profile_json)["scores"];
-  EXPECT_EQ(profile["quantiles"].size(), 101u);
-  EXPECT_GT(profile["count"].get<size_t>(), 500u);
+  const auto profile = schema::ScoreProfile::from_json(outcome->profile_json);
+  ASSERT_TRUE(profile.ok()) << profile.error().to_string();
+  EXPECT_GT(profile->scores.count(), 500u);
 }
 
 TEST(DetectorSearch, EqualSeedsGiveEqualOutcomes) {

@@ -329,8 +329,9 @@ struct Monitor {
   DriftTest drift = DriftTest::kAuto;
   DriftReference reference = DriftReference::kTraining;
   int64_t every_us = 0;
-  double threshold = 0;  // distance at which it counts as drift; 0: the test's own
+  double threshold = 0;  // least distance that counts as drift; 0: the test's own
   Severity alert = Severity::kWarning;
+  std::vector<Name> sinks;  // empty: all sinks of alerts of the decisions that use the model
   Name retrain;  // a training; empty: none
   Place place;
 };

@@ -59,10 +59,8 @@ class NameCheck {
     for (const View& view : app_.views) check(view);
     for (const Decision& decision : app_.decisions) check(decision);
     for (const Model& model : app_.models) check(model);
-    for (const Monitor& monitor : app_.monitors) {
-      known(monitor.model, "model", names_of(app_.models));
-      if (!monitor.retrain.empty()) known(monitor.retrain, "training", names_of(app_.training));
-    }
+    std::set<std::string> monitored;
+    for (const Monitor& monitor : app_.monitors) check(monitor, monitored);
     for (const Training& training : app_.training) check(training);
     if (!problems_.any_error()) advice();
   }
@@ -78,6 +76,7 @@ class NameCheck {
   void check(const Decision& decision);
   void check_alert(const Decision& decision, const Source* source);
   void check_summary(const Expression& summary, const Names& names);
+  void check(const Monitor& monitor, std::set<std::string>& monitored);
   void check(const Training& training);
   void advice();
 
@@ -296,6 +295,27 @@ void NameCheck::check_summary(const Expression& summary, const Names& names) {
     known({summary.text.substr(at + 1, end - at - 1), summary.at(at + 1)},
           "column, feature or output", names);
   }
+}
+
+void NameCheck::check(const Monitor& monitor, std::set<std::string>& monitored) {
+  if (known(monitor.model, "model", names_of(app_.models)) &&
+      !monitored.insert(monitor.model.text).second)
+    problems_.error("duplicate_name", monitor.model.place,
+                    fmt::format("there are two monitors of the model '{}'", monitor.model.text),
+                    "keep one");
+  if (!monitor.retrain.empty()) known(monitor.retrain, "training", names_of(app_.training));
+  Names sinks;
+  Names of_alerts;
+  for (const Decision& decision : app_.decisions)
+    for (const Sink& sink : decision.sinks) {
+      sinks.push_back(sink.name.text);
+      if (sink.send == Send::kAlerts) of_alerts.push_back(sink.name.text);
+    }
+  for (const Name& sink : monitor.sinks)
+    if (known(sink, "sink", sinks) && !contains(of_alerts, sink.text))
+      problems_.error("bad_value", sink.place,
+                      fmt::format("the sink '{}' is sent decisions, not alerts", sink.text),
+                      "add send: alerts to it, or name another");
 }
 
 void NameCheck::check(const Training& training) {

@@ -214,6 +214,7 @@ void read_monitor(const Cursor& at, AppFile& app) {
   monitor.every_us = at.duration_us("every");
   monitor.threshold = at.number("threshold");
   monitor.alert = at.choice<Severity>("alert");
+  monitor.sinks = at.names("sinks");
   monitor.retrain = at.name("retrain");
   monitor.place = at.place();
   app.monitors.push_back(std::move(monitor));

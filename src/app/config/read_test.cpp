@@ -156,6 +156,7 @@ TEST(ReadApp, decisions_and_the_rest_as_written) {
   EXPECT_THAT(app.healing.commands.at(0).arguments,
               ElementsAre("/usr/bin/systemctl", "restart", "web"));
   EXPECT_EQ(app.monitors.at(0).alert, Severity::kCritical);
+  EXPECT_EQ(app.monitors.at(0).sinks.at(0).text, "file");
   const Training& nightly = app.training.at(0);
   EXPECT_TRUE(nightly.label_verdicts && nightly.label_incidents);
   EXPECT_EQ(nightly.labels_at_least, 7);

@@ -7,6 +7,7 @@
 #include "app/runtime/connect.h"
 #include "base/log.h"
 #include "models/load.h"
+#include "models/package.h"
 
 namespace qw::app {
 namespace {
@@ -157,6 +158,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   }
   QW_TRY(pipeline_->open());
   QW_TRY(install_versions());
+  QW_TRY(open_monitors());
   inbox_ = std::make_unique<BoundedQueue<Inbound>>(options_.inbox_batches);
   for (size_t index = 0; index < plan_->sources.size(); ++index) {
     QW_ASSIGN(auto source, options_.make_source ? options_.make_source(index)
@@ -187,6 +189,21 @@ Result<void> Runtime::install_versions() {
         decision, std::make_unique<serve::LearningVersion>(
                       *store_, pipeline_->learning_options(decision), number, engine)));
   }
+  return {};
+}
+
+Result<void> Runtime::open_monitors() {
+  const auto profile_of = [this](const std::string& name, int64_t version) -> Result<std::string> {
+    QW_ASSIGN(const auto info, registry_->version(name, version));
+    QW_ASSIGN(auto package, models::read_package(registry_->folder() + "/" + info.folder));
+    return std::move(package.profile);
+  };
+  monitors_ =
+      std::make_unique<Monitors>(*plan_, *committer_, *journal_, *outboxes_, clock_, profile_of);
+  monitors_->on_training_wanted(options_.on_training_wanted);
+  QW_TRY(monitors_->open(*store_,
+                         [this](size_t decision) { return pipeline_->streams_of(decision); }));
+  if (!plan_->file.monitors.empty()) pipeline_->watch(*monitors_);
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include "app/runtime/committer.h"
 #include "app/runtime/healers.h"
 #include "app/runtime/journal.h"
+#include "app/runtime/monitors.h"
 #include "app/runtime/observer.h"
 #include "app/runtime/outboxes.h"
 #include "app/runtime/pipeline.h"
@@ -30,6 +31,8 @@ struct RuntimeOptions {
   int64_t stop_limit_ms = 10'000;  // to drain, commit and flush
   std::vector<Observer*> observers;
   OwnServer own_server;  // empty: this program serves nothing
+  // Called when a monitor's drift asks for a training; see Monitors.
+  Monitors::TrainingHook on_training_wanted;
   // Benchmarks and simulations bring their own sources; empty: the file's connectors.
   std::function<Result<std::unique_ptr<streams::Source>>(size_t source)> make_source;
 };
@@ -55,6 +58,7 @@ class Runtime {
   Journal& journal() { return *journal_; }
   Outboxes& outboxes() { return *outboxes_; }
   Pipeline& pipeline() { return *pipeline_; }
+  const Monitors& monitors() const { return *monitors_; }
   const Clock& clock() const { return clock_; }
 
   // Runs `work` between two events, under the committer's mutex, on the calling thread.
@@ -84,6 +88,7 @@ class Runtime {
           MetricRegistry& metrics);
   Result<void> open(net::HttpServer* http_server);
   Result<void> install_versions();
+  Result<void> open_monitors();
   void run_pipeline();
   void apply(Inbound& inbound);
   bool apply_chunk(size_t source, streams::SourceBatch&& chunk, int64_t arrived_ns, bool last);
@@ -102,6 +107,7 @@ class Runtime {
   std::unique_ptr<Outboxes> outboxes_;
   std::unique_ptr<Healers> healing_;
   std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<Monitors> monitors_;
   std::unique_ptr<BoundedQueue<Inbound>> inbox_;
   std::vector<std::unique_ptr<SourceThread>> sources_;
   std::jthread pipeline_thread_;
