@@ -18,6 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 BEGIN = 1_795_430_000
 LOAD_S, FIRST, AGAIN = 3, 200, (260, 1100, 1500)
 FOUND_WITHIN_S = 10
+LOADED = {"cpu.total_percent", "process.cpu_percent/hog", "memory.used_percent", "disk.write_bytes_per_s/vda"}
 
 SOURCE = """\
   - name: machine
@@ -80,8 +81,7 @@ def main():
         found = alerts(program, seed)
         for begin in (FIRST, *AGAIN):
             soon = {series for series, at_s in found if begin <= at_s <= begin + FOUND_WITHIN_S}
-            wanted = {"cpu.total_percent", "process.cpu_percent/hog", "memory.used_percent", "disk.write_bytes_per_s/vda"}
-            lacking = wanted - soon if begin == FIRST else set() if soon else wanted
+            lacking = LOADED - soon if begin == FIRST else set() if soon else LOADED
             assert not lacking, f"seed {seed}: the load at {begin} s was not found on {sorted(lacking)}"
         other = [(series, at_s) for series, at_s in found
                  if not any(begin <= at_s <= begin + FOUND_WITHIN_S for begin in (FIRST, *AGAIN))]
