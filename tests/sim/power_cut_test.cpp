@@ -156,17 +156,22 @@ class Life {
   }
 
   // Power cuts where one log of the database has been followed by the next and nothing was synced.
-  void live_between_logs() {
+  void live_between_logs() { live_until(&SimulatedDisk::die_in_next_log); }
+  // Power cuts in the middle of a change to the database's list of files.
+  void live_in_manifest() { live_until(&SimulatedDisk::die_in_manifest); }
+  void live_until(void (SimulatedDisk::*end)()) {
     options_.write_buffer_bytes = 64u << 10;
     store_ = Store::open(options_, metrics_).value();
     check();
     if (::testing::Test::HasFailure()) return;
-    disk_->die_in_next_log();
+    ((*disk_).*end)();
     while (commit_next(false).ok()) {
     }
     store_.reset();
     disk_->power_on(SimulatedDisk::Crash::kPowerCut);
-    store_ = Store::open(options_, metrics_).value();
+    auto again = Store::open(options_, metrics_);
+    ASSERT_TRUE(again.ok()) << again.error().to_string();
+    store_ = std::move(again).value();
     check();
     store_.reset();
   }
@@ -284,6 +289,14 @@ TEST(PowerCut, ALogIsNeverKeptWithoutTheEndOfTheOneBefore) {
     Life life(seed);
     for (int lives = 0; lives < 3 && !::testing::Test::HasFailure(); ++lives)
       life.live_between_logs();
+  });
+}
+
+TEST(PowerCut, AHalfWrittenListOfFilesIsNeverTheOneThatCounts) {
+  for_seeds(8, [](uint64_t seed) {
+    Life life(seed);
+    for (int lives = 0; lives < 6 && !::testing::Test::HasFailure(); ++lives)
+      life.live_in_manifest();
   });
 }
 

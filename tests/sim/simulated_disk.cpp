@@ -104,6 +104,10 @@ void SimulatedDisk::lift_space_limit() {
   const std::lock_guard lock(mutex_);
   free_bytes_.reset();
 }
+void SimulatedDisk::die_in_manifest() {
+  const std::lock_guard lock(mutex_);
+  dies_in_manifest_ = true;
+}
 
 IOStatus SimulatedDisk::count_operation() {
   if (operations_ < dies_at_) ++operations_;
@@ -127,6 +131,10 @@ IOStatus SimulatedDisk::append(const std::string& path, rocksdb::FSWritableFile&
   if (!written.ok()) return written;
   if (!flushed.ok()) return flushed;
   if (path == fatal_log_) dies_at_ = operations_;
+  if (dies_in_manifest_ && path.find("/MANIFEST-") != std::string::npos) {
+    torn_file_ = path;
+    dies_at_ = operations_;
+  }
   if (full) return IOStatus::NoSpace("the simulated disk is full");
   return dies ? IOStatus::IOError("the simulated disk died while writing") : IOStatus::OK();
 }
@@ -276,6 +284,12 @@ void SimulatedDisk::undo(const NameChange& change) {
   }
 }
 
+void SimulatedDisk::zero(const std::string& path, uint64_t from, uint64_t to) {
+  std::fstream bytes(path, std::ios::in | std::ios::out | std::ios::binary);
+  bytes.seekp(static_cast<std::streamoff>(from));
+  bytes.write(std::string(to - from, '\0').data(), static_cast<std::streamsize>(to - from));
+}
+
 void SimulatedDisk::cut_file(const std::string& path, uint64_t cut_seed) {
   // Each file has its own numbers, so that one file's length does not change another's fate.
   Random random(cut_seed ^ checksum64(path.substr(folder_.size())));
@@ -283,18 +297,17 @@ void SimulatedDisk::cut_file(const std::string& path, uint64_t cut_seed) {
   const uint64_t safe = synced == synced_bytes_.end() ? 0 : synced->second;
   const uint64_t size = fs::file_size(path);
   if (size <= safe) return;
+  if (path == torn_file_)
+    return zero(path, std::min(size, (safe / kSectorBytes + 1) * kSectorBytes), size);
   uint64_t kept = safe + random.below(size - safe + 1);
   if (random.below(2) == 0) kept = safe;
   fs::resize_file(path, kept);
   // Sectors reach the disk in any order: some of those before the last may not have come.
   if (random.below(2) == 0) return;
-  std::fstream bytes(path, std::ios::in | std::ios::out | std::ios::binary);
-  const std::string hole(kSectorBytes, '\0');
   for (uint64_t at = safe; at < kept; at = (at / kSectorBytes + 1) * kSectorBytes) {
     if (random.below(4) != 0) continue;
     const uint64_t end = std::min(kept, (at / kSectorBytes + 1) * kSectorBytes);
-    bytes.seekp(static_cast<std::streamoff>(at));
-    bytes.write(hole.data(), static_cast<std::streamsize>(end - at));
+    zero(path, at, end);
   }
 }
 
@@ -302,7 +315,8 @@ void SimulatedDisk::power_on(Crash crash) {
   const std::lock_guard lock(mutex_);
   if (crash == Crash::kPowerCut) {
     const size_t all = name_changes_.size();
-    const size_t kept = fatal_log_.empty() ? random_.below(all + 1) : all;
+    const bool any = fatal_log_.empty() && torn_file_.empty();
+    const size_t kept = any ? random_.below(all + 1) : all;
     for (size_t i = name_changes_.size(); i > kept; --i) undo(name_changes_[i - 1]);
     const uint64_t cut_seed = random_.next_u64();
     std::set<std::string> files;  // in order, so that a seed means the same cut
@@ -323,6 +337,8 @@ void SimulatedDisk::power_on(Crash crash) {
   dies_at_ = UINT64_MAX;
   dies_in_next_log_ = false;
   fatal_log_.clear();
+  dies_in_manifest_ = false;
+  torn_file_.clear();
 }
 
 }  // namespace qw::sim

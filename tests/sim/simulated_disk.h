@@ -42,6 +42,10 @@ class SimulatedDisk final : public rocksdb::FileSystemWrapper {
   // The disk dies right after the first write to the next file `*.log` that is created, and a power
   // cut then keeps that file and every name: a disk may write back the newest first.
   void die_in_next_log();
+  // The disk dies right after the next write to the database's list of files (`MANIFEST-*`). A
+  // power cut then keeps every name and that file's length, but of what was not synced only the
+  // first sector: sectors reach a disk in any order.
+  void die_in_manifest();
   bool dead() const;
   // Call with no file open. Applies what the crash does and lets the disk work again.
   void power_on(Crash crash);
@@ -93,6 +97,7 @@ class SimulatedDisk final : public rocksdb::FileSystemWrapper {
   std::string set_aside(const std::string& path);
   void undo(const NameChange& change);
   void cut_file(const std::string& path, uint64_t cut_seed);
+  static void zero(const std::string& path, uint64_t from, uint64_t to);
   void remember_rename(const std::string& from, const std::string& to);
 
   const std::string folder_;
@@ -106,6 +111,8 @@ class SimulatedDisk final : public rocksdb::FileSystemWrapper {
   uint64_t dies_at_ = UINT64_MAX;
   bool dies_in_next_log_ = false;
   std::string fatal_log_;  // the first write to it is the last of all
+  bool dies_in_manifest_ = false;
+  std::string torn_file_;
   std::optional<uint64_t> free_bytes_;
 };
 

@@ -65,6 +65,9 @@ rocksdb::DBOptions database_options(const StoreOptions& options, rocksdb::Env* e
   db.max_total_wal_size = 4 * options.write_buffer_bytes;
   db.max_background_jobs = 2;
   db.max_open_files = 256;
+  // Every change to the list of files makes a new list, which is synced before it counts. Appended
+  // to the old one, it could be torn by a power cut, and RocksDB then refuses to open.
+  db.max_manifest_file_size = 1;
   db.bytes_per_sync = 1u << 20;  // spreads the writing of table files
   db.keep_log_file_num = 2;
   db.max_log_file_size = 1u << 20;
