@@ -9,6 +9,7 @@
 #include "streams/connectors/http/source.h"
 #include "streams/connectors/kafka/source.h"
 #include "streams/sinks/alertmanager/sink.h"
+#include "streams/sinks/kafka/sink.h"
 #include "streams/sinks/log/sink.h"
 #include "streams/sinks/webhook/sink.h"
 
@@ -54,16 +55,15 @@ struct MakeSink {
   Result<std::unique_ptr<Sink>> operator()(const AlertmanagerSinkConfig& alertmanager) const {
     return make_alertmanager_sink(alertmanager, surroundings.clock);
   }
-  Result<std::unique_ptr<Sink>> operator()(const KafkaSinkConfig&) const {
-    return Error{ErrorCode::kUnsupported, "this version has no sink 'kafka'", "",
-                 fmt::format("use one of: {}", fmt::join(sink_kinds(), ", "))};
+  Result<std::unique_ptr<Sink>> operator()(const KafkaSinkConfig& kafka) const {
+    return make_kafka_sink(kafka, surroundings.clock);
   }
 };
 
 }  // namespace
 
 std::vector<std::string_view> source_kinds() { return {"host", "file", "http", "kafka"}; }
-std::vector<std::string_view> sink_kinds() { return {"log", "webhook", "alertmanager"}; }
+std::vector<std::string_view> sink_kinds() { return {"log", "webhook", "alertmanager", "kafka"}; }
 
 Result<void> check_source_kind(std::string_view kind) {
   return check_kind("source", kind, source_kinds());

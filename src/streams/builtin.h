@@ -38,7 +38,7 @@ struct Surroundings {
 
 // The kinds this version can make: "host", "file", "http", "kafka".
 std::vector<std::string_view> source_kinds();
-// The kinds this version can make: "log", "webhook", "alertmanager".
+// The kinds this version can make: "log", "webhook", "alertmanager", "kafka".
 std::vector<std::string_view> sink_kinds();
 // kBadInput "unknown source 'x' (known: ...)".
 Result<void> check_source_kind(std::string_view kind);

@@ -2,6 +2,7 @@
 # A real Apache Kafka broker (KRaft, one process) for tests, from Maven Central.
 #   kafka.sh install                  into $ENGINE_DIR (default .deps/engines), once
 #   kafka.sh start RUN_FOLDER PORT [CONTROLLER_PORT]     CONTROLLER_PORT defaults to PORT + 1
+#   kafka.sh topic PORT NAME PARTITIONS                  creates it
 #   kafka.sh stop RUN_FOLDER
 . "$(dirname "$0")/lib.sh"
 version=4.3.1
@@ -69,6 +70,13 @@ PROPERTIES
   fi
   launch "$run" "${launcher[@]}" kafka.Kafka "$run/server.properties"
   wait_until "$run" 60 grep -q 'Kafka Server started' "$run/log"
+}
+
+topic() {
+  local launcher
+  java_with_kafka
+  "${launcher[@]}" org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$1" --create --topic "$2" \
+    --partitions "$3" --replication-factor 1
 }
 
 stop() { stop_engine "$1"; }

@@ -32,9 +32,8 @@ struct KafkaSinkConfig {
   std::string brokers;
   std::string topic;
   std::string transactional_id;  // fixed for this sink of this application
-  std::string positions_topic = "quickwater-positions";
-  size_t batch_rows = 500;  // per transaction
-  int timeout_ms = 30'000;
+  size_t batch_rows = 500;       // per transaction
+  int timeout_ms = 10'000;       // of a whole transaction
   std::map<std::string, std::string> client;  // librdkafka settings; values are never logged
 };
 

@@ -305,11 +305,11 @@ void KafkaSource::upkeep() {
   for (int i = 0; i < metadata->topic_cnt; ++i)
     exists = exists || config_.topic == metadata->topics[i].topic;
   rd_kafka_metadata_destroy(metadata);
-  std::lock_guard lock(mutex_);
-  if (!mine_.empty() || exists) {
-    status_.trouble.reset();
-    status_.state = SourceState::kRunning;
+  {
+    std::lock_guard lock(mutex_);
+    exists = exists || !mine_.empty();
   }
+  if (exists) note(std::nullopt);
 }
 
 // Answers the group. Messages that come meanwhile are held, up to a limit; beyond it the group

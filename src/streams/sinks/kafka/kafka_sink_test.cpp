@@ -1,0 +1,222 @@
+// Aim: a reader of committed messages sees each outbox row exactly once and in order, whatever
+// happens between sending a row and forgetting it. Method: the broker named by QUICKWATER_KAFKA and
+// a plain consumer; crashes as sinks that go away without recording what they delivered, or inside
+// a transaction.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "streams/internal/kafka_client.h"
+#include "streams/sinks/kafka/sink.h"
+
+namespace qw::streams {
+namespace {
+
+using internal::KafkaPtr;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr int kPartitions = 2;
+constexpr int kWaitMs = 60'000;
+
+std::vector<PendingRow> rows(uint64_t from, uint64_t to, const std::string& prefix = "a") {
+  std::vector<PendingRow> all;
+  for (uint64_t n = from; n <= to; ++n)
+    all.push_back(
+        {Seq{n}, {prefix + std::to_string(n), 0, "key", "{\"n\":" + std::to_string(n) + "}"}});
+  return all;
+}
+
+class KafkaSinkTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* brokers = std::getenv("QUICKWATER_KAFKA");
+    if (brokers == nullptr) GTEST_SKIP() << "QUICKWATER_KAFKA=host:port is not set";
+    config_.brokers = brokers;
+    config_.topic = "sink-" + std::to_string(entropy_seed());
+    config_.transactional_id = "app-" + config_.topic;
+    config_.timeout_ms = 30'000;
+    create_topic();
+  }
+
+  KafkaPtr<rd_kafka_t> client(rd_kafka_type_t type, internal::KafkaSettings settings) const {
+    settings.emplace("bootstrap.servers", config_.brokers);
+    return std::move(
+               internal::kafka_client(type, std::move(internal::kafka_conf(settings, {})).value()))
+        .value();
+  }
+  void create_topic() const {
+    const auto admin = client(RD_KAFKA_PRODUCER, {});
+    char detail[256];
+    rd_kafka_NewTopic_t* topic =
+        rd_kafka_NewTopic_new(config_.topic.c_str(), kPartitions, 1, detail, sizeof detail);
+    rd_kafka_NewTopic_set_config(topic, "max.message.bytes", "20000");
+    const KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(admin.get()));
+    rd_kafka_CreateTopics(admin.get(), &topic, 1, nullptr, queue.get());
+    const KafkaPtr<rd_kafka_event_t> done(rd_kafka_queue_poll(queue.get(), kWaitMs));
+    rd_kafka_NewTopic_destroy(topic);
+    ASSERT_TRUE(done && rd_kafka_event_error(done.get()) == 0);
+  }
+
+  // A sink that is ready to write.
+  std::unique_ptr<Sink> sink() const {
+    auto made = std::move(make_kafka_sink(config_, real_clock())).value();
+    const int64_t until_ns = real_clock().monotonic_ns() + int64_t{kWaitMs} * 1'000'000;
+    while (true) {
+      const auto opened = made->open("");
+      if (opened.ok()) return made;
+      if (real_clock().monotonic_ns() > until_ns) {
+        ADD_FAILURE() << opened.error().to_string();
+        return made;
+      }
+    }
+  }
+  // As the outbox worker: what is not delivered is offered again.
+  static size_t deliver_all(Sink& sink, const std::vector<PendingRow>& all) {
+    size_t done = 0;
+    for (int tries = 0; done < all.size() && tries < 20; ++tries)
+      done += sink.deliver(std::span(all).subspan(done)).delivered;
+    return done;
+  }
+  // Every committed message: "partition key action-id value", partition by partition.
+  std::vector<std::string> read_all() const {
+    const auto consumer = client(RD_KAFKA_CONSUMER, {{"group.id", config_.topic + "-reader"},
+                                                     {"enable.partition.eof", "true"},
+                                                     {"isolation.level", "read_committed"},
+                                                     {"auto.offset.reset", "earliest"}});
+    rd_kafka_poll_set_consumer(consumer.get());
+    const KafkaPtr<rd_kafka_topic_partition_list_t> all(
+        rd_kafka_topic_partition_list_new(kPartitions));
+    for (int partition = 0; partition < kPartitions; ++partition)
+      rd_kafka_topic_partition_list_add(all.get(), config_.topic.c_str(), partition)->offset =
+          RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_assign(consumer.get(), all.get());
+    std::map<int, std::vector<std::string>> found;
+    for (int ends = 0; ends < kPartitions;) {
+      const KafkaPtr<rd_kafka_message_t> message(rd_kafka_consumer_poll(consumer.get(), kWaitMs));
+      if (!message) {
+        ADD_FAILURE() << "the reader gets nothing";
+        break;
+      }
+      if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) ++ends;
+      if (message->err == 0) found[message->partition].push_back(text_of(*message));
+    }
+    std::vector<std::string> texts;
+    for (const auto& [partition, some] : found) texts.insert(texts.end(), some.begin(), some.end());
+    return texts;
+  }
+  static std::string text_of(const rd_kafka_message_t& message) {
+    rd_kafka_headers_t* headers = nullptr;
+    const void* id = nullptr;
+    size_t size = 0;
+    if (rd_kafka_message_headers(&message, &headers) != 0 ||
+        rd_kafka_header_get_last(headers, "action-id", &id, &size) != 0)
+      return "no action id";
+    const std::string key(static_cast<const char*>(message.key), message.key_len);
+    return key + " " + std::string(static_cast<const char*>(id), size) + " " +
+           std::string(static_cast<const char*>(message.payload), message.len);
+  }
+
+  KafkaSinkConfig config_;
+};
+
+TEST_F(KafkaSinkTest, WritesKeyActionIdAndValueInOrder) {
+  const auto writer = sink();
+  EXPECT_EQ(deliver_all(*writer, rows(1, 3)), 3u);
+  EXPECT_THAT(read_all(), ElementsAre("key a1 {\"n\":1}", "key a2 {\"n\":2}", "key a3 {\"n\":3}"));
+}
+
+TEST_F(KafkaSinkTest, WhatArrivedBeforeACrashIsNotWrittenAgain) {
+  EXPECT_EQ(deliver_all(*sink(), rows(1, 5)), 5u);
+  const auto second = sink();  // the outbox still holds them, and two more
+  const auto all = rows(1, 7);
+  const auto report = second->deliver(all);
+  EXPECT_EQ(report.delivered, 5u);
+  EXPECT_EQ(deliver_all(*second, rows(6, 7)), 2u);
+  EXPECT_EQ(deliver_all(*sink(), rows(8, 8)), 1u);
+  EXPECT_EQ(read_all().size(), 8u);
+}
+
+TEST_F(KafkaSinkTest, WhatACrashLeftInATransactionIsNeverSeen) {
+  const auto crashed = client(RD_KAFKA_PRODUCER, {{"transactional.id", config_.transactional_id}});
+  ASSERT_EQ(rd_kafka_init_transactions(crashed.get(), kWaitMs), nullptr);
+  ASSERT_EQ(rd_kafka_begin_transaction(crashed.get()), nullptr);
+  const std::string value = "never";
+  ASSERT_EQ(rd_kafka_producev(crashed.get(), RD_KAFKA_V_TOPIC(config_.topic.c_str()),
+                              RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                              RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
+                              RD_KAFKA_V_END),
+            0);
+  ASSERT_EQ(rd_kafka_flush(crashed.get(), kWaitMs), 0);
+  EXPECT_EQ(deliver_all(*sink(), rows(1, 2)), 2u);
+  EXPECT_THAT(read_all(), ElementsAre("key a1 {\"n\":1}", "key a2 {\"n\":2}"));
+}
+
+TEST_F(KafkaSinkTest, APositionOfAnotherDataFolderHidesNothing) {
+  EXPECT_EQ(deliver_all(*sink(), rows(1, 5, "old")), 5u);
+  EXPECT_EQ(deliver_all(*sink(), rows(1, 5, "new")), 5u);
+  EXPECT_EQ(read_all().size(), 10u);
+}
+
+TEST_F(KafkaSinkTest, RefusesARowThatTheBrokerNeverTakesAndWritesTheOthers) {
+  const auto writer = sink();
+  auto all = rows(1, 5);
+  all[2].row.json = "\"" + std::string(100'000, 'x') + "\"";    // over the topic's limit
+  all[4].row.json = "\"" + std::string(2'000'000, 'x') + "\"";  // over the client's own
+  std::vector<uint64_t> refused;
+  size_t at = 0;
+  for (int tries = 0; at < all.size() && tries < 20; ++tries) {
+    const auto report = writer->deliver(std::span(all).subspan(at));
+    at += report.delivered;
+    const auto* refusal = std::get_if<Refused>(&report.next);
+    if (refusal == nullptr) continue;
+    EXPECT_THAT(refusal->reason, HasSubstr(config_.topic));
+    refused.push_back(all[at++].seq.value());
+  }
+  EXPECT_EQ(at, all.size());
+  EXPECT_THAT(refused, ElementsAre(3, 5));
+  EXPECT_THAT(read_all(), ElementsAre("key a1 {\"n\":1}", "key a2 {\"n\":2}", "key a4 {\"n\":4}"));
+}
+
+TEST_F(KafkaSinkTest, ASecondWriterFencesTheFirstOff) {
+  const auto first = sink();
+  EXPECT_EQ(deliver_all(*first, rows(1, 1)), 1u);
+  const auto second = sink();
+  const auto report = first->deliver(rows(2, 2));
+  EXPECT_EQ(report.delivered, 0u);
+  ASSERT_TRUE(std::holds_alternative<Retry>(report.next));
+  EXPECT_THAT(std::get<Retry>(report.next).reason, HasSubstr("another process writes"));
+  EXPECT_EQ(read_all().size(), 1u);
+}
+
+TEST(KafkaSink, AMissingBrokerIsTriedAgain) {
+  KafkaSinkConfig config;
+  config.brokers = "127.0.0.1:1";
+  config.topic = "t";
+  config.transactional_id = "x";
+  const auto sink = std::move(make_kafka_sink(config, real_clock())).value();
+  for (int tries = 0; tries < 2; ++tries) {
+    const auto opened = sink->open("");
+    ASSERT_FALSE(opened.ok());
+    EXPECT_THAT(opened.error().to_string(), HasSubstr("t at 127.0.0.1:1"));
+  }
+  const auto report = sink->deliver(rows(1, 1));
+  EXPECT_EQ(report.delivered, 0u);
+  EXPECT_TRUE(std::holds_alternative<Retry>(report.next));
+}
+
+TEST(KafkaSink, RefusesSettingsThatCannotWork) {
+  KafkaSinkConfig config;
+  EXPECT_FALSE(make_kafka_sink(config, real_clock()).ok());
+  config.brokers = "127.0.0.1:1";
+  config.topic = "t";
+  config.transactional_id = "x";
+  config.client = {{"sasl.pasword", "hunter2"}};
+  const auto opened = std::move(make_kafka_sink(config, real_clock())).value()->open("");
+  EXPECT_THAT(opened.error().to_string(), HasSubstr("'sasl.pasword'"));
+  EXPECT_THAT(opened.error().to_string(), testing::Not(HasSubstr("hunter2")));
+}
+
+}  // namespace
+}  // namespace qw::streams

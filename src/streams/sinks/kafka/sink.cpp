@@ -1,0 +1,258 @@
+#include "streams/sinks/kafka/sink.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/fail_point.h"
+#include "base/log.h"
+#include "streams/internal/kafka_client.h"
+
+namespace qw::streams {
+namespace {
+
+using internal::KafkaPtr;
+using ErrorPtr = KafkaPtr<rd_kafka_error_t>;
+using List = KafkaPtr<rd_kafka_topic_partition_list_t>;
+
+constexpr int kStartMs = 3'000;  // a try to begin; the next one goes on from there
+
+// The last row that is known to be in Kafka.
+struct Position {
+  uint64_t seq = 0;
+  std::string action_id;
+};
+
+// How a transaction ended.
+struct Outcome {
+  bool committed = false;
+  std::string reason;  // why not
+  bool too_large = false;
+};
+
+class KafkaSink final : public Sink {
+ public:
+  KafkaSink(const KafkaSinkConfig& config, const Clock& clock) : config_(config), clock_(clock) {}
+
+  Result<Start> open(std::string_view) override {
+    QW_TRY(connect());
+    return Start{};
+  }
+  size_t batch_rows() const override { return config_.batch_rows; }
+  DeliveryReport deliver(std::span<const PendingRow> rows) override;
+
+ private:
+  static void on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* self);
+  static void on_error(rd_kafka_t*, int code, const char* reason, void* self);
+  Result<void> connect();
+  Result<Position> read_position() const;
+  size_t arrived_before(std::span<const PendingRow> rows);
+  Outcome transact(std::span<const PendingRow> rows);
+  rd_kafka_resp_err_t produce(const OutboxRow& row);
+  ErrorPtr move_position(const PendingRow& last, int64_t until_ns);
+  Outcome failed(const ErrorPtr& error, const char* doing);
+  Outcome give_up(std::string reason);
+  int left_ms(int64_t until_ns) const {
+    return static_cast<int>(std::max<int64_t>(1, (until_ns - clock_.monotonic_ns()) / 1'000'000));
+  }
+  std::string where() const { return fmt::format("{} at {}", config_.topic, config_.brokers); }
+
+  const KafkaSinkConfig config_;
+  const Clock& clock_;
+  KafkaPtr<rd_kafka_t> starting_;  // not ready for transactions yet
+  KafkaPtr<rd_kafka_t> producer_;
+  Position position_;
+  bool waits_ = false;        // for a broker, which was said
+  bool too_large_ = false;    // a row of the transaction under way
+  uint64_t alone_until_ = 0;  // rows up to this seq go one by one
+};
+
+void KafkaSink::on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* self) {
+  auto& sink = *static_cast<KafkaSink*>(self);
+  if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) sink.too_large_ = true;
+}
+
+// A broker that is away is said once, and when it is back.
+void KafkaSink::on_error(rd_kafka_t*, int code, const char* reason, void* self) {
+  auto& sink = *static_cast<KafkaSink*>(self);
+  if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || sink.waits_) return;
+  sink.waits_ = true;
+  const Error error =
+      internal::kafka_error(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, sink.where(), reason);
+  log::warning("sink.kafka", "waiting: {}", error.to_string());
+}
+
+// Fences off earlier writers, ends what they left open, and learns what has arrived.
+Result<void> KafkaSink::connect() {
+  if (!starting_) {
+    const internal::KafkaSettings ours = {
+        {"bootstrap.servers", config_.brokers},
+        {"client.id", "quickwater"},
+        {"transactional.id", config_.transactional_id},
+        {"message.timeout.ms", std::to_string(config_.timeout_ms)},
+        {"transaction.timeout.ms", std::to_string(std::max(60'000, config_.timeout_ms))},
+        {"partitioner", "murmur2_random"},  // as the Java client places a key
+        {"log.connection.close", "false"}};
+    QW_ASSIGN(auto conf, internal::kafka_conf(ours, config_.client));
+    rd_kafka_conf_set_opaque(conf.get(), this);
+    rd_kafka_conf_set_dr_msg_cb(conf.get(), on_delivery);
+    rd_kafka_conf_set_error_cb(conf.get(), on_error);
+    QW_ASSIGN(starting_, internal::kafka_client(RD_KAFKA_PRODUCER, std::move(conf)));
+  }
+  const ErrorPtr error(rd_kafka_init_transactions(starting_.get(), kStartMs));
+  rd_kafka_poll(starting_.get(), 0);  // tells of absent brokers
+  if (error) {
+    const Error ours = internal::kafka_error(rd_kafka_error_code(error.get()), where(),
+                                             rd_kafka_error_string(error.get()));
+    if (rd_kafka_error_is_retriable(error.get()) == 0) starting_.reset();
+    return ours;
+  }
+  QW_ASSIGN(position_, read_position());
+  producer_ = std::move(starting_);
+  return {};
+}
+
+Result<Position> KafkaSink::read_position() const {
+  const internal::KafkaSettings ours = {{"bootstrap.servers", config_.brokers},
+                                        {"group.id", config_.transactional_id},
+                                        {"client.id", "quickwater"},
+                                        {"isolation.level", "read_committed"},
+                                        {"log.connection.close", "false"}};
+  QW_ASSIGN(auto conf, internal::kafka_conf(ours, config_.client));
+  QW_ASSIGN(const auto consumer, internal::kafka_client(RD_KAFKA_CONSUMER, std::move(conf)));
+  const List offsets(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(), 0);
+  if (const auto code = rd_kafka_committed(consumer.get(), offsets.get(), config_.timeout_ms);
+      code != 0)
+    return internal::kafka_error(code, where());
+  const auto& found = offsets->elems[0];
+  // A topic that is not there yet has no position either.
+  if (found.err != 0 && found.err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+    return internal::kafka_error(found.err, where());
+  Position position;
+  if (found.offset > 0) position.seq = static_cast<uint64_t>(found.offset);
+  if (found.metadata != nullptr)
+    position.action_id.assign(static_cast<const char*>(found.metadata), found.metadata_size);
+  return position;
+}
+
+// How many rows from the front a transaction has brought already whose end was not recorded here.
+size_t KafkaSink::arrived_before(std::span<const PendingRow> rows) {
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const PendingRow& row) {
+    return row.seq.value() == position_.seq;
+  });
+  if (found == rows.end()) return 0;
+  // A position that another data folder left means other rows under the same numbers.
+  if (found->row.action_id == position_.action_id)
+    return static_cast<size_t>(found - rows.begin()) + 1;
+  log::warning("sink.kafka", "{}: the position of '{}' is of another data folder: not used",
+               where(), config_.transactional_id);
+  position_ = {};
+  return 0;
+}
+
+rd_kafka_resp_err_t KafkaSink::produce(const OutboxRow& row) {
+  return rd_kafka_producev(producer_.get(), RD_KAFKA_V_TOPIC(config_.topic.c_str()),
+                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                           RD_KAFKA_V_KEY(row.key.data(), row.key.size()),
+                           RD_KAFKA_V_VALUE(const_cast<char*>(row.json.data()), row.json.size()),
+                           RD_KAFKA_V_HEADER("action-id", row.action_id.data(),
+                                             static_cast<ssize_t>(row.action_id.size())),
+                           RD_KAFKA_V_END);
+}
+
+ErrorPtr KafkaSink::move_position(const PendingRow& last, int64_t until_ns) {
+  const List offsets(rd_kafka_topic_partition_list_new(1));
+  auto* offset = rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(), 0);
+  offset->offset = static_cast<int64_t>(last.seq.value());
+  offset->metadata_size = last.row.action_id.size();
+  offset->metadata = rd_kafka_mem_malloc(nullptr, offset->metadata_size);
+  std::copy(last.row.action_id.begin(), last.row.action_id.end(),
+            static_cast<char*>(offset->metadata));
+  const KafkaPtr<rd_kafka_consumer_group_metadata_t> group(
+      rd_kafka_consumer_group_metadata_new(config_.transactional_id.c_str()));
+  return ErrorPtr(rd_kafka_send_offsets_to_transaction(producer_.get(), offsets.get(), group.get(),
+                                                       left_ms(until_ns)));
+}
+
+// Leaves the transaction. What became of it is asked of the broker before anything is sent again.
+Outcome KafkaSink::give_up(std::string reason) {
+  producer_.reset();
+  return {false, std::move(reason), false};
+}
+
+Outcome KafkaSink::failed(const ErrorPtr& error, const char* doing) {
+  const auto code = rd_kafka_error_code(error.get());
+  std::string reason =
+      code == RD_KAFKA_RESP_ERR__FENCED
+          ? fmt::format(
+                "{}: another process writes as '{}': stop it, or name one of the "
+                "applications differently",
+                where(), config_.transactional_id)
+          : fmt::format("{} {}: {}", doing, where(), rd_kafka_error_string(error.get()));
+  if (rd_kafka_error_is_fatal(error.get()) != 0) return give_up(std::move(reason));
+  // Where the end of a commit is not known there is nothing to abort any more, which is an error.
+  const ErrorPtr aborted(rd_kafka_abort_transaction(producer_.get(), config_.timeout_ms));
+  if (aborted) return give_up(std::move(reason));
+  rd_kafka_poll(producer_.get(), 0);  // what became of each row
+  return {false, std::move(reason), too_large_};
+}
+
+Outcome KafkaSink::transact(std::span<const PendingRow> rows) {
+  const int64_t until_ns = clock_.monotonic_ns() + int64_t{config_.timeout_ms} * 1'000'000;
+  too_large_ = false;
+  if (const ErrorPtr error(rd_kafka_begin_transaction(producer_.get())); error)
+    return failed(error, "cannot begin to write to");
+  for (const PendingRow& row : rows) {
+    const auto code = produce(row.row);
+    if (code == 0) continue;
+    too_large_ = code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    const ErrorPtr aborted(rd_kafka_abort_transaction(producer_.get(), config_.timeout_ms));
+    if (aborted) return give_up(rd_kafka_error_string(aborted.get()));
+    return {false, rd_kafka_err2str(code), too_large_};
+  }
+  if (const ErrorPtr error = move_position(rows.back(), until_ns); error)
+    return failed(error, "cannot keep the position in");
+  fail_point("kafka_sink.before_commit");
+  while (true) {
+    const ErrorPtr error(rd_kafka_commit_transaction(producer_.get(), left_ms(until_ns)));
+    if (!error) break;
+    const bool again = rd_kafka_error_is_retriable(error.get()) != 0;
+    if (!again || clock_.monotonic_ns() >= until_ns) return failed(error, "cannot commit to");
+  }
+  position_ = {rows.back().seq.value(), rows.back().row.action_id};
+  if (waits_) log::info("sink.kafka", "{}: back again", where());
+  waits_ = false;
+  return {true, "", false};
+}
+
+DeliveryReport KafkaSink::deliver(std::span<const PendingRow> rows) {
+  if (!producer_)
+    if (auto connected = connect(); !connected.ok())
+      return {0, Retry{0, connected.error().to_string()}};
+  if (const size_t arrived = arrived_before(rows); arrived > 0) return {arrived, Delivered{}};
+  if (rows.front().seq.value() <= alone_until_) rows = rows.first(1);
+  Outcome outcome = transact(rows);
+  if (outcome.committed) return {rows.size(), Delivered{}};
+  if (!outcome.too_large) return {0, Retry{0, std::move(outcome.reason)}};
+  if (rows.size() == 1) return {0, Refused{fmt::format("{}: {}", where(), outcome.reason)}};
+  // The broker counts the whole batch and blames all of it: each row is tried alone.
+  alone_until_ = rows.back().seq.value();
+  return deliver(rows);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Sink>> make_kafka_sink(const KafkaSinkConfig& config, const Clock& clock) {
+  const auto bad = [](const char* message, const char* mend) {
+    return Error{ErrorCode::kBadInput, message, "kafka", mend};
+  };
+  if (config.brokers.empty()) return bad("no brokers are given", "write host:port");
+  if (config.topic.empty()) return bad("no topic is given", "");
+  if (config.transactional_id.empty()) return bad("no transactional id is given", "");
+  if (config.batch_rows == 0 || config.timeout_ms < 1) return bad("a limit is not above 0", "");
+  return std::unique_ptr<Sink>(std::make_unique<KafkaSink>(config, clock));
+}
+
+}  // namespace qw::streams

@@ -1,0 +1,22 @@
+// Writes rows to a Kafka topic: key, the JSON object, and the action id as a header.
+#pragma once
+
+#include <memory>
+
+#include "base/env.h"
+#include "streams/sink.h"
+#include "streams/sinks/configs.h"
+
+namespace qw::streams {
+
+// Each batch is one transaction, which also moves an offset of the consumer group named as the
+// transactional id: the outbox seq of its last row, with that row's action id beside it. At the
+// start, and whenever the end of a transaction is not known, that offset says what has arrived; so
+// a reader with isolation.level=read_committed sees each row exactly once. It rests on the broker
+// keeping that offset: offsets.retention.minutes (7 days) after the last write, a row whose
+// delivery was not recorded here is written again. A second writer of the same transactional id is
+// fenced off. A row that is larger than the broker takes is refused.
+// Fail point: kafka_sink.before_commit.
+Result<std::unique_ptr<Sink>> make_kafka_sink(const KafkaSinkConfig& config, const Clock& clock);
+
+}  // namespace qw::streams
