@@ -19,6 +19,13 @@ void reach_fail_point(std::string_view name) {
   if (passages_left.fetch_sub(1) == 1) std::raise(SIGKILL);
 }
 
+void reach_record(std::string_view stage, std::string_view record) {
+  const std::string_view name = wanted_name;
+  if (name.size() <= stage.size() || !name.starts_with(stage) || name[stage.size()] != '/') return;
+  if (record.find(name.substr(stage.size() + 1)) == std::string_view::npos) return;
+  if (passages_left.fetch_sub(1) == 1) std::abort();
+}
+
 }  // namespace internal
 
 void arm_fail_points_from_environment() {

@@ -9,6 +9,7 @@ namespace qw {
 namespace internal {
 extern std::atomic<bool> fail_points_armed;
 void reach_fail_point(std::string_view name);
+void reach_record(std::string_view stage, std::string_view record);
 }  // namespace internal
 
 // Arms from the environment: QUICKWATER_FAIL_POINT="name:N" ends the process by SIGKILL at the N-th
@@ -18,6 +19,12 @@ void arm_fail_points_from_environment();
 inline void fail_point(std::string_view name) {
   if (internal::fail_points_armed.load(std::memory_order_relaxed)) [[unlikely]]
     internal::reach_fail_point(name);
+}
+
+// For records that crash: "STAGE/TEXT:N" aborts at the N-th record of the stage that holds TEXT.
+inline void fail_on_record(std::string_view stage, std::string_view record) {
+  if (internal::fail_points_armed.load(std::memory_order_relaxed)) [[unlikely]]
+    internal::reach_record(stage, record);
 }
 
 }  // namespace qw

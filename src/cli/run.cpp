@@ -11,6 +11,7 @@
 #include "app/config/read.h"
 #include "app/incident/demo.h"
 #include "app/runtime/runtime.h"
+#include "base/crash_watch.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/commands.h"
@@ -131,6 +132,21 @@ class ControlFile {
   std::string path_;
 };
 
+// A record that crashes the process is found out and put away; without it the rest still works.
+void watch_for_crashes(const std::string& data_folder) {
+  auto made = make_folders(data_folder);
+  const auto history =
+      made.ok() ? watch_crashes(data_folder + "/crashes") : Result<CrashHistory>(made.error());
+  if (!history.ok()) {
+    log::warning("run", "crashes are not traced: {}", history.error().to_string());
+  } else if (history->quarantined > 0) {
+    log::warning("run",
+                 "the process crashed {} times before; {} records that were in work at two of them "
+                 "go to the dead letters; forget that by removing {}/crashes",
+                 history->crashes, history->quarantined, data_folder);
+  }
+}
+
 int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io io) {
   const Signals signals;
   warn_of_unbuilt(plan->file);
@@ -146,6 +162,7 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   options.data_folder =
       arguments.data.empty() ? plan->file.resolve(plan->file.data) : arguments.data;
   options.own_server = app::own_server(http.address, (*server)->port());
+  watch_for_crashes(options.data_folder);
   auto runtime = app::Runtime::start(plan, options, real_clock(), metrics, server->get());
   if (!runtime.ok()) return say(io, runtime.error(), kFailed);
   const auto demo = make_demo(*plan, options, **runtime, **server);

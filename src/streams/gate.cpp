@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/crash_watch.h"
+#include "streams/decoders/decoder.h"
 #include "streams/decoders/time.h"
 
 namespace qw::streams {
@@ -143,6 +145,10 @@ void Gate::judge_row(Row& row, PartitionState& state, Gated& out) {
   } else if (!meet_expectations(row, quarantined, out)) {
     row.judged.fate = Receipt::Fate::kDropped;
     return;
+  } else if (!quarantined && crashed_before(row)) {
+    bury(row, std::string(kCrashedBefore), out);
+    status = schema::EventStatus::kQuarantined;
+    ++counts_.quarantined;
   } else if (quarantined) {
     status = schema::EventStatus::kQuarantined;
     ++counts_.quarantined;
@@ -227,6 +233,23 @@ bool Gate::meet_expectations(Row& row, bool& quarantined, Gated& out) {
   }
   if (quarantined) bury(row, "quarantined: " + complaints, out);
   return true;
+}
+
+// Whether applying this row crashed the process; the row as it would be applied.
+bool Gate::crashed_before(const Row& row) const {
+  if (!any_quarantined()) return false;
+  schema::Batch one(options_.schema);
+  one.append_row_from(row.batch.rows, row.index);
+  if (!row.nulled.empty()) {
+    std::vector<schema::Value> values;
+    for (const schema::Column& column : one.columns()) values.push_back(column.value_at(0));
+    for (const size_t index : row.nulled) values[index] = {};
+    one.clear();
+    one.append_row(values);
+  }
+  std::string bytes;
+  schema::encode_row(one, 0, bytes);
+  return is_quarantined(bytes);
 }
 
 void Gate::bury(Row& row, std::string reason, Gated& out) const {

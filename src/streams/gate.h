@@ -141,6 +141,7 @@ class Gate {
   bool refuse_time(Row& row, Gated& out);
   bool seen_before(const Row& row) const;
   bool meet_expectations(Row& row, bool& quarantined, Gated& out);
+  bool crashed_before(const Row& row) const;
   schema::EventStatus decide(PartitionState& state, const Row& row);
   void remember(const IdKey& id, int64_t known_at_us);
   Slice& open_slice(int64_t known_at_us);

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/decision_json.h"
+#include "base/crash_watch.h"
+#include "streams/decoders/decoder.h"
 
 namespace qw::app {
 
@@ -78,12 +80,24 @@ void Pipeline::bury(const std::vector<schema::DeadLetter>& letters) {
         .counter("quickwater_dead_letters_total", "Records that could not be used.",
                  {{"source", letter.source}})
         .add();
+    if (letter.reason != streams::kCrashedBefore) continue;
+    metrics_
+        .counter("quickwater_quarantined_records_total",
+                 "Records put away because the process crashed on them.",
+                 {{"source", letter.source}})
+        .add();
+    journal_.append(
+        committer_.open(), "record_quarantined",
+        {{"source", letter.source}, {"position", letter.position}, {"reason", letter.reason}});
   }
 }
 
 Result<void> Pipeline::process(const Moment& moment) {
-  log_event(moment);
+  row_bytes_.clear();
+  schema::encode_row(moment.rows, moment.row, row_bytes_);
+  log_event(moment, row_bytes_);
   if (!moment.facts.counts()) return {};
+  const WorkMark mark("apply", row_bytes_);
   QW_TRY(apply_views(moment));
   if (moment.source.decisions.empty()) return {};
   QW_TRY(fill_inputs(moment));
@@ -91,10 +105,8 @@ Result<void> Pipeline::process(const Moment& moment) {
   return {};
 }
 
-void Pipeline::log_event(const Moment& moment) {
-  std::string row_bytes;
+void Pipeline::log_event(const Moment& moment, std::string_view row_bytes) {
   std::string record;
-  schema::encode_row(moment.rows, moment.row, row_bytes);
   schema::encode_event(moment.facts, moment.source.schema->fingerprint(), row_bytes, record);
   committer_.open().txn.append(store::Log::kEvents, moment.partition.id, moment.facts.seq, record);
   moment.partition.last = moment.facts.seq;

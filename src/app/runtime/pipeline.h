@@ -138,7 +138,7 @@ class Pipeline {
   void save_position(size_t source, PartitionRun& run, const streams::SourceBatch& batch);
 
   Result<void> process(const Moment& moment);
-  void log_event(const Moment& moment);
+  void log_event(const Moment& moment, std::string_view row_bytes);
   Result<void> apply_views(const Moment& moment);
   Result<void> fill_inputs(const Moment& moment);
   Result<void> decide(const Moment& moment, size_t decision);
@@ -173,6 +173,7 @@ class Pipeline {
   std::vector<SourceRun> sources_;
   std::vector<DecisionRun> decisions_;
   Seq dead_letters_;
+  std::string row_bytes_;  // of the event in work
   uint64_t ticks_ = 0;
   mutable std::mutex
       tables_mutex_;  // guards the maps of tables against readers; tables have their own locks

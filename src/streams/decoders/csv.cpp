@@ -51,7 +51,7 @@ class CsvDecoder final : public RecordDecoder {
 
   bool needs_header() const override { return options_.columns.empty(); }
 
-  Result<void> decode(std::string_view record, schema::Batch& out) override {
+  Result<void> decode_record(std::string_view record, schema::Batch& out) override {
     QW_ASSERT(named_);
     if (record.size() > options_.max_record_bytes)
       return broken(describe(Frame::Problem::kTooLong, options_));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/crash_watch.h"
 #include "schema/records.h"
 #include "streams/decoders/csv.h"
 #include "streams/decoders/json.h"
@@ -16,6 +17,13 @@ RecordDecoder::RecordDecoder(std::shared_ptr<const schema::Schema> schema)
       constant_(schema_->size()) {}
 
 Result<void> RecordDecoder::use_header(std::string_view) { return {}; }
+
+Result<void> RecordDecoder::decode(std::string_view record, schema::Batch& out) {
+  if (is_quarantined(record))
+    return Error{ErrorCode::kBadInput, std::string(kCrashedBefore), "", ""};
+  const WorkMark mark("decode", record);
+  return decode_record(record, out);
+}
 
 void RecordDecoder::set_constant(size_t column, schema::Value value) {
   constants_[column] = std::move(value);

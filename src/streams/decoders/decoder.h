@@ -14,13 +14,17 @@
 
 namespace qw::streams {
 
+// The reason of a record that is not tried again.
+constexpr std::string_view kCrashedBefore =
+    "quarantined: the process crashed on this record twice, while it was in work";
+
 // Decodes records of one format into rows of one schema. One thread at a time (it keeps scratch
 // memory). A record either appends one row or nothing.
 class RecordDecoder {
  public:
   virtual ~RecordDecoder() = default;
-  // kBadInput names the column and what was found.
-  virtual Result<void> decode(std::string_view record, schema::Batch& out) = 0;
+  // kBadInput names the column and what was found, or says that the process crashed on this record.
+  Result<void> decode(std::string_view record, schema::Batch& out);
   // CSV without configured columns: the record that names them. kBadInput when a column that may
   // not be null is missing.
   virtual Result<void> use_header(std::string_view record);
@@ -30,6 +34,7 @@ class RecordDecoder {
 
  protected:
   explicit RecordDecoder(std::shared_ptr<const schema::Schema> schema);
+  virtual Result<void> decode_record(std::string_view record, schema::Batch& out) = 0;
   // Starts a row: nulls and constants.
   void begin_row();
   bool is_constant(size_t column) const { return constant_[column]; }

@@ -44,7 +44,7 @@ class JsonDecoder final : public RecordDecoder {
     }
   }
 
-  Result<void> decode(std::string_view record, schema::Batch& out) override {
+  Result<void> decode_record(std::string_view record, schema::Batch& out) override {
     if (record.size() > max_bytes_)
       return Error{ErrorCode::kBadInput,
                    fmt::format("the record is longer than max_record_bytes ({})", max_bytes_), "",

@@ -55,7 +55,7 @@ class TextDecoder final : public RecordDecoder {
       if (!part.field.empty()) targets_.push_back(schema_->index_of(part.field));
   }
 
-  Result<void> decode(std::string_view record, schema::Batch& out) override {
+  Result<void> decode_record(std::string_view record, schema::Batch& out) override {
     if (record.size() > max_bytes_)
       return Error{ErrorCode::kBadInput, "the line is longer than max_record_bytes", "", ""};
     QW_TRY(pattern_.match(record, fields_));
