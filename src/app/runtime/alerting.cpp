@@ -68,6 +68,11 @@ Result<void> Alerting::open(const store::Store& store) {
   return {};
 }
 
+void Alerting::name_stream(size_t decision, PartitionId stream, uint32_t source_partition) {
+  const auto book = books_.find(decision);
+  if (book != books_.end()) book->second.name_partition(stream, source_partition);
+}
+
 void Alerting::keep(PendingCommit& open, size_t decision, PartitionId stream,
                     const std::string& key) {
   std::string bytes;

@@ -30,6 +30,9 @@ class Alerting {
   Alerting(const Plan& plan, Journal& journal, Outboxes& outboxes, const Clock& clock);
   Result<void> open(const store::Store& store);
 
+  // Alert ids carry the source's own number of a stream's partition.
+  void name_stream(size_t decision, PartitionId stream, uint32_t source_partition);
+
   // Hears of every alert that changed, under the committer's mutex (healing).
   using Listener =
       std::function<void(PendingCommit&, size_t decision, const monitor::AlertDetail&)>;

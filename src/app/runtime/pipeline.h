@@ -85,6 +85,10 @@ class Pipeline {
   // The decision streams of a decision with the last seq decided in each.
   std::map<PartitionId, Seq> streams_of(size_t decision) const;
 
+  // Records that states on disk do not hold yet and that no key has replayed: what a start left to
+  // do.
+  size_t records_to_replay();
+
   Result<FeatureAnswer> read_features(const std::string& view, const std::string& key,
                                       EventTime as_of) const;
   EventTime watermark_of(size_t source) const;

@@ -130,6 +130,7 @@ Result<Pipeline::PartitionRun*> Pipeline::partition(size_t source, uint32_t numb
     const PartitionId stream =
         partitions_.id_of(fmt::format("{}@{}", plan_->decisions[decision].name, name), open.txn);
     made.streams[decision] = stream;
+    alerting_.name_stream(decision, stream, number);
     QW_TRY(index_decisions(decision, stream));
   }
   const std::lock_guard lock(tables_mutex_);
@@ -286,6 +287,17 @@ Result<size_t> Pipeline::checkpoint(bool all) {
     return {};
   }));
   return left;
+}
+
+size_t Pipeline::records_to_replay() {
+  size_t records = 0;
+  const auto counted = each_table(
+      [&](const std::shared_ptr<store::KeyedTable>& table, const std::string&, PartitionId, Seq) {
+        records += table->stats().pending_records;
+        return Result<void>();
+      });
+  QW_ASSERT(counted.ok());
+  return records;
 }
 
 Result<FeatureAnswer> Pipeline::read_features(const std::string& name, const std::string& key,

@@ -112,11 +112,16 @@ bool AlertBook::leave(const Entry& entry) {
   return true;
 }
 
+PartitionId AlertBook::named(PartitionId partition) const {
+  const auto name = names_.find(partition);
+  return name == names_.end() ? partition : PartitionId{name->second};
+}
+
 void AlertBook::apply(Entries::iterator at, const Transition& transition,
                       std::vector<AlertChange>& changes) {
   Entry& entry = at->second;
   const auto& [partition, key] = at->first;
-  const uint64_t id = alert_number(options_.scope, partition, key, transition.alert_seq);
+  const uint64_t id = alert_number(options_.scope, named(partition), key, transition.alert_seq);
   AlertChange change;
   change.transition = transition;
   change.partition = partition;

@@ -51,6 +51,10 @@ class AlertBook {
   };
   explicit AlertBook(Options options);
 
+  // In alert ids `partition` is called `name`: the same in every data folder, as the order in which
+  // an application meets its partitions is not. Before the partition's first observation.
+  void name_partition(PartitionId partition, uint32_t name) { names_[partition] = name; }
+
   // `group`: alerts that open while one of the same group is open join it; empty: none. A joining
   // alert of a higher severity than all that are open in the group is told nevertheless.
   void observe(PartitionId partition, std::string_view key, std::string_view group,
@@ -99,8 +103,10 @@ class AlertBook {
   bool escalate(const Entry& entry, const Transition& transition);
   bool leave(const Entry& entry);
   void index(Entries::iterator at);
+  PartitionId named(PartitionId partition) const;
 
   Options options_;
+  std::map<PartitionId, uint32_t> names_;
   Entries entries_;
   std::map<uint64_t, Group> groups_;                  // open ones only
   std::map<Key, Entries::iterator, KeyLess> active_;  // those that need ticks

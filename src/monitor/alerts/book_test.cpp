@@ -173,5 +173,22 @@ TEST(AlertBook, IdsAreFixed) {
             "a-06b4b0c38adaa796");
 }
 
+TEST(AlertBook, AnIdCarriesThePartitionsNameNotItsNumberHere) {
+  AlertBook::Options options;
+  options.scope = {"anomaly", "unusual", "machine"};
+  options.policy.for_us = 0;
+  const auto id_of_first = [&](PartitionId number, uint32_t name) {
+    AlertBook book(options);
+    book.name_partition(number, name);
+    std::vector<AlertChange> changes;
+    book.observe(number, "cpu", "", {Seq{41}, EventTime{1}, KnownAt{1}, Severity::kPage, 1},
+                 changes);
+    return changes.at(0).alert_id;
+  };
+  EXPECT_EQ(id_of_first(PartitionId{7}, 2), "a-06b4b0c38adaa796");
+  EXPECT_EQ(id_of_first(PartitionId{9}, 2), "a-06b4b0c38adaa796");
+  EXPECT_NE(id_of_first(PartitionId{7}, 3), "a-06b4b0c38adaa796");
+}
+
 }  // namespace
 }  // namespace qw::monitor
