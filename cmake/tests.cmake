@@ -7,13 +7,14 @@
 #   reason), others fail. It counts as one case unless the last line of its output reads
 #   "N passed, N failed, N skipped" (lines "SKIP: reason" before it say why), or it is a run of Node's test runner.
 #
-# LABEL   tidy (before anything is built), unit (also run under AddressSanitizer), case, compat, kill, sim, fuzz, page, cli, toolchain
+# LABEL   tidy (before anything is built), unit (also run under AddressSanitizer), case, compat, kill, sim, fuzz, page, cli, toolchain;
+#         long, mutants: only by hand, by ./dev test --long and --mutants
 # NEEDS   engines, started once for all suites: kafka sets QUICKWATER_KAFKA=host:port, redis QUICKWATER_REDIS,
 #         prometheus QUICKWATER_PROMETHEUS, alertmanager QUICKWATER_ALERTMANAGER, chromium QUICKWATER_CHROMIUM (a path).
 #         Where an engine cannot start, the variable is unset: the test skips with its reason, and CI fails.
 # SERIAL  runs alone, after the others: for tests that measure or use the whole machine.
 # Every suite has QUICKWATER_SOURCE_DIR and QUICKWATER_BUILD_DIR; QUICKWATER_DATA is passed through where it is set.
-set(QW_TEST_LABELS tidy unit case compat kill sim fuzz page cli toolchain)
+set(QW_TEST_LABELS tidy unit case compat kill sim fuzz page cli toolchain long mutants)
 
 function(qw_test_register NAME KIND)
   cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT_S" "NEEDS;BUILDS;COMMAND" ${ARGN})

@@ -1,116 +1,176 @@
 """Aim: kill -9 at any moment loses nothing, counts nothing twice and repeats no effect.
 
-The real program reads generated CSV files of 4 series (4 partitions) and tells its alerts to a webhook. An
-undisturbed run is the expected answer. Then runs with the same input are killed at seeded moments or at named
-fail points and started again until they finish. Afterwards every decision (features, score, outputs, by key)
-must equal the undisturbed run's, the journal must hold the same alerts, and an external receiver that counts
-by Idempotency-Key must have seen each effect: none lost, none new.
+The real program reads generated records in 4 partitions (workload.py), from CSV files that grow or from a topic of
+a real broker, and tells its alerts and some decisions to a webhook. An undisturbed run is the expected answer; that it
+decides on the right events is checked against an independent reading of the ingest rules. Then runs with the same
+input are killed at seeded moments or at named fail points and started again until they are done. Afterwards every
+decision (features, score, outputs, by key) must equal the undisturbed run's, the journal must hold the same alerts,
+the dead letters must be the same, each once, and an external receiver that counts by Idempotency-Key must have seen
+each effect: none lost, none new, and none repeated more often than a kill in flight explains.
 
-  kill_test.py PROGRAM [--kills N] [--seed S]
+  kill_test.py PROGRAM [--kills N] [--seed S] [--kafka FILL_TOPIC]     with --kafka: the broker is $QUICKWATER_KAFKA
 """
 import argparse
 import collections
-import http.server
+import contextlib
+import io
 import json
 import math
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
-SERIES = 4
-ROWS = 5000
-RUN_LIMIT_S = 60
-FAIL_POINTS = ["commit.before", "commit.after", "outbox.before_send", "outbox.after_send", "outbox.before_erase"]
+import workload
+from receiver import Receiver
 
-APP = """
-app: killed
-data: data
-server: {{ port: 0 }}
-durability: {{ commit_interval: 5ms, replay_max: 1s }}
-sources:
-  - name: metrics
-    file: {{ path: input, mode: replay, speed: 4000, series_column: series }}
-    format: csv
-    event_time: ts
-    schema: {{ series: string, value: double, ts: timestamp }}
-features:
-  - view: metric
-    from: metrics
-    key: series
-    windows: [10s, 1m]
-    aggregates: {{ n: count(), mean: mean(value), top: max(value), spread: variance(value) }}
-models:
-  - {{ name: anomaly, detector: ensemble, key: series, inputs: [value] }}
-decisions:
-  - name: unusual
-    on: metrics
-    model: anomaly
-    output: {{ severity: "case when warm and value > 400 then 'critical' end" }}
-    alert: {{ severity: severity, for: 2s, cooldown: 1s, resolve_after: 3s }}
-    sinks:
-      - webhook: {{ url: "http://127.0.0.1:{port}/effect", timeout: 5s }}
-"""
+LIMIT_S = 120
+ROWS = 5000  # a partition
+# Fail point -> the kill comes at a passage up to this one.
+FAIL_POINTS = {"commit.before": 300, "commit.after": 300, "store.before_commit": 400, "store.after_commit": 400,
+               "outbox.before_send": 40, "outbox.after_send": 40, "outbox.before_erase": 40}
+KAFKA_FAIL_POINTS = {**FAIL_POINTS, "kafka.before_offsets": 2, "kafka.after_offsets": 2}
+FILE_SOURCE = """file: { path: input, mode: tail }
+    format: csv"""
+# A static member takes its partitions up at once after a kill; another would wait for its own session to end.
+KAFKA_SOURCE = """kafka:
+      brokers: "BROKERS"
+      topic: TOPIC
+      group: TOPIC
+      client: { group.instance.id: killed, session.timeout.ms: "30000" }
+    format: json"""
 
 
-class Receiver:
-    """Counts effects by Idempotency-Key, as a careful receiver does."""
+class Process:
+    """The program on a folder, until it is killed or ends."""
 
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.seen = collections.defaultdict(collections.Counter)
-        outer = self
+    def __init__(self, program, folder, fail_point=None):
+        env = dict(os.environ)
+        env.pop("QUICKWATER_FAIL_POINT", None)
+        if fail_point:
+            env["QUICKWATER_FAIL_POINT"] = fail_point
+        self.said = folder / "stderr.txt"
+        self.began_at = self.said.stat().st_size if self.said.exists() else 0
+        with open(self.said, "ab") as sink:
+            command = [program, "run", str(folder / "app.yaml")]
+            self.process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=sink)
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def text(self):
+        return self.said.read_bytes()[self.began_at:].decode(errors="replace")
 
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                alert = json.loads(body)["alerts"][0]
-                effect = (alert["labels"].get("key"), alert["status"], alert["startsAt"])
-                with outer.lock:
-                    outer.seen[self.headers["Idempotency-Key"]][effect] += 1
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+    def wait(self, seconds):
+        """The exit code, or None when it still runs."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
-            def log_message(self, *_):
-                pass
+    def end(self, how):
+        self.process.send_signal(how)
+        return self.wait(LIMIT_S)
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def runs_at(self):
+        """Where its metrics are, once it runs."""
+        place = re.search(r"metrics at (http://\S+),", self.text())
+        return place.group(1) if place else ""
 
-    def take(self):
-        with self.lock:
-            taken, self.seen = self.seen, collections.defaultdict(collections.Counter)
-            return taken
-
-
-def write_input(folder):
-    folder.mkdir(parents=True)
-    for series in range(SERIES):
-        noise = random.Random(series)
-        with open(folder / f"s{series}.csv", "w") as out:
-            out.write("ts,value\n")
-            for row in range(ROWS):
-                value = 50 + 10 * math.sin(row / 30) + noise.random()
-                if row % 400 >= 200:
-                    value += 500
-                out.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(1_700_000_000 + row))},{value!r}\n")
+    def outbox_is_empty(self):
+        if not self.runs_at():
+            return False
+        with urllib.request.urlopen(self.runs_at(), timeout=LIMIT_S) as answer:
+            waiting = re.findall(r"^quickwater_outbox_waiting_rows\{.*\} (\S+)$", answer.read().decode(), re.M)
+        return len(waiting) == 2 and all(float(number) == 0 for number in waiting)
 
 
-def start(program, folder, fail_point=None):
-    env = dict(os.environ)
-    env.pop("QUICKWATER_FAIL_POINT", None)
-    if fail_point:
-        env["QUICKWATER_FAIL_POINT"] = fail_point
-    return subprocess.Popen([program, "run", str(folder / "app.yaml"), "--until-finished"], env=env,
-                            stdout=subprocess.DEVNULL, stderr=open(folder / "stderr.txt", "ab"))
+class Files:
+    """The input as files, which grow at a pace while the program is killed, also by half a line."""
+    points = FAIL_POINTS
+    PACE = 3000  # rows per second
+
+    def __init__(self, arguments, _root):
+        self.files = workload.files(ROWS)
+        self.writer = None
+
+    def prepare(self, folder, paced):
+        (folder / "input").mkdir()
+        places = [folder / "input" / name for name in self.files]
+        if paced:
+            self.writer = threading.Thread(target=self.grow, args=(places,))
+            self.writer.start()
+        else:
+            self.grow(places, pace=math.inf)
+        return FILE_SOURCE
+
+    def grow(self, places, pace=PACE):
+        dice = random.Random(0)
+        with contextlib.ExitStack() as opened:
+            left = [(opened.enter_context(open(place, "wb", buffering=0)), io.BytesIO(self.files[place.name]))
+                    for place in places]
+            while left:
+                sink, source = left.pop(0)
+                piece = source.read(dice.randint(1, 2000))
+                sink.write(piece)
+                if piece:
+                    left.append((sink, source))
+                time.sleep(piece.count(b"\n") / pace)
+
+    def put_away(self):
+        if self.writer:
+            self.writer.join()
+
+
+class Topic:
+    """The input as a topic of its own for each run, filled at a pace while the program is killed."""
+    points = KAFKA_FAIL_POINTS
+    PACE = 3000  # rows per second
+
+    def __init__(self, arguments, root):
+        self.fill = arguments.kafka
+        self.brokers = os.environ["QUICKWATER_KAFKA"]
+        self.messages = root / "messages"
+        self.name = f"killed-{os.getpid()}-{time.time_ns()}"
+        self.filler = None
+        workload.write_messages(self.messages, ROWS)
+
+    def prepare(self, folder, paced):
+        topic = f"{self.name}-{folder.name}"
+        with open(self.messages) as source:
+            command = [self.fill, self.brokers, topic, str(workload.PARTITIONS), str(self.PACE if paced else 0)]
+            self.filler = subprocess.Popen(command, stdin=source)
+        return KAFKA_SOURCE.replace("BROKERS", self.brokers).replace("TOPIC", topic)
+
+    def put_away(self):
+        if self.filler:
+            code = self.filler.wait(LIMIT_S)
+            assert code == 0, f"fill_topic ended with {code}"
+
+
+def eventually(process, done):
+    deadline = time.monotonic() + LIMIT_S
+    while not done():
+        assert process.wait(0.1) is None, f"the program ended: {process.text()[-2000:]}"
+        assert time.monotonic() < deadline, f"not done in {LIMIT_S} s: {process.text()[-2000:]}"
+
+
+def finish(program, folder, receiver):
+    """Until the last row of each partition had its effect and no effect is left to be told; then a clean stop."""
+    process = Process(program, folder)
+    eventually(process, lambda: receiver.count_ends() == workload.PARTITIONS and process.outbox_is_empty())
+    code = process.end(signal.SIGTERM)
+    assert code == 0, f"the program ended with {code}: {process.text()[-2000:]}"
+    # Every state is on disk now: the next start has nothing to replay.
+    process = Process(program, folder)
+    eventually(process, process.runs_at)
+    assert process.end(signal.SIGTERM) == 0, f"the program did not stop: {process.text()[-2000:]}"
+    said = process.text()
+    assert " 0 records read behind the checkpoints" in said, f"left after a clean stop: {said[-2000:]}"
 
 
 def log_of(program, folder, what):
@@ -119,97 +179,128 @@ def log_of(program, folder, what):
     return [json.loads(line) for line in text.splitlines()]
 
 
+Outcome = collections.namedtuple("Outcome", "decisions alerts dead_letters effects")
+
+
 def outcome(program, folder, receiver):
     decisions = {}
     for line in log_of(program, folder, "decisions"):
         key = (line["key"], line["event_seq"])
         assert key not in decisions, f"decided twice: {key}"
-        decisions[key] = (line["score"], line["warm"], line["inputs"], line["features"], line["outputs"])
+        decisions[key] = (line["event_time_us"], line["score"], line["warm"], line["inputs"], line["features"],
+                          line["members"], line["outputs"])
     alerts = []
     for line in log_of(program, folder, "journal"):
         if line["kind"].startswith("alert_"):
             body = line["body"]
             alerts.append((line["kind"], body["id"] if "id" in body else body["alert_id"]))
-    return decisions, sorted(alerts), receiver.take()
+    dead = [(line["reason"], line["raw"]) for line in log_of(program, folder, "dead-letters")]
+    return Outcome(decisions, sorted(alerts), sorted(dead), receiver.take())
 
 
-def prepare(root, name, port):
-    folder = root / name
-    write_input(folder / "input")
-    (folder / "app.yaml").write_text(APP.format(port=port))
-    return folder
+def check_reference(got):
+    """The undisturbed run against the rules."""
+    decided, dead = workload.expected(ROWS)
+    times = collections.Counter((key, decision[0]) for (key, _), decision in got.decisions.items())
+    assert times == decided, f"decisions on other events than the rules say: {len(times)} and {len(decided)}"
+    assert len(got.dead_letters) == dead, f"{len(got.dead_letters)} dead letters, the rules say {dead}"
+    assert len(got.alerts) > 50 and len(got.effects) > 100, f"{len(got.alerts)} alerts, {len(got.effects)} effects"
+    for action, effects in got.effects.items():
+        assert sum(effects.values()) == 1, f"{action} was told {effects} without a kill"
 
 
-def run_to_end(program, folder):
-    process = start(program, folder)
-    code = process.wait(RUN_LIMIT_S)
-    assert code == 0, f"the program ended with {code}: {(folder / 'stderr.txt').read_text()[-2000:]}"
+def run_with_kills(program, inputs, folder, receiver, dice, most):
+    """Kills up to `most` times; fewer when the run is done before. Returns the fail points (or None) that hit."""
+    hits = []
+    while len(hits) < most and receiver.count_ends() < workload.PARTITIONS:
+        name = dice.choice(sorted(inputs.points)) if dice.random() < 0.5 else None
+        process = Process(program, folder, f"{name}:{dice.randint(1, inputs.points[name])}" if name else None)
+        # Long enough for states to reach the disk (replay_max is 1 s); now and then while it starts.
+        starting = dice.random() < 0.2
+        while not starting and not process.runs_at() and process.wait(0.01) is None:
+            pass
+        # A fail point that is not reached in a while: the run goes on, and is killed at some moment.
+        code = process.wait(2.5 if name else dice.uniform(0, 0.4 if starting else 2.0))
+        if code is None:
+            name = None
+            code = process.end(signal.SIGKILL)
+        assert code == -signal.SIGKILL, f"ended with {code}: {process.text()[-2000:]}"
+        hits.append(name)
+    return hits
 
 
-def run_with_kills(program, folder, dice, kills, whole_s):
-    """Returns how many kills really hit a running program."""
-    hit = 0
-    for turn in range(kills):
-        at_point = turn % 2 == 0
-        point = f"{dice.choice(FAIL_POINTS)}:{dice.randint(1, 150)}" if at_point else None
-        process = start(program, folder, point)
-        try:
-            code = process.wait(RUN_LIMIT_S if at_point else dice.uniform(0, whole_s))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            code = process.wait()
-        hit += code == -signal.SIGKILL
-        if code not in (0, -signal.SIGKILL):
-            raise AssertionError(f"ended with {code}: {(folder / 'stderr.txt').read_text()[-2000:]}")
-    run_to_end(program, folder)
-    return hit
+def compare(expected, got, kills):
+    for key, decision in expected.decisions.items():
+        assert key in got.decisions, f"lost: the decision on {key}"
+        assert got.decisions[key] == decision, f"differs at {key}: {got.decisions[key]} instead of {decision}"
+    assert len(got.decisions) == len(expected.decisions), "there are decisions that nobody expected"
+    assert got.alerts == expected.alerts, f"alerts differ: {sorted(set(got.alerts) ^ set(expected.alerts))[:5]}"
+    assert got.dead_letters == expected.dead_letters, \
+        f"dead letters differ, {len(got.dead_letters)} of {len(expected.dead_letters)}: " \
+        f"{sorted(set(got.dead_letters) ^ set(expected.dead_letters))[:3]}"
+    changed = set(got.effects) ^ set(expected.effects)
+    assert not changed, f"effects lost or new: {sorted(changed)[:5]}"
+    for action, effects in got.effects.items():
+        assert set(effects) == set(expected.effects[action]), f"{action} had different effects: {effects}"
+    # A sink has one request under way; only that one may be told again after a kill.
+    told = sum(sum(effects.values()) for effects in got.effects.values())
+    assert told <= len(got.effects) + 2 * kills, f"{told} requests for {len(got.effects)} effects and {kills} kills"
 
 
-def compare(expected, got):
-    for key, decision in expected[0].items():
-        assert key in got[0], f"lost: the decision on {key}"
-        assert got[0][key] == decision, f"differs at {key}: {got[0][key]} instead of {decision}"
-    assert len(got[0]) == len(expected[0]), "there are decisions that nobody expected"
-    assert got[1] == expected[1], f"alerts differ: {set(got[1]) ^ set(expected[1])}"
-    assert set(got[2]) == set(expected[2]), f"effects lost or new: {set(got[2]) ^ set(expected[2])}"
-    for action, effects in got[2].items():
-        assert set(effects) == set(expected[2][action]), f"{action} had different effects: {effects}"
+def run_all(arguments, root, receiver):
+    inputs = (Topic if arguments.kafka else Files)(arguments, root)
+
+    def one_run(name, most):
+        folder = root / name
+        folder.mkdir()
+        source = inputs.prepare(folder, paced=most > 0)
+        (folder / "app.yaml").write_text(workload.APP.format(source=source, url=receiver.url))
+        hits = run_with_kills(arguments.program, inputs, folder, receiver, dice, most)
+        finish(arguments.program, folder, receiver)
+        inputs.put_away()
+        return hits, outcome(arguments.program, folder, receiver)
+
+    dice = random.Random(arguments.seed)
+    hits, runs = collections.Counter(), 0
+    try:
+        expected = one_run("undisturbed", 0)[1]
+        check_reference(expected)
+        while hits.total() < arguments.kills:
+            of_run, got = one_run(f"killed{runs}", min(arguments.per_run, arguments.kills - hits.total()))
+            compare(expected, got, len(of_run))
+            hits.update(of_run)
+            runs += 1
+    finally:
+        inputs.put_away()
+    places = ", ".join(f"{count} {name or 'at a random moment'}" for name, count in hits.most_common())
+    print(f"seed {arguments.seed}: {hits.total()} kills in {runs} runs ({places}); "
+          f"{len(expected.decisions)} decisions, {len(expected.alerts)} alert changes, "
+          f"{len(expected.dead_letters)} dead letters and {len(expected.effects)} effects equal each time")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
+    parser.add_argument("--kafka", metavar="FILL_TOPIC")
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--per-run", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit-s", type=float, default=LIMIT_S, help="how long a step may take")
     arguments = parser.parse_args()
-    receiver = Receiver()
-    port = receiver.server.server_address[1]
+    globals()["LIMIT_S"] = arguments.limit_s
+    if arguments.kafka and "QUICKWATER_KAFKA" not in os.environ:
+        print("QUICKWATER_KAFKA=host:port is not set")
+        return 77
     with tempfile.TemporaryDirectory(prefix="qw_kill_") as place:
-        root = pathlib.Path(place)
-        folder = prepare(root, "undisturbed", port)
-        began = time.monotonic()
-        run_to_end(arguments.program, folder)
-        whole_s = time.monotonic() - began
-        expected = outcome(arguments.program, folder, receiver)
-        assert len(expected[0]) == SERIES * ROWS, f"{len(expected[0])} decisions"
-        assert len(expected[1]) > 20 and expected[2], f"{len(expected[1])} alerts, {len(expected[2])} effects"
-        hit = runs = 0
-        dice = random.Random(arguments.seed)
-        while hit < arguments.kills:
-            folder = prepare(root, f"killed{runs}", port)
-            hit += run_with_kills(arguments.program, folder, dice, arguments.per_run, whole_s)
-            runs += 1
-            compare(expected, outcome(arguments.program, folder, receiver))
-        print(f"seed {arguments.seed}: {hit} kills in {runs} runs; {len(expected[0])} decisions, "
-              f"{len(expected[1])} alert changes, {len(expected[2])} effects equal each time")
+        try:
+            run_all(arguments, pathlib.Path(place), Receiver())
+        except AssertionError as problem:
+            print(problem)
+            print("0 passed, 1 failed, 0 skipped")
+            return 1
     print("1 passed, 0 failed, 0 skipped")
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except AssertionError as problem:
-        print(problem)
-        print("0 passed, 1 failed, 0 skipped")
-        sys.exit(1)
+    sys.exit(main())

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Everything a change must pass: `./dev test [--asan|--tsan] [--filter X]`.
+"""Everything a change must pass: `./dev test [--asan|--tsan|--long|--mutants] [--filter X]`.
 
 Builds, starts the engines that the chosen suites need, runs the suites, then the unit programs again under
 AddressSanitizer and UndefinedBehaviorSanitizer, and prints one summary. Exit code 0: nothing failed; 1: something
@@ -7,6 +7,8 @@ did; 2: wrong usage; 130: interrupted. With CI=true an engine that cannot start 
 skip.
 
   --asan, --tsan   only the unit programs, under that sanitizer
+  --long           only the long kill tests: more than 200 kills, from files and from Kafka; not part of the rest
+  --mutants        only the proof that the kill test sees each step of a commit that is taken out; not part of the rest
   --filter X       only the suite or label X; where there is none of that name, the GoogleTest cases *X*
 """
 import argparse
@@ -28,6 +30,7 @@ from runner import summary  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SANITIZER_STACK_BYTES = 64 << 20
+BY_HAND = ("long", "mutants")  # labels that run only when they are asked for
 SANITIZERS = {
     "asan": {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1"},
     "tsan": {"TSAN_OPTIONS": "halt_on_error=0 second_deadlock_stack=1"},
@@ -127,13 +130,21 @@ class TestRun:
         self.step("configure", "build")
         suites = self.list("build")
         self.run_suites("tidy", [each for each in suites if each.label == "tidy"])
-        rest = [each for each in suites if each.label != "tidy"]
+        rest = [each for each in suites if each.label not in ("tidy", *BY_HAND)]
         if not rest:
             return
         wanted = targets(rest) if self.options.filter else ["all"]
         if wanted:
             self.step("compile", "build", *wanted)
-        self.run_suites("suites", [each for each in self.list("build") if each.label != "tidy"])
+        self.run_suites("suites", [each for each in self.list("build") if each.label not in ("tidy", *BY_HAND)])
+
+    def by_hand(self, label):
+        self.step("configure", "build")
+        suites = [each for each in self.list("build") if each.label == label]
+        wanted = targets(suites)
+        if wanted:
+            self.step("compile", "build", *wanted)
+        self.run_suites(label, [each for each in self.list("build") if each.label == label])
 
     def list(self, folder, prefix=""):
         return self.choose(suite_module.list_suites(ROOT / folder, prefix))
@@ -164,6 +175,8 @@ class TestRun:
             self.sanitized("asan")
         elif self.options.tsan:
             self.sanitized("tsan")
+        elif self.options.long or self.options.mutants:
+            self.by_hand("long" if self.options.long else "mutants")
         else:
             self.release()
             if not self.options.filter:
@@ -190,6 +203,8 @@ def main():
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--asan", action="store_true")
     which.add_argument("--tsan", action="store_true")
+    which.add_argument("--long", action="store_true")
+    which.add_argument("--mutants", action="store_true")
     parser.add_argument("--filter", metavar="X")
     run = TestRun(parser.parse_args())
     signal.signal(signal.SIGTERM, interrupt)

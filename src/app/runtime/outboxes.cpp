@@ -13,10 +13,6 @@ Result<void> Outboxes::add(streams::OutboxOptions options, std::unique_ptr<strea
   QW_ASSERT(!boxes_.contains(name));
   Box box;
   QW_ASSIGN(box.last, store_.last_outbox_seq(name));
-  // An emptied outbox forgets its numbers; the sink's delivered position must never be ahead of a
-  // new row.
-  QW_ASSIGN(const auto saved, store_.get_meta("outbox_last/" + name));
-  if (saved) box.last = std::max(box.last, Seq{std::stoull(*saved)});
   box.worker = std::make_unique<streams::OutboxWorker>(std::move(options), std::move(sink),
                                                        streams::read_outbox_of(store_, name), *this,
                                                        clock_, metrics_, entropy_seed());
@@ -44,7 +40,6 @@ void Outboxes::put(PendingCommit& open, const std::string& sink, const streams::
   std::string bytes;
   streams::encode_outbox_row(row, bytes);
   open.txn.put_outbox(sink, box.last, bytes);
-  open.txn.put_meta("outbox_last/" + sink, std::to_string(box.last.value()));
   open.then.push_back([worker = box.worker.get(), last = box.last] { worker->wake(last); });
 }
 

@@ -85,9 +85,13 @@ class Pipeline {
   // The decision streams of a decision with the last seq decided in each.
   std::map<PartitionId, Seq> streams_of(size_t decision) const;
 
-  // Records that states on disk do not hold yet and that no key has replayed: what a start left to
-  // do.
-  size_t records_to_replay();
+  // What a start found behind the last checkpoints: records read in the logs, and those of them
+  // that states on disk do not hold, which each key replays when it is first touched.
+  struct Tail {
+    size_t read = 0;
+    size_t to_replay = 0;
+  };
+  Tail tail();
 
   Result<FeatureAnswer> read_features(const std::string& view, const std::string& key,
                                       EventTime as_of) const;
@@ -178,6 +182,7 @@ class Pipeline {
   std::vector<DecisionRun> decisions_;
   Seq dead_letters_;
   std::string row_bytes_;  // of the event in work
+  size_t tail_read_ = 0;
   uint64_t ticks_ = 0;
   mutable std::mutex
       tables_mutex_;  // guards the maps of tables against readers; tables have their own locks

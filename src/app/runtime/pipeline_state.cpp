@@ -156,6 +156,7 @@ Result<void> Pipeline::index_tail(size_t source, PartitionRun& run) {
   std::string key;
   QW_TRY(store_.scan(
       store::Log::kEvents, run.id, from, next(run.last), [&](Seq seq, std::string_view record) {
+        ++tail_read_;
         const auto event = stored_event_rows(record, planned.schema);
         if (!event.ok()) {
           trouble = event.error();
@@ -189,6 +190,7 @@ Result<void> Pipeline::index_version(serve::LearningVersion& version, PartitionI
   std::optional<Error> trouble;
   QW_TRY(store_.scan(store::Log::kDecisions, stream, next(low), next(last),
                      [&](Seq seq, std::string_view record) {
+                       ++tail_read_;
                        const auto key = schema::decision_key(record);
                        if (!key.ok()) {
                          trouble = key.error();
@@ -289,15 +291,15 @@ Result<size_t> Pipeline::checkpoint(bool all) {
   return left;
 }
 
-size_t Pipeline::records_to_replay() {
-  size_t records = 0;
+Pipeline::Tail Pipeline::tail() {
+  Tail tail{tail_read_, 0};
   const auto counted = each_table(
       [&](const std::shared_ptr<store::KeyedTable>& table, const std::string&, PartitionId, Seq) {
-        records += table->stats().pending_records;
+        tail.to_replay += table->stats().pending_records;
         return Result<void>();
       });
   QW_ASSERT(counted.ok());
-  return records;
+  return tail;
 }
 
 Result<FeatureAnswer> Pipeline::read_features(const std::string& name, const std::string& key,

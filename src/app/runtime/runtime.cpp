@@ -159,6 +159,9 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   QW_TRY(pipeline_->open());
   QW_TRY(install_versions());
   QW_TRY(open_monitors());
+  const Pipeline::Tail tail = pipeline_->tail();
+  log::info("recovery", "{} records read behind the checkpoints, {} of them to replay", tail.read,
+            tail.to_replay);
   inbox_ = std::make_unique<BoundedQueue<Inbound>>(options_.inbox_batches);
   for (size_t index = 0; index < plan_->sources.size(); ++index) {
     QW_ASSIGN(auto source, options_.make_source ? options_.make_source(index)

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "streams/decoders/decoder.h"
 #include "streams/internal/kafka_client.h"
@@ -228,8 +229,10 @@ void KafkaSource::commit_durable(const std::vector<uint32_t>* only, bool wait) {
     }
   }
   if (offsets->cnt == 0) return;
+  fail_point("kafka.before_offsets");
   if (!wait) {
     rd_kafka_commit(client_.get(), offsets.get(), 1);
+    fail_point("kafka.after_offsets");
     return;
   }
   const KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_.get()));
