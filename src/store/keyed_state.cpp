@@ -199,6 +199,7 @@ Result<CheckpointPass> KeyedTable::checkpoint_some(Txn& txn, int64_t now_us, siz
     pass.bytes += checkpoint(*entry, txn, pass.ticket);
     ++pass.states;
   }
+  if (pass.states == 0) in_flight_.pop_back();  // nobody will say that nothing is on disk
   pass.left = due_.size();
   if (!due_.empty()) pass.behind_us = std::max<int64_t>(0, now_us - due_.begin()->at_us);
   return pass;

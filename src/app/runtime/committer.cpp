@@ -19,6 +19,14 @@ std::string_view name_of(CommitState state) {
   return "unknown";
 }
 
+void PendingCommit::clear() {
+  txn.clear();
+  durability = store::Durability::kProcess;
+  extras.clear();
+  then.clear();
+  arrivals.clear();
+}
+
 Committer::Committer(store::Store& store, const Clock& clock, MetricRegistry& metrics,
                      CommitterOptions options)
     : store_(store),
@@ -70,7 +78,8 @@ void Committer::stop(int64_t limit_ms) {
 void Committer::run() {
   while (true) {
     const bool goes_on = wait_for_turn();
-    PendingCommit taken;
+    PendingCommit& taken = taken_;
+    taken.clear();
     due_.store(true, std::memory_order_release);
     {
       const std::lock_guard lock(mutex_);

@@ -30,7 +30,10 @@ struct PipelineOptions {
   int64_t replay_max_us = 10'000'000;
   size_t view_memory_bytes = size_t{256} << 20;
   size_t model_memory_bytes = size_t{1} << 30;
-  size_t checkpoint_budget_bytes = size_t{256} << 10;  // a pass
+  // Of a checkpoint pass: one holds the lock for as long as this takes, a tenth of a millisecond or
+  // so. A table that falls behind gets more.
+  size_t checkpoint_budget_bytes = size_t{32} << 10;
+  size_t checkpoint_catch_up_bytes = size_t{256} << 10;
 };
 
 // The features and the score of a key at a moment; what the page asks for.
@@ -159,7 +162,7 @@ class Pipeline {
   void send(const Moment& moment, size_t decision, const schema::DecisionRecord& record);
   Result<size_t> checkpoint_table(const std::shared_ptr<store::KeyedTable>& table,
                                   const std::string& owner, PartitionId partition, Seq head,
-                                  bool all);
+                                  bool all, bool& late);
   template <class Visit>
   Result<void> each_table(const Visit& visit);
 
@@ -183,6 +186,7 @@ class Pipeline {
   Seq dead_letters_;
   std::string row_bytes_;  // of the event in work
   size_t tail_read_ = 0;
+  bool checkpoints_late_ = false;  // the last pass left states that were due long ago
   uint64_t ticks_ = 0;
   mutable std::mutex
       tables_mutex_;  // guards the maps of tables against readers; tables have their own locks

@@ -252,11 +252,13 @@ std::map<PartitionId, Seq> Pipeline::streams_of(size_t decision) const {
 
 Result<size_t> Pipeline::checkpoint_table(const std::shared_ptr<store::KeyedTable>& table,
                                           const std::string& owner, PartitionId partition, Seq head,
-                                          bool all) {
+                                          bool all, bool& late) {
   PendingCommit& open = committer_.open();
   const int64_t now_us = all ? store::KeyedTable::kAllAreDue : clock_.monotonic_ns() / 1000;
-  QW_ASSIGN(const store::CheckpointPass pass,
-            table->checkpoint_some(open.txn, now_us, options_.checkpoint_budget_bytes));
+  const size_t budget = all || checkpoints_late_ ? options_.checkpoint_catch_up_bytes
+                                                 : options_.checkpoint_budget_bytes;
+  QW_ASSIGN(const store::CheckpointPass pass, table->checkpoint_some(open.txn, now_us, budget));
+  late |= pass.behind_us > options_.replay_max_us / 20;
   if (pass.states == 0) return pass.left;
   open.txn.put_meta(low_water_name(owner, partition),
                     std::to_string(table->low_water(head).value()));
@@ -282,12 +284,14 @@ Result<void> Pipeline::each_table(const Visit& visit) {
 
 Result<size_t> Pipeline::checkpoint(bool all) {
   size_t left = 0;
+  bool late = false;
   QW_TRY(each_table([&](const std::shared_ptr<store::KeyedTable>& table, const std::string& owner,
                         PartitionId partition, Seq head) -> Result<void> {
-    QW_ASSIGN(const size_t of_table, checkpoint_table(table, owner, partition, head, all));
+    QW_ASSIGN(const size_t of_table, checkpoint_table(table, owner, partition, head, all, late));
     left += of_table;
     return {};
   }));
+  checkpoints_late_ = late;
   return left;
 }
 

@@ -15,7 +15,7 @@ namespace {
 using std::chrono::microseconds;
 
 constexpr int64_t kTickNs = 1'000'000'000;
-constexpr int64_t kCheckpointNs = 5'000'000;
+constexpr int64_t kCheckpointNs = 1'000'000;
 constexpr int64_t kIdleUs = 20'000;  // how long the pipeline sleeps when nothing comes
 
 // Rows [begin, end) of a batch; position and rejected records go with the last part.
