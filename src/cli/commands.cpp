@@ -19,6 +19,8 @@ constexpr Command kCommands[] = {
     {"log", "print the decisions, journal or dead letters of a stopped application", declare_log},
     {"new", "write a commented starter application", declare_new},
     {"run", "run an application", declare_run},
+    {"train", "search better settings for a model and publish them as a new version",
+     declare_train},
     {"validate", "check an application file", declare_validate},
     {"version", "print the version", declare_version},
 };

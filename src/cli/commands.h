@@ -30,6 +30,7 @@ Run declare_incident(CLI::App& command);
 Run declare_log(CLI::App& command);
 Run declare_new(CLI::App& command);
 Run declare_run(CLI::App& command);
+Run declare_train(CLI::App& command);
 Run declare_validate(CLI::App& command);
 Run declare_version(CLI::App& command);
 

@@ -386,12 +386,15 @@ constexpr Setting kRows[] = {
      .kind = K::kShare,
      .fallback = "30%",
      .allowed = "5%..90%",
-     .help = "The share of the labelled history, its latest part, that is not searched on and "
-             "decides."},
+     .help = "The share of the labels that is not searched on and decides: of the own history the "
+             "latest part, of a NAB folder whole series."},
     {.path = "training[].gate",
      .kind = K::kMap,
      .help =
-         "Metric: condition that a new version must meet; worse ones are refused with the reason.",
+         "Metric (held_out: the score; recall: the share of labels found; both on the held-out "
+         "part): "
+         "condition that a new version must meet; others are refused with the reason. Left out: "
+         "a higher held_out than the champion's.",
      .example = "{ held_out: \">= champion\" }"},
     {.path = "training[].gate.*",
      .kind = K::kCondition,

@@ -326,7 +326,7 @@ void NameCheck::check(const Training& training) {
         "bad_value", training.model.place,
         fmt::format("the model '{}' has no detector to search settings for", training.model.text),
         "detector_search trains models with 'detector'");
-  for (const Gate& gate : training.gate) known(gate.metric, "metric", {"held_out"});
+  for (const Gate& gate : training.gate) known(gate.metric, "metric", {"held_out", "recall"});
 }
 
 void NameCheck::advice() {

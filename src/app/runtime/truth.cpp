@@ -20,8 +20,8 @@ json VerdictRecord::json() const {
 
 json IncidentRecord::json() const {
   return {{"id", id},
-          {"incident", incident},
-          {"phase", phase},
+          {"kind", kind},
+          {"state", state},
           {"started_us", started_us},
           {"ends_us", ends_us}};
 }
@@ -41,13 +41,14 @@ Result<std::optional<VerdictRecord>> verdict_of(const schema::JournalRecord& rec
 }
 
 Result<std::optional<IncidentRecord>> incident_of(const schema::JournalRecord& record) {
-  if (record.kind != IncidentRecord::kKind) return std::optional<IncidentRecord>();
+  if (record.kind != IncidentRecord::kStarted && record.kind != IncidentRecord::kEnded)
+    return std::optional<IncidentRecord>();
   try {
     const json body = json::parse(record.json);
     IncidentRecord incident;
     incident.id = body.at("id").get<std::string>();
-    incident.incident = body.value("incident", "");
-    incident.phase = body.value("phase", "");
+    incident.kind = body.value("kind", "");
+    incident.state = body.value("state", "");
     incident.started_us = body.at("started_us").get<int64_t>();
     incident.ends_us = body.at("ends_us").get<int64_t>();
     return std::optional(incident);

@@ -22,14 +22,15 @@ struct VerdictRecord {
   nlohmann::json json() const;
 };
 
-// Kind "incident": {"id", "incident": "cpu", "phase": "started" | "ended" | "stopped" | "healed" |
-// "failed", "started_us", "ends_us"}; once it is over ends_us is when it ended. An incident whose
-// end was never written ended at its ends_us at the latest.
+// Kinds "incident_started" and "incident_ended": {"id", "kind": "cpu", "state": "running" | "ended"
+// | "stopped" | "healed" | "failed", "started_us", "ends_us"}; once it is over ends_us is when it
+// ended. An incident whose end was never written ended at its ends_us at the latest.
 struct IncidentRecord {
-  static constexpr const char* kKind = "incident";
+  static constexpr const char* kStarted = "incident_started";
+  static constexpr const char* kEnded = "incident_ended";
   std::string id;
-  std::string incident;
-  std::string phase;
+  std::string kind;
+  std::string state;
   int64_t started_us = 0;
   int64_t ends_us = 0;
   nlohmann::json json() const;
