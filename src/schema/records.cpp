@@ -1,6 +1,6 @@
 #include "schema/records.h"
 
-#include "base/bytes.h"
+#include "schema/stored_record.h"
 
 namespace qw::schema {
 namespace {
@@ -8,17 +8,13 @@ namespace {
 enum RecordKind : uint8_t { kEvent = 1, kDecision = 2, kJournal = 3, kDeadLetter = 4 };
 constexpr uint8_t kVersion = 1;
 
+constexpr std::string_view kWhat = "a stored record";
+
 Result<ByteReader> open_body(std::string_view record, RecordKind kind) {
-  QW_ASSIGN(const SealedRecord sealed, open_record(record));
-  if (sealed.kind != kind)
-    return Error{ErrorCode::kCorrupt, "a stored record is of another kind", "", ""};
-  if (sealed.version != kVersion)
-    return Error{ErrorCode::kUnsupported, "a stored record was written by a newer Quickwater", "",
-                 "start the newer version, or use a fresh data folder"};
-  return ByteReader(sealed.body);
+  return open_stored(record, kind, kVersion, kWhat);
 }
 
-Error damaged() { return Error{ErrorCode::kCorrupt, "a stored record ends too early", "", ""}; }
+Error damaged() { return damaged_record(kWhat); }
 
 void write_values(ByteWriter& writer, const std::vector<Value>& values) {
   writer.varint(values.size());

@@ -138,13 +138,18 @@ constexpr Setting kRows[] = {
      .help = "Most files read; each is a partition."},
     {.path = "sources[].file.counts",
      .kind = K::kGroup,
-     .help = "For format text: turns lines into one row per counter and interval, with the columns "
-             "series, metric, value, ts."},
+     .help =
+         "For format text: turns lines into one row per counter and interval, with the columns "
+         "series (the file's name), metric, value, ts (the interval's end). The field ts of the "
+         "pattern is a line's time. An interval is reported once a line is allowed_lateness "
+         "past it, the file ends, or nothing came for so long; later lines go to the dead "
+         "letters."},
     {.path = "sources[].file.counts.interval",
      .kind = K::kDuration,
      .fallback = "10s",
      .allowed = "1s..1d",
-     .help = "Event time that one row stands for. Intervals without lines report 0."},
+     .help = "Event time that one row stands for: the lines after its start, up to and with its "
+             "end. Intervals without lines report 0 (a gap of more than 10000 is passed over)."},
     {.path = "sources[].file.counts.counters",
      .kind = K::kGroups,
      .required = true,
@@ -253,13 +258,13 @@ constexpr Setting kRows[] = {
      .example = "\"{ts:timestamp} {level} {message}\""},
     {.path = "sources[].event_time",
      .kind = K::kReference,
-     .help = "The timestamp column that says when it happened. Required but for host.",
+     .help = "The timestamp column that says when it happened. Required but for host and counts.",
      .example = "ts"},
     {.path = "sources[].event_time_format",
      .kind = K::kChoice,
      .fallback = "iso8601",
-     .allowed = "iso8601|epoch_s|epoch_ms|epoch_us",
-     .help = "How timestamps are written."},
+     .allowed = "iso8601|epoch_s|epoch_ms|epoch_us|common_log",
+     .help = "How timestamps are written; common_log: 10/Oct/2000:13:55:36 -0700."},
     {.path = "sources[].event_time_zone",
      .kind = K::kText,
      .help =
@@ -295,7 +300,8 @@ constexpr Setting kRows[] = {
      .help = "Longer records go to the dead letters unread."},
     {.path = "sources[].schema",
      .kind = K::kMap,
-     .help = "The columns: name and type. Required but for host. Other fields of a record are "
+     .help = "The columns: name and type. Required but for host and counts. Other fields of a "
+             "record are "
              "ignored, missing ones are null.",
      .example = "{ ts: timestamp, card_id: string, amount: double }"},
     {.path = "sources[].schema.*",

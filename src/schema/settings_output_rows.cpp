@@ -127,7 +127,8 @@ constexpr Setting kRows[] = {
      .example = "alerts.jsonl"},
     {.path = "decisions[].sinks[].kafka",
      .kind = K::kGroup,
-     .help = "A topic; written in transactions, each output exactly once."},
+     .help = "A topic; written in transactions (id APP-SINK), so that readers of committed "
+             "messages see each output once. The header action-id carries its id."},
     {.path = "decisions[].sinks[].kafka.brokers",
      .kind = K::kResolved,
      .required = true,

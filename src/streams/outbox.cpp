@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "schema/stored_record.h"
 #include "store/store.h"
 
 namespace qw::streams {
@@ -75,18 +76,14 @@ void encode_outbox_row(const OutboxRow& row, std::string& out) {
 }
 
 Result<OutboxRow> decode_outbox_row(std::string_view bytes) {
-  QW_ASSIGN(const SealedRecord sealed, open_record(bytes));
-  ByteReader reader(sealed.body);
+  constexpr std::string_view kWhat = "a row of the outbox";
+  QW_ASSIGN(ByteReader reader, schema::open_stored(bytes, kRowKind, kRowVersion, kWhat));
   OutboxRow row;
   row.action_id = reader.text();
   row.created_at_us = reader.i64();
   row.key = reader.text();
   row.json = reader.text();
-  if (sealed.kind != kRowKind || !reader.done())
-    return Error{ErrorCode::kCorrupt, "a row of the outbox is damaged", "", ""};
-  if (sealed.version != kRowVersion)
-    return Error{ErrorCode::kUnsupported, "a row of the outbox was written by a newer Quickwater",
-                 "", "start the newer version"};
+  if (!reader.done()) return schema::damaged_record(kWhat);
   return row;
 }
 

@@ -136,7 +136,7 @@ struct TextFormat {
   Place place;
 };
 
-enum class TimeFormat : uint8_t { kIso8601, kEpochSeconds, kEpochMillis, kEpochMicros };
+enum class TimeFormat : uint8_t { kIso8601, kEpochSeconds, kEpochMillis, kEpochMicros, kCommonLog };
 enum class OnFail : uint8_t { kWarn, kQuarantine, kDrop, kNull };
 // A data-quality rule; exactly one of the tests is set.
 struct Expectation {
@@ -332,7 +332,7 @@ struct Monitor {
   double threshold = 0;  // least distance that counts as drift; 0: the test's own
   Severity alert = Severity::kWarning;
   std::vector<Name> sinks;  // empty: all sinks of alerts of the decisions that use the model
-  Name retrain;  // a training; empty: none
+  Name retrain;             // a training; empty: none
   Place place;
 };
 

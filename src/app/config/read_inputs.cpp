@@ -1,7 +1,10 @@
 // Sources and features.
 #include <fmt/format.h>
 
+#include <initializer_list>
+
 #include "app/config/internal/parts.h"
+#include "streams/connectors/file/line_counter.h"
 
 namespace qw::app::internal {
 namespace {
@@ -132,14 +135,25 @@ void read_schema(const Cursor& at, Source& source) {
   source.schema = schema::Schema(std::move(fields));
 }
 
-// The host's columns are ours, so nothing about reading them is the user's to say.
-void refuse_decoding_keys(const Cursor& at) {
-  for (const char* key : {"format", "csv", "text", "event_time", "event_time_format",
-                          "event_time_zone", "event_id", "schema"})
+// Where the columns are ours, nothing about reading them is the user's to say.
+void fix_columns(const Cursor& at, Source& source, const schema::Schema& columns, const char* whose,
+                 std::initializer_list<const char*> refused) {
+  std::string names;
+  for (size_t i = 0; i < columns.size(); ++i) names += (i == 0 ? "" : ", ") + columns.field(i).name;
+  for (const char* key : refused)
     if (at.has(key))
       at.context().problems.error("misplaced_key", at.key_place(key),
-                                  fmt::format("'{}' means nothing for a host source", key),
-                                  "its columns are fixed: series, metric, entity, value, ts");
+                                  fmt::format("'{}' means nothing for {}", key, whose),
+                                  "its columns are fixed: " + names);
+  source.schema = columns;
+  source.schema_places.clear();
+  source.event_time = {"ts", source.name.place};
+  source.event_id = {};
+}
+
+bool counts_lines(const Source& source) {
+  const auto* const file = std::get_if<FileSource>(&source.kind);
+  return file != nullptr && file->counts.has_value();
 }
 
 }  // namespace
@@ -166,11 +180,12 @@ void read_source(const Cursor& at, AppFile& app) {
   if (at.has("kafka")) source.kind = read_kafka(at.group("kafka"));
   if (at.has("host")) {
     source.kind = read_host(at.group("host"));
-    refuse_decoding_keys(at);
-    source.schema = host_schema();
-    source.schema_places.clear();
-    source.event_time = {"ts", source.name.place};
-    source.event_id = {};
+    fix_columns(at, source, host_schema(), "a host source",
+                {"format", "csv", "text", "event_time", "event_time_format", "event_time_zone",
+                 "event_id", "schema"});
+  } else if (counts_lines(source)) {
+    fix_columns(at, source, *streams::file::counts_schema(), "a file whose lines are counted",
+                {"event_time", "event_id", "schema"});
   } else {
     for (const char* key : {"event_time", "schema"})
       if (!at.has(key))

@@ -25,6 +25,7 @@ streams::DecodeOptions decode_options_of(const PlanSource& source) {
     case TimeFormat::kIso8601: options.time_form = streams::TimeForm::kIso8601; break;
     case TimeFormat::kEpochSeconds: options.time_form = streams::TimeForm::kEpochSeconds; break;
     case TimeFormat::kEpochMillis: options.time_form = streams::TimeForm::kEpochMillis; break;
+    case TimeFormat::kCommonLog: options.time_form = streams::TimeForm::kCommonLog; break;
     case TimeFormat::kEpochMicros: options.time_form = streams::TimeForm::kEpochMicros; break;
   }
   switch (file.format) {
@@ -70,8 +71,18 @@ struct ConnectorOf {
     config.speed = file.speed;
     config.series_column = file.series_column.text;
     config.from_end = file.from_end;
+    if (file.counts) config.counts = counts_of(*file.counts);
     if (file.files_max > 0) config.max_files = static_cast<size_t>(file.files_max);
     return config;
+  }
+  streams::file::Counts counts_of(const Counts& written) const {
+    streams::file::Counts counts;
+    counts.interval_us = written.interval_us;
+    counts.lateness_us = source.file->allowed_lateness_us;
+    counts.max_future_us = source.file->max_future_us;
+    for (const Counter& one : written.counters)
+      counts.counters.push_back({one.metric.text, one.field.text, one.equals, one.per_second});
+    return counts;
   }
   Connector operator()(const HttpSource& http) const {
     streams::http::Config config;
@@ -140,11 +151,6 @@ Result<std::unique_ptr<streams::Source>> connect_source(const Plan& plan, size_t
   config.event_time = source.file->event_time.text;
   config.decode = decode_options_of(source);
   config.connector = std::visit(ConnectorOf{plan, source}, source.file->kind);
-  if (const auto* file = std::get_if<FileSource>(&source.file->kind);
-      file != nullptr && file->counts)
-    return Error{ErrorCode::kUnsupported, "`counts` is not built in this version",
-                 plan.file.where(source.file->name.place),
-                 "read the lines as events, and count them in a view"};
   auto made = streams::make_source(config, surroundings);
   if (!made.ok()) return placed(plan, source.file->name.place, made.error());
   return made;

@@ -12,7 +12,7 @@ namespace {
 
 Error bad_pattern(std::string problem) {
   return Error{ErrorCode::kBadInput, "pattern: " + std::move(problem), "",
-               "write literal text and {name} or {name:int|number|word} parts"};
+               "write literal text and {name} or {name:int|number|word|timestamp} parts"};
 }
 
 Result<TextPattern::Part> parse_field(std::string literal, std::string_view inside) {
@@ -21,14 +21,17 @@ Result<TextPattern::Part> parse_field(std::string literal, std::string_view insi
   if (part.field.empty()) return bad_pattern("a part without a name");
   if (part.field.size() == inside.size()) return part;
   const auto shape = inside.substr(part.field.size() + 1);
-  if (shape == "int")
+  if (shape == "timestamp")  // its form is the column's: read there
+    part.shape = TextPattern::Shape::kAny;
+  else if (shape == "int")
     part.shape = TextPattern::Shape::kInt;
   else if (shape == "number")
     part.shape = TextPattern::Shape::kNumber;
   else if (shape == "word")
     part.shape = TextPattern::Shape::kWord;
   else
-    return bad_pattern(fmt::format("unknown shape '{}' (known: int, number, word)", shape));
+    return bad_pattern(
+        fmt::format("unknown shape '{}' (known: int, number, word, timestamp)", shape));
   return part;
 }
 

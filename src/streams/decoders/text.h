@@ -10,7 +10,8 @@ namespace qw::streams {
 
 // A line by a pattern: "{ip} - [{ts}] {status:int} {_}". A part takes the text up to the next
 // literal's first appearance (so a line is read once, whatever it holds); the last part takes the
-// rest. {name:int}, {name:number} and {name:word} take only such text; {_} is passed over; {{ and
+// rest. {name:int}, {name:number} and {name:word} take only such text
+// ({name:timestamp} takes any: the column knows its form); {_} is passed over; {{ and
 // }} are literal braces.
 Result<std::unique_ptr<RecordDecoder>> make_text_decoder(const DecodeOptions& options,
                                                          const TimeParser& times);

@@ -18,8 +18,7 @@ enum class Mode : uint8_t {
 };
 Result<Mode> parse_mode(std::string_view text);  // "read", "tail", "replay"
 
-// Text lines to numbers: every `interval_ms` of event time, one row per counter, with the columns
-// series, metric, value, ts (the interval's end). Ends of intervals without lines report 0.
+// Text lines to numbers: every interval of event time, one row per counter; see line_counter.h.
 struct Counts {
   struct Counter {
     std::string metric;  // "errors_per_s"
@@ -27,8 +26,10 @@ struct Counts {
     std::string equals;
     bool per_second = false;  // a rate instead of a count
   };
-  int64_t interval_ms = 10'000;
+  int64_t interval_us = 10'000'000;
   std::vector<Counter> counters;
+  int64_t lateness_us = 0;             // how much older than the newest line a line may be
+  int64_t max_future_us = 60'000'000;  // lines further ahead of the clock are refused (tail only)
 };
 
 struct Config {

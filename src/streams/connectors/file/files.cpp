@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "base/bytes.h"
+#include "schema/stored_record.h"
 
 namespace qw::streams::file {
 namespace {
@@ -134,23 +135,21 @@ std::string encode_place(const Place& place) {
 }
 
 Result<Place> decode_place(std::string_view bytes) {
-  const Error damaged{ErrorCode::kCorrupt, "the saved position of a file is damaged", "", ""};
-  auto sealed = open_record(bytes);
-  if (!sealed.ok() || sealed->kind != kPlaceKind) return damaged;
-  ByteReader reader(sealed->body);
+  constexpr std::string_view kWhat = "the saved position of a file";
+  QW_ASSIGN(ByteReader reader, schema::open_stored(bytes, kPlaceKind, kPlaceVersion, kWhat));
   Place place;
   place.path = reader.text();
   for (uint64_t* number : {&place.device, &place.inode, &place.offset, &place.records,
                            &place.head_hash, &place.head_bytes})
     *number = reader.u64();
   const uint64_t past_files = reader.varint();
-  if (past_files > kPastFiles) return damaged;
+  if (past_files > kPastFiles) return schema::damaged_record(kWhat);
   place.past.resize(past_files);
   for (Place::Past& past : place.past)
     for (uint64_t* number : {&past.device, &past.inode, &past.head_hash, &past.head_bytes})
       *number = reader.u64();
   place.extra = reader.text();
-  if (!reader.done()) return damaged;
+  if (!reader.done()) return schema::damaged_record(kWhat);
   return place;
 }
 

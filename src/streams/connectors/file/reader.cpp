@@ -59,6 +59,10 @@ Result<bool> FileReader::same_content(const OpenFile::Identity& identity) {
 Result<void> FileReader::open() {
   QW_ASSIGN(decoder_, make_decoder(*options_.decode));
   if (options_.series_column) decoder_->set_constant(*options_.series_column, stem_of(place_.path));
+  if (options_.counts != nullptr && !counter_) {
+    QW_ASSIGN(counter_, LineCounter::make(*options_.counts, *options_.decode));
+    QW_TRY(counter_->restore(place_.extra));
+  }
   auto current = identity_of(place_.path);
   const bool may_be_rotated = options_.follow && place_.inode != 0;
   if (!current.ok() && !may_be_rotated) return current.error();
@@ -181,6 +185,12 @@ void FileReader::accept(const Frame& frame) {
         {rows_.rows(), reject(position(), describe(frame.problem, *options_.decode), frame.text)});
     return;
   }
+  if (counter_) {
+    const auto counted = counter_->add(frame.text, now_us_);
+    if (!counted.ok())
+      rejected_.push_back({rows_.rows(), reject(position(), counted.error().message, frame.text)});
+    return;
+  }
   auto decoded = decoder_->decode(frame.text, rows_);
   if (!decoded.ok()) {
     rejected_.push_back({rows_.rows(), reject(position(), decoded.error().message, frame.text)});
@@ -190,15 +200,57 @@ void FileReader::accept(const Frame& frame) {
   records_.push_back(place_.records);
 }
 
+// Rows of the intervals that are closed, as many as fit. Their positions number them over all
+// starts.
+void FileReader::emit_counts(size_t rows) {
+  if (!counter_) return;
+  const size_t each = counter_->counters();
+  const size_t most = options_.stepwise ? each : std::max(rows, each);
+  while (waiting() + each <= most && counter_->emit(stem_of(place_.path), rows_))
+    for (size_t i = 0; i < each; ++i) {
+      ends_.push_back(place_.offset);
+      records_.push_back(counter_->rows() - each + i + 1);
+    }
+}
+
+// Nothing more is in the file now. False: nor will there be before the next fill().
+Result<bool> FileReader::at_end(size_t rows) {
+  if (options_.follow && !rotated_away_) {
+    if (counter_) counter_->idle(now_us_);
+    emit_counts(rows);
+    return false;
+  }
+  if (const auto frame = framer_->finish()) {
+    accept(*frame);
+    return true;
+  }
+  // What was read of the old file is handed out before the new one begins.
+  if (rotated_away_ && !has_output() && identity_of(place_.path).ok()) {
+    QW_TRY(file_.open(place_.path));
+    QW_TRY(start_over());
+    return read_header();
+  }
+  if (rotated_away_) return false;
+  if (counter_) counter_->finish();
+  emit_counts(rows);
+  ended_ = true;
+  return true;
+}
+
 Result<Fill> FileReader::fill(size_t rows) {
   if (waiting() >= rows) return Fill::kRows;
   if (!ended_) {
     QW_ASSIGN(const bool ready, read_header());
     if (!ready) return has_output() ? Fill::kRows : Fill::kNothingYet;
   }
-  while (!ended_ && waiting() < rows && rejected_.size() < rows) {
+  emit_counts(rows);
+  const auto enough = [&] {
+    return (counter_ ? waiting() > 0 : waiting() >= rows) || rejected_.size() >= rows;
+  };
+  while (!ended_ && !enough()) {
     if (const auto frame = framer_->next()) {
       accept(*frame);
+      emit_counts(rows);
       continue;
     }
     QW_ASSIGN(const auto bytes, file_.read_at(read_offset_, kReadBytes, buffer_));
@@ -207,21 +259,8 @@ Result<Fill> FileReader::fill(size_t rows) {
       framer_->feed(bytes);
       continue;
     }
-    if (options_.follow && !rotated_away_) break;
-    if (const auto frame = framer_->finish()) {
-      accept(*frame);
-      continue;
-    }
-    // What was read of the old file is handed out before the new one begins.
-    if (rotated_away_ && !has_output() && identity_of(place_.path).ok()) {
-      QW_TRY(file_.open(place_.path));
-      QW_TRY(start_over());
-      QW_ASSIGN(const bool ready, read_header());
-      if (!ready) break;
-      continue;
-    }
-    if (rotated_away_) break;
-    ended_ = true;
+    QW_ASSIGN(const bool goes_on, at_end(rows));
+    if (!goes_on) break;
   }
   if (!remember_head())
     return Error{ErrorCode::kIo, "the file cannot be read any more", place_.path, ""};
@@ -272,6 +311,10 @@ int64_t FileReader::time_at(size_t n, size_t column) const {
 }
 
 SourceBatch FileReader::take(size_t count) {
+  if (counter_) {
+    count = waiting();
+    place_.extra = counter_->state();
+  }
   SourceBatch batch(options_.decode->schema);
   batch.partition = options_.partition;
   batch.imported = options_.imported;

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "schema/batch.h"
 #include "streams/connectors/file/files.h"
+#include "streams/connectors/file/line_counter.h"
 #include "streams/decoders/decoder.h"
 #include "streams/source.h"
 
@@ -28,6 +29,8 @@ class FileReader {
     bool follow = false;    // wait at the end for more
     bool imported = false;  // marks the batches
     std::optional<size_t> series_column;
+    const Counts* counts = nullptr;  // lines are counted: rows are of closed intervals
+    bool stepwise = false;           // counting: one interval at a time, for a replay in order
   };
   // `place.path` names the file; a place with an inode is looked for under other names too.
   FileReader(Options options, Place place);
@@ -45,6 +48,9 @@ class FileReader {
   bool has_output() const { return waiting() > 0 || !rejected_.empty(); }
   // Of the n-th waiting row; INT64_MIN when null.
   int64_t time_at(size_t n, size_t column) const;
+  // Following: what the wall clock says, for lines ahead of it and files without new lines.
+  void set_now(int64_t wall_us) { now_us_ = wall_us; }
+  // Counting: all that wait are taken.
   // The first `count` waiting rows with the rejected records between and before them.
   SourceBatch take(size_t count);
 
@@ -69,6 +75,8 @@ class FileReader {
   Result<void> start_over();
   Result<bool> read_header();
   void accept(const Frame& frame);
+  void emit_counts(size_t rows);
+  Result<bool> at_end(size_t rows);
   void give_up(Error error);
   bool remember_head();
   Place place_after(uint64_t offset, uint64_t records) const;
@@ -78,6 +86,8 @@ class FileReader {
   OpenFile file_;
   OpenFile::Identity identity_;
   std::unique_ptr<RecordDecoder> decoder_;
+  std::optional<LineCounter> counter_;
+  int64_t now_us_ = INT64_MAX;
   std::optional<Framer> framer_;
   uint64_t read_offset_ = 0;
   std::string buffer_;

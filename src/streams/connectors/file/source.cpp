@@ -76,6 +76,8 @@ std::unique_ptr<FileReader> FileSource::reader_of(Place place, uint32_t partitio
   options.partition = partition;
   options.follow = config_.mode == Mode::kTail;
   options.imported = config_.mode != Mode::kTail;
+  options.counts = config_.counts ? &*config_.counts : nullptr;
+  options.stepwise = config_.mode == Mode::kReplay;
   if (!config_.series_column.empty())
     options.series_column = decode_.schema->index_of(config_.series_column);
   return std::make_unique<FileReader>(options, std::move(place));
@@ -192,6 +194,7 @@ Result<SourceBatch> FileSource::poll_tail(int64_t wait_us) {
       current_ = (current_ + 1) % readers_.size();
       FileReader& reader = *readers_[current_];
       if (!reader.is_open()) continue;
+      reader.set_now(clock_.wall_us());
       QW_ASSIGN(const Fill filled, reader.fill(kMaxBatchRows));
       if (filled == Fill::kRows) return hand_out(reader, std::min(reader.waiting(), kMaxBatchRows));
     }
@@ -297,6 +300,11 @@ Result<std::unique_ptr<Source>> make_file_source(const Config& config, const Dec
                                                  const std::string& event_time,
                                                  const Clock& clock) {
   QW_TRY(check(config));
+  if (config.counts) {
+    if (decode.format != Format::kText)
+      return Error{ErrorCode::kBadInput, "counts reads text lines", "file", "add format: text"};
+    QW_TRY(LineCounter::make(*config.counts, decode));
+  }
   // Builds one to learn now what would fail later.
   QW_ASSIGN(const auto decoder, make_decoder(decode));
   const auto time_column = decode.schema->index_of(event_time);
