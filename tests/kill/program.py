@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-LIMIT_S = 120
+LIMIT_S = 180
 
 
 class Program:

@@ -76,6 +76,7 @@ class Consumer final : public SourceHost {
   std::atomic<int> flushes{0}, losses{0};
   std::atomic<bool> full{false};
   bool broken_flush = false;
+  int durable_every = 5;  // batches
 
  private:
   void step() {
@@ -97,7 +98,7 @@ class Consumer final : public SourceHost {
         ledger_.rejected.push_back(rejected.position + " " + rejected.reason);
     }
     not_durable_[batch->partition] = batch->resume;
-    if (++batches_ % 5 == 0) make_durable();
+    if (++batches_ % durable_every == 0) make_durable();
   }
   void make_durable() {
     for (const auto& [partition, resume] : not_durable_) {
@@ -232,6 +233,24 @@ TEST_F(KafkaSourceTest, ARebalanceInTheMiddleLosesAndRepeatsNothing) {
   first.stop();
   expect_exactly_once(sent);
   EXPECT_EQ(first.losses, 0);
+}
+
+// That the tests here would see a flush that does nothing: what is not durable is read again.
+TEST_F(KafkaSourceTest, AFlushThatDoesNothingIsSeen) {
+  produce_numbers(0, 100);
+  {
+    Consumer first(config_, ledger_);
+    first.broken_flush = true;
+    first.durable_every = 1'000'000;
+    first.start();
+    ASSERT_TRUE(eventually([&] { return ledger_.count() == 100; }));
+  }
+  Consumer second(config_, ledger_);
+  second.start();
+  ASSERT_TRUE(eventually([&] {
+    std::lock_guard lock(ledger_.mutex);
+    return ledger_.seen.begin()->second == 2;
+  })) << "without a flush everything is read twice";
 }
 
 TEST_F(KafkaSourceTest, AFullPipelineKeepsItsPlaceInTheGroup) {
