@@ -5,6 +5,7 @@
 #include <set>
 
 #include "app/config/internal/parts.h"
+#include "streams/decoders/text.h"
 
 namespace qw::app::internal {
 namespace {
@@ -70,6 +71,7 @@ class NameCheck {
   void once(std::set<std::string>& seen, const Name& name, std::string_view what);
   void check(const Source& source);
   void check(const Source& source, const Expectation& rule);
+  void check_pattern(const Source& source);
   void check(const View& view);
   void check(const Model& model);
   void check_input(const Model& model, const Name& input, const Source* source);
@@ -123,6 +125,13 @@ void NameCheck::unique() {
     for (const auto& part : parts) once(seen, part.name, what);
   };
   all(app_.sources, "source");
+  std::set<std::string> paths;
+  for (const Source& source : app_.sources)
+    if (const auto* http = std::get_if<HttpSource>(&source.kind);
+        http != nullptr && !paths.insert(http->path).second)
+      problems_.error("duplicate_name", source.name.place,
+                      fmt::format("another source already takes what is posted to {}", http->path),
+                      "give each http source a path of its own");
   all(app_.models, "model");
   all(app_.decisions, "decision");
   all(app_.training, "training");
@@ -154,8 +163,33 @@ void NameCheck::check(const Source& source) {
           fmt::format("source '{}' has 'counts' but not format: text", source.name.text),
           "counts turns text lines into numbers; add format: text");
   }
+  if (source.format == Format::kText && !source.text.pattern.empty()) check_pattern(source);
   for (const auto& [from, to] : source.csv.rename) column(source, to);
   for (const Expectation& rule : source.expect) check(source, rule);
+}
+
+// That the pattern can be read, and names what the counters of `counts` look at.
+void NameCheck::check_pattern(const Source& source) {
+  const auto pattern = streams::TextPattern::parse(source.text.pattern);
+  if (!pattern.ok()) {
+    problems_.error("bad_value", source.text.place, pattern.error().message,
+                    pattern.error().how_to_mend);
+    return;
+  }
+  const auto* const file = std::get_if<FileSource>(&source.kind);
+  if (file == nullptr || !file->counts) return;
+  Names fields;
+  for (const auto& part : pattern->parts()) fields.push_back(part.field);
+  if (!contains(fields, "ts"))
+    problems_.error("bad_value", source.text.place,
+                    "the pattern has no field 'ts', the time of a line",
+                    "write {ts} where the line has its time");
+  std::erase(fields, "");  // the end of the pattern
+  std::set<std::string> metrics;
+  for (const Counter& counter : file->counts->counters) {
+    once(metrics, counter.metric, "metric");
+    known(counter.field, "field of the pattern", fields);
+  }
 }
 
 void NameCheck::check(const Source& source, const Expectation& rule) {
