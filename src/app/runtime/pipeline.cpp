@@ -178,7 +178,7 @@ Result<void> Pipeline::decide(const Moment& moment, size_t decision) {
     record.features.push_back(features::value_of(inputs[at], planned.inputs->field(at).type.kind));
   for (const size_t at : planned.model_inputs)
     record.inputs.push_back(features::value_of(inputs[at], planned.inputs->field(at).type.kind));
-  DecisionSeen seen{record, decision};
+  DecisionSeen seen{record, decision, stream};
   QW_ASSIGN(const bool scored, score(moment, decision, stream, record, seen));
   if (scored) conclude(moment, decision, stream, record, seen);
   return {};

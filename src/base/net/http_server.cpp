@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
@@ -273,15 +274,17 @@ class Reply final : public HttpReply {
 
 void Connection::dispatch(HttpRequest request, std::string_view target) {
   auto reply = std::make_shared<Reply>(shared_from_this());
-  const auto problem = internal::split_target(target, request);
+  internal::PathParts parts;
+  const auto problem = internal::split_target(target, request, parts);
   if (!problem.ok()) return reply->send(error_response(problem.error()));
-  const auto found = shared_->routes.find(request);
+  const auto found = shared_->routes.find(parts, request);
   if (found.handler != nullptr) return (*found.handler)(request, std::move(reply));
-  if (found.path_known) {
+  if (!found.methods.empty()) {
     HttpResponse response = error_response(
         {ErrorCode::kUnsupported,
          fmt::format("{} is not allowed on {}", request.method, request.path), "request", ""});
     response.status = 405;
+    response.headers.emplace_back("Allow", fmt::format("{}", fmt::join(found.methods, ", ")));
     return reply->send(std::move(response));
   }
   reply->send(

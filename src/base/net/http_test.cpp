@@ -89,10 +89,17 @@ TEST_F(HttpTest, FillsPathPartsAndQuery) {
   EXPECT_EQ(ask("GET", "/things/cpu%7Ctotal/parts?q=a+b%26c")->body, "cpu|total|a b&c");
 }
 
+TEST_F(HttpTest, AnEncodedSlashStaysInItsPart) {
+  EXPECT_EQ(ask("GET", "/things/cpu%2Fall%252F/parts?q=1")->body, "cpu/all%2F|1");
+  EXPECT_EQ(ask("GET", "/things/cpu/all/parts?q=1")->status, 404);
+}
+
 TEST_F(HttpTest, UnknownPathsAndMethodsAreNamed) {
   EXPECT_EQ(ask("GET", "/nowhere")->status, 404);
   EXPECT_NE(ask("GET", "/nowhere")->body.find("\"code\":\"NOT_FOUND\""), std::string::npos);
   EXPECT_EQ(ask("GET", "/echo")->status, 405);
+  EXPECT_NE(raw("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").find("Allow: POST"),
+            std::string::npos);
 }
 
 TEST_F(HttpTest, ADroppedReplyIsAnError) { EXPECT_EQ(ask("GET", "/dropped")->status, 500); }

@@ -31,8 +31,8 @@ Result<std::string> percent_decoded(std::string_view text, bool plus_is_space) {
   return decoded;
 }
 
-std::vector<std::string> split_path(std::string_view path) {
-  std::vector<std::string> parts;
+PathParts split_path(std::string_view path) {
+  PathParts parts;
   size_t begin = 1;
   while (begin <= path.size()) {
     const size_t end = std::min(path.find('/', begin), path.size());
@@ -42,8 +42,8 @@ std::vector<std::string> split_path(std::string_view path) {
   return parts;
 }
 
-bool fits(const std::vector<std::string>& pattern, bool prefix,
-          const std::vector<std::string>& parts, std::map<std::string, std::string>& params) {
+bool fits(const PathParts& pattern, bool prefix, const PathParts& parts,
+          std::map<std::string, std::string>& params) {
   if (prefix ? parts.size() < pattern.size() : parts.size() != pattern.size()) return false;
   for (size_t index = 0; index < pattern.size(); ++index) {
     const std::string& wanted = pattern[index];
@@ -57,11 +57,16 @@ bool fits(const std::vector<std::string>& pattern, bool prefix,
 
 }  // namespace
 
-Result<void> split_target(std::string_view target, HttpRequest& request) {
+Result<void> split_target(std::string_view target, HttpRequest& request, PathParts& parts) {
   if (target.empty() || target.front() != '/')
     return Error{ErrorCode::kBadInput, "the request's address must begin with '/'", "request", ""};
   const size_t mark = std::min(target.find('?'), target.size());
   QW_ASSIGN(request.path, percent_decoded(target.substr(0, mark), false));
+  // Split before it is decoded: an encoded slash belongs to its part.
+  parts = split_path(target.substr(0, mark));
+  for (std::string& part : parts) {
+    QW_ASSIGN(part, percent_decoded(part, false));
+  }
   std::string_view rest = mark < target.size() ? target.substr(mark + 1) : std::string_view();
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('&'), rest.size());
@@ -81,21 +86,22 @@ void RouteTable::add(std::string_view method, std::string_view path, HttpHandler
   route.method = method;
   route.prefix = path.ends_with("/*");
   if (route.prefix) path.remove_suffix(2);
-  route.parts = path.empty() ? std::vector<std::string>{} : split_path(path);
+  route.parts = path.empty() ? PathParts{} : split_path(path);
   route.handler = std::move(handler);
   routes_.push_back(std::move(route));
 }
 
-RouteTable::Found RouteTable::find(HttpRequest& request) const {
-  const auto parts = split_path(request.path);
+RouteTable::Found RouteTable::find(const PathParts& parts, HttpRequest& request) const {
   const std::string_view method =
       request.method == "HEAD" ? "GET" : std::string_view(request.method);
   Found found;
   for (const Route& route : routes_) {
     std::map<std::string, std::string> params;
     if (!fits(route.parts, route.prefix, parts, params)) continue;
-    found.path_known = true;
-    if (route.method != method) continue;
+    if (route.method != method) {
+      found.methods.push_back(route.method);
+      continue;
+    }
     request.params = std::move(params);
     found.handler = &route.handler;
     return found;
