@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "app/api/api.h"
 #include "app/config/read.h"
 #include "app/incident/demo.h"
 #include "app/runtime/runtime.h"
@@ -147,6 +148,16 @@ void watch_for_crashes(const std::string& data_folder) {
   }
 }
 
+app::ApiOptions api_options(const net::HttpServerOptions& http, uint16_t port,
+                            const app::AppFile& file) {
+  app::ApiOptions options;
+  options.version = QUICKWATER_VERSION;
+  options.address = http.address;
+  options.port = port;
+  options.names = file.server.names;
+  return options;
+}
+
 int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io io) {
   const Signals signals;
   warn_of_unbuilt(plan->file);
@@ -158,7 +169,9 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   auto server = net::listen_http(http);
   if (!server.ok()) return say(io, server.error(), kFailed);
   add_routes(**server, metrics, ready);
+  app::Api api(plan, real_clock(), metrics, api_options(http, (*server)->port(), plan->file));
   app::RuntimeOptions options;
+  options.observers = api.observers();
   options.data_folder =
       arguments.data.empty() ? plan->file.resolve(plan->file.data) : arguments.data;
   options.own_server = app::own_server(http.address, (*server)->port());
@@ -166,11 +179,14 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   auto runtime = app::Runtime::start(plan, options, real_clock(), metrics, server->get());
   if (!runtime.ok()) return say(io, runtime.error(), kFailed);
   const auto demo = make_demo(*plan, options, **runtime, **server);
+  api.start(**runtime);
+  api.add_routes(**server);  // after the routes of http sources, which are more particular
   (*server)->start();
   const ControlFile control(options.data_folder, options.own_server.url);
   ready = true;
-  log::info("run", "{} runs; metrics at http://{}:{}/metrics, data in {}", plan->file.app.text,
-            http.address, (*server)->port(), options.data_folder);
+  log::info("run", "{} runs; the page is at {}/, metrics at {}/metrics, data in {}",
+            plan->file.app.text, options.own_server.url, options.own_server.url,
+            options.data_folder);
   bool asked = false;
   while (!asked && !(*runtime)->failure() && !(arguments.until_finished && (*runtime)->finished()))
     asked = signals.wait(50);
@@ -179,6 +195,7 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   if (demo) demo->end();
   (*runtime)->stop();
   (*server)->stop();
+  api.stop();
   if (const auto failure = (*runtime)->failure()) return say(io, *failure, kFailed);
   log::info("run", "{} stopped; everything is durable", plan->file.app.text);
   return kOk;

@@ -1,88 +1,187 @@
 #include "app/api/board.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace qw::app {
+namespace {
 
-std::string unit_of(std::string_view metric) {
-  if (metric.ends_with("_percent")) return "%";
-  if (metric.ends_with("_bytes_per_s")) return "bytes/s";
-  if (metric.ends_with("_bytes")) return "bytes";
-  if (metric.ends_with("_per_s")) return "1/s";
-  if (metric.ends_with("_celsius")) return "celsius";
-  if (metric.ends_with("_ms")) return "ms";
-  return {};
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+BoardPoint point_of(const schema::DecisionRecord& record, double value) {
+  return {record.as_of.value(), value, record.warm ? record.score : kNone,
+          record.event_seq.value()};
+}
+
+// Of the first input, as the pipeline tells it to observers.
+double value_of(const schema::DecisionRecord& record) {
+  if (record.inputs.empty()) return kNone;
+  if (const auto* number = std::get_if<double>(&record.inputs.front())) return *number;
+  const auto* number = std::get_if<int64_t>(&record.inputs.front());
+  return number == nullptr ? kNone : static_cast<double>(*number);
+}
+
+}  // namespace
+
+BoardRow BoardRow::of(const BoardPoint& point) {
+  const bool known = std::isfinite(point.value);
+  const double value = known ? point.value : kNone;
+  return {point.t_us, point.t_us, value, value, value, point.score, point.seq, 1, known ? 1u : 0u};
+}
+
+void BoardRow::add(const BoardRow& later) {
+  if (values == 0) {
+    mean = later.mean;
+  } else if (later.values > 0) {
+    const double all = values + later.values;
+    mean = mean * (values / all) + later.mean * (later.values / all);
+  }
+  min = std::fmin(min, later.min);  // of a number and a NaN: the number
+  max = std::fmax(max, later.max);
+  score = std::fmax(score, later.score);
+  first_us = std::min(first_us, later.first_us);
+  t_us = std::max(t_us, later.t_us);
+  seq = later.seq;
+  rows += later.rows;
+  values += later.values;
 }
 
 void Board::add(Kept& kept, const BoardPoint& point) {
-  auto& points = kept.series.points;
-  if (points.size() < kMaxPoints) {
-    points.push_back(point);
-    return;
-  }
-  points[kept.oldest] = point;
-  kept.oldest = (kept.oldest + 1) % kMaxPoints;
+  kept.points.push_back(point);
+  if (kept.points.size() <= kMaxPoints) return;
+  const BoardRow oldest = BoardRow::of(kept.points.front());
+  kept.points.pop_front();
+  if (kept.blocks.empty() || kept.blocks.back().rows >= kBlockRows)
+    kept.blocks.push_back(oldest);
+  else
+    kept.blocks.back().add(oldest);
+  if (kept.blocks.size() > kMaxBlocks) kept.blocks.pop_front();
 }
 
-template <class Wanted>
-BoardSeries Board::copy(const Kept& kept, size_t skip, const Wanted& wanted) {
-  const BoardSeries& from = kept.series;
-  BoardSeries to{from.id, from.decision, from.key, from.threshold, from.warm, from.alerting, {}};
-  for (size_t index = skip; index < from.points.size(); ++index) {
-    const BoardPoint& point = from.points[(kept.oldest + index) % from.points.size()];
-    if (wanted(point)) to.points.push_back(point);
-  }
-  return to;
+BoardSeries Board::copy(const Kept& kept, size_t points) {
+  BoardSeries series = kept.series;
+  const size_t count = std::min(points, kept.points.size());
+  series.points.assign(kept.points.end() - static_cast<ptrdiff_t>(count), kept.points.end());
+  return series;
+}
+
+Board::Kept* Board::find_or_make(size_t decision, const std::string& key, PartitionId stream) {
+  std::string id = plan_->decisions[decision].name + "/" + key;
+  auto found = kept_.find(id);
+  if (found != kept_.end()) return &found->second;
+  if (kept_.size() >= kMaxSeries) return nullptr;
+  BoardSeries& made = kept_[id].series;
+  made.id = id;
+  made.decision = decision;
+  made.key = key;
+  made.stream = stream;
+  made.threshold = made.score_max = kNone;
+  return &kept_[id];
 }
 
 void Board::on_decision(const DecisionSeen& seen) {
-  std::string id = plan_->decisions[seen.decision].name + "/" + seen.record.key;
+  const BoardPoint point = point_of(seen.record, seen.value);
   const std::lock_guard lock(mutex_);
-  auto found = kept_.find(id);
-  if (found == kept_.end()) {
-    if (kept_.size() >= kMaxSeries) {
-      ++refused_;
-      return;
-    }
-    found = kept_.emplace(id, Kept{}).first;
-    found->second.series.id = std::move(id);
-    found->second.series.decision = seen.decision;
-    found->second.series.key = seen.record.key;
+  Kept* const kept = find_or_make(seen.decision, seen.record.key, seen.stream);
+  if (kept == nullptr) {
+    ++refused_;
+    return;
   }
-  BoardSeries& series = found->second.series;
+  BoardSeries& series = kept->series;
   series.threshold = seen.threshold;
   series.warm = static_cast<double>(seen.warm_up);
   series.alerting = seen.alerting;
-  const double none = std::numeric_limits<double>::quiet_NaN();
-  add(found->second,
-      {seen.record.as_of.value(), seen.value, seen.record.warm ? seen.record.score : none});
+  series.score_max = seen.alerting ? std::fmax(series.score_max, point.score) : kNone;
+  ++series.fresh;
+  add(*kept, point);
+}
+
+bool Board::recall(size_t decision, PartitionId stream, Seq seq,
+                   const schema::DecisionRecord& record) {
+  const std::lock_guard lock(mutex_);
+  Kept* const kept = find_or_make(decision, record.key, stream);
+  if (kept == nullptr || kept->points.size() >= kMaxPoints) return false;
+  if (!kept->points.empty() && seq.value() >= kept->points.front().seq) return true;
+  if (kept->points.empty()) kept->series.warm = record.warm ? 1 : 0;
+  kept->points.push_front(point_of(record, value_of(record)));
+  return true;
+}
+
+// One series under the lock at a time, so that the pipeline never waits for all of them.
+template <class Visit>
+void Board::each(const Visit& visit) const {
+  std::string last;
+  while (true) {
+    const std::lock_guard lock(mutex_);
+    const auto next = kept_.upper_bound(last);
+    if (next == kept_.end()) return;
+    last = next->first;
+    visit(next->second);
+  }
 }
 
 std::vector<BoardSeries> Board::all(size_t points) const {
-  const std::lock_guard lock(mutex_);
   std::vector<BoardSeries> all;
-  all.reserve(kept_.size());
-  for (const auto& [id, kept] : kept_) {
-    const size_t size = kept.series.points.size();
-    all.push_back(copy(kept, size - std::min(points, size), [](const auto&) { return true; }));
-  }
+  each([&](const Kept& kept) { all.push_back(copy(kept, points)); });
   return all;
 }
 
-std::optional<BoardSeries> Board::find(const std::string& id, int64_t from_us,
-                                       int64_t to_us) const {
+std::vector<BoardSeries> Board::take_changed() {
+  std::vector<BoardSeries> changed;
+  each([&](const Kept& kept) {
+    if (kept.series.fresh == 0) return;
+    changed.push_back(copy(kept, 1));
+    const_cast<Kept&>(kept).series.fresh = 0;
+  });
+  return changed;
+}
+
+std::optional<BoardSeries> Board::find(const std::string& id, size_t points) const {
   const std::lock_guard lock(mutex_);
   const auto found = kept_.find(id);
   if (found == kept_.end()) return std::nullopt;
-  return copy(found->second, 0, [&](const BoardPoint& point) {
-    return point.t_us >= from_us && point.t_us <= to_us;
-  });
+  return copy(found->second, points);
 }
 
-uint64_t Board::refused() const {
+std::optional<BoardPoint> Board::newest(const std::string& id, int64_t at_us) const {
   const std::lock_guard lock(mutex_);
-  return refused_;
+  const auto found = kept_.find(id);
+  if (found == kept_.end()) return std::nullopt;
+  const auto& points = found->second.points;
+  const BoardPoint* newest = nullptr;
+  for (const BoardPoint& point : points)
+    if (point.t_us <= at_us && (newest == nullptr || point.t_us >= newest->t_us)) newest = &point;
+  if (newest == nullptr) return std::nullopt;
+  return *newest;
+}
+
+std::optional<Board::Span> Board::span(const std::string& id, int64_t from_us,
+                                       int64_t to_us) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = kept_.find(id);
+  if (found == kept_.end() || found->second.points.empty()) return std::nullopt;
+  const Kept& kept = found->second;
+  Span span;
+  span.series = kept.series;
+  span.kept_from_us = kept.blocks.empty() ? kept.points.front().t_us : kept.blocks.front().first_us;
+  span.newest_us = kept.points.back().t_us;
+  for (const BoardRow& block : kept.blocks)
+    if (block.t_us >= from_us && block.first_us <= to_us) span.rows.push_back(block);
+  for (const BoardPoint& point : kept.points)
+    if (point.t_us >= from_us && point.t_us <= to_us) span.rows.push_back(BoardRow::of(point));
+  return span;
+}
+
+Board::WarmUp Board::warm_up() const {
+  WarmUp up;
+  each([&](const Kept& kept) {
+    ++up.series;
+    up.warm += kept.series.warm >= 1;
+    up.fraction += kept.series.warm;
+  });
+  if (up.series > 0) up.fraction /= static_cast<double>(up.series);
+  return up;
 }
 
 }  // namespace qw::app

@@ -13,7 +13,7 @@ namespace qw::app {
 struct DecisionSeen {
   const schema::DecisionRecord& record;
   size_t decision = 0;   // index in the plan
-  PartitionId stream;    // whose log holds the record, at record.event_seq
+  PartitionId stream{};  // whose log holds the record, at record.event_seq
   double value = 0;      // the first model input, or NaN
   double threshold = 0;  // NaN: the model names none
   float warm_up = 1;     // 0..1

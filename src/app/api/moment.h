@@ -1,0 +1,33 @@
+// GET /v1/features: what was known of a series at a moment, and why it was scored as it was.
+#pragma once
+
+#include "app/api/series.h"
+#include "app/runtime/pipeline.h"
+
+namespace qw::app {
+
+// The members of a score as the API shows them. `model` is the decision's.
+Json members_json(const PlanModel& model, const schema::DecisionRecord& record);
+// A plain word for a member of the ensemble; empty for one that has none.
+std::string member_title(std::string_view member);
+
+// Answers from the views' states and the decision log. Used by one thread.
+class MomentAnswers {
+ public:
+  MomentAnswers(const Names& names, const Board& board, const Clock& clock)
+      : names_(names), board_(board), clock_(clock) {}
+  Outcome answer(const net::HttpRequest& request, const Pipeline& pipeline,
+                 const store::Store& store) const;
+
+ private:
+  Json features(size_t decision, const std::optional<FeatureAnswer>& read,
+                const std::optional<schema::DecisionRecord>& record) const;
+  Json score(size_t decision, const BoardSeries& series,
+             const std::optional<schema::DecisionRecord>& record) const;
+
+  const Names& names_;
+  const Board& board_;
+  const Clock& clock_;
+};
+
+}  // namespace qw::app

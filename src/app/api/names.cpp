@@ -1,0 +1,175 @@
+#include "app/api/names.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "features/definition.h"
+
+namespace qw::app {
+namespace {
+
+// Of the host source's metrics.
+std::string title_of(std::string_view metric) {
+  static constexpr std::pair<std::string_view, std::string_view> kTitles[] = {
+      {"cpu.total_percent", "CPU busy"},
+      {"cpu.iowait_percent", "CPU waits for disks"},
+      {"memory.used_percent", "Memory used"},
+      {"memory.available_bytes", "Memory available"},
+      {"swap.used_percent", "Swap used"},
+      {"disk.read_bytes_per_s", "Disk reads"},
+      {"disk.write_bytes_per_s", "Disk writes"},
+      {"disk.util_percent", "Disk busy"},
+      {"net.rx_bytes_per_s", "Network in"},
+      {"net.tx_bytes_per_s", "Network out"},
+      {"process.cpu_percent", "CPU of a program"},
+      {"process.rss_bytes", "Memory of a program"},
+      {"process.others_cpu_percent", "CPU of all other programs"}};
+  for (const auto& [name, title] : kTitles)
+    if (name == metric) return std::string(title);
+  return {};
+}
+
+// Takes apart what key_text put together: '%2F' and '%25' stand for '/' and '%' inside a part.
+std::vector<std::string> parts_of(const std::string& key, size_t columns) {
+  if (columns == 1) return {key};
+  std::vector<std::string> parts(1);
+  for (size_t at = 0; at < key.size(); ++at) {
+    if (key[at] == '/') {
+      parts.emplace_back();
+    } else if (key.compare(at, 3, "%2F") == 0 || key.compare(at, 3, "%25") == 0) {
+      parts.back().push_back(key[at + 2] == 'F' ? '/' : '%');
+      at += 2;
+    } else {
+      parts.back().push_back(key[at]);
+    }
+  }
+  return parts;
+}
+
+std::string aggregate_of(const features::Aggregate& aggregate) {
+  if (aggregate.kind != features::AggregateKind::kQuantile)
+    return std::string(features::name_of(aggregate.kind));
+  return fmt::format("p{:g}", aggregate.quantile * 100);
+}
+
+}  // namespace
+
+std::string unit_of(std::string_view metric) {
+  if (metric.ends_with("_percent")) return "%";
+  if (metric.ends_with("_bytes_per_s")) return "bytes/s";
+  if (metric.ends_with("_bytes")) return "bytes";
+  if (metric.ends_with("_per_s")) return "1/s";
+  if (metric.ends_with("_celsius")) return "celsius";
+  if (metric.ends_with("_ms")) return "ms";
+  if (metric.ends_with("_us")) return "us";
+  if (metric.ends_with("_seconds")) return "s";
+  return {};
+}
+
+double number_of(const schema::Value& value, const schema::Type& type) {
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  const auto* number = std::get_if<int64_t>(&value);
+  if (number == nullptr) return std::numeric_limits<double>::quiet_NaN();
+  return static_cast<double>(*number) / std::pow(10.0, type.scale);
+}
+
+Names::Names(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {
+  for (const PlanDecision& decision : plan_->decisions) shown_.push_back(show(decision));
+}
+
+ShownDecision Names::show(const PlanDecision& decision) const {
+  const PlanSource& source = plan_->sources[decision.source];
+  ShownDecision shown;
+  shown.view = decision.name;
+  for (const PlanView& view : source.views)
+    if (!shown.keyed_by && view.view->key_columns() == decision.key_columns) {
+      shown.keyed_by = view.view;
+      shown.view = view.view->name();
+    }
+  size_t in_record = 0;
+  const auto add = [&](std::string name, const schema::Type& type, std::string aggregate,
+                       std::optional<int64_t> window_us) {
+    if (type.is_numeric())
+      shown.features.push_back({std::move(name), in_record, type, std::move(aggregate), window_us});
+    ++in_record;
+  };
+  for (const PlanView& planned : source.views) {
+    const features::View& view = *planned.view;
+    for (const features::Feature& feature : view.features())
+      add(planned.view == shown.keyed_by ? feature.name : view.name() + "." + feature.name,
+          feature.type, aggregate_of(view.aggregates()[feature.aggregate]),
+          view.windows()[feature.window].length_us);
+  }
+  for (const features::Derived& derived : source.derived)
+    add(derived.name, derived.expression.type(), "derived", std::nullopt);
+  return shown;
+}
+
+SeriesName Names::series(size_t index, const std::string& key) const {
+  const PlanDecision& decision = plan_->decisions[index];
+  const PlanSource& source = plan_->sources[decision.source];
+  SeriesName name;
+  const size_t slash = key.find('/');
+  const bool host = std::holds_alternative<HostSource>(source.file->kind);
+  if (host || slash != std::string::npos || decision.model_inputs.empty()) {
+    name.metric = key.substr(0, slash);
+    if (slash != std::string::npos) name.entity = key.substr(slash + 1);
+  } else {
+    // One measure of many things: the measure is what the model reads.
+    name.metric = source.inputs->field(decision.model_inputs.front()).name;
+    name.entity = key;
+  }
+  if (name.entity.empty()) name.entity = "all";
+  if (host) name.title = title_of(name.metric);
+  name.unit = unit_of(name.metric);
+  return name;
+}
+
+std::optional<size_t> Names::decision_of_view(std::string_view view) const {
+  for (size_t index = 0; index < shown_.size(); ++index)
+    if (shown_[index].view == view) return index;
+  return decision_named(view);
+}
+
+std::optional<size_t> Names::decision_named(std::string_view name) const {
+  for (size_t index = 0; index < shown_.size(); ++index)
+    if (plan_->decisions[index].name == name) return index;
+  return std::nullopt;
+}
+
+std::vector<std::string> Names::views() const {
+  std::vector<std::string> views;
+  for (const ShownDecision& shown : shown_) views.push_back(shown.view);
+  return views;
+}
+
+std::optional<std::string> Names::view_key(size_t index, const std::string& key) const {
+  const PlanDecision& decision = plan_->decisions[index];
+  const PlanSource& source = plan_->sources[decision.source];
+  const auto parts = parts_of(key, decision.key_columns.size());
+  if (!shown_[index].keyed_by || parts.size() != decision.key_columns.size()) return std::nullopt;
+  std::vector<schema::Value> row(source.schema->size());
+  for (size_t at = 0; at < parts.size(); ++at) {
+    const size_t column = decision.key_columns[at];
+    if (source.schema->field(column).type.kind == schema::Kind::kString) {
+      row[column] = parts[at];
+      continue;
+    }
+    int64_t value = 0;
+    const char* const end = parts[at].data() + parts[at].size();
+    if (std::from_chars(parts[at].data(), end, value).ptr != end) return std::nullopt;
+    row[column] = value;
+  }
+  schema::Batch rows(source.schema);
+  rows.append_row(row);
+  std::string bytes;
+  if (!shown_[index].keyed_by->key_of(rows, 0, bytes)) return std::nullopt;
+  return bytes;
+}
+
+}  // namespace qw::app

@@ -1,0 +1,67 @@
+// What the API calls things: a decision's series, their features, and the view that holds them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/runtime/plan.h"
+
+namespace qw::app {
+
+// The unit of a metric by the end of its name; empty when it says none.
+std::string unit_of(std::string_view metric);
+
+// How one series is shown. A value.
+struct SeriesName {
+  std::string metric;
+  std::string title;   // empty: none
+  std::string entity;  // "all" when the metric is of the whole
+  std::string unit;
+};
+
+// A feature that an answer may hold: numeric, and part of every decision record of its source.
+struct FeatureName {
+  std::string name;       // "mean_1m" of the decision's own view, else "card.mean_1m" or "excess"
+  size_t in_record = 0;   // index into DecisionRecord::features
+  schema::Type type;      // of that value
+  std::string aggregate;  // "mean", "p95", "derived"
+  std::optional<int64_t> window_us;
+};
+
+// One decision as the API shows it. A value.
+struct ShownDecision {
+  std::string view;  // whose key is the decision's key; the decision's own name when there is none
+  std::shared_ptr<const features::View> keyed_by;  // that view, or null
+  std::vector<FeatureName> features;
+};
+
+// Made from a plan once. Immutable; any thread.
+class Names {
+ public:
+  explicit Names(std::shared_ptr<const Plan> plan);
+
+  const Plan& plan() const { return *plan_; }
+  SeriesName series(size_t decision, const std::string& key) const;
+  const ShownDecision& decision(size_t index) const { return shown_[index]; }
+  // The first decision that is shown under this view's (or its own) name.
+  std::optional<size_t> decision_of_view(std::string_view view) const;
+  std::optional<size_t> decision_named(std::string_view name) const;
+  std::vector<std::string> views() const;
+  // A series' readable key as the bytes that its view keeps it under; nothing when they do not fit.
+  std::optional<std::string> view_key(size_t decision, const std::string& key) const;
+
+ private:
+  ShownDecision show(const PlanDecision& decision) const;
+
+  const std::shared_ptr<const Plan> plan_;
+  std::vector<ShownDecision> shown_;
+};
+
+// A stored value as a number; NaN when it is null or a text.
+double number_of(const schema::Value& value, const schema::Type& type);
+
+}  // namespace qw::app

@@ -1,0 +1,186 @@
+// Aim: verdicts are durable, need the token, and survive a restart with alerts and timeline under
+// the same ids; who listens hears of them.
+// Method: an application with an API of its own for each test; answers before and after a restart
+// are compared whole; the stream is read from a raw socket.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "api_app.h"
+#include "api_shape.h"
+
+namespace qw::test {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kEvents = 10'050;  // the spike of row 992, and its end
+
+// A stream, read as it comes.
+class Listener {
+ public:
+  Listener(uint16_t port, const std::string& parameters) {
+    socket_ = ::socket(AF_INET, SOCK_STREAM, 0);
+    timeval limit{60, 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    const std::string request =
+        fmt::format("GET /v1/stream{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", parameters, port);
+    EXPECT_EQ(::send(socket_, request.data(), request.size(), 0),
+              static_cast<ssize_t>(request.size()));
+  }
+  ~Listener() { ::close(socket_); }
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  struct Event {
+    std::string name, id;
+    json data;
+  };
+  // The next event; its name is empty when the stream ended.
+  Event next() {
+    size_t end = 0;
+    while ((end = text_.find("\n\n")) == std::string::npos) {
+      char piece[4096];
+      const ssize_t got = ::recv(socket_, piece, sizeof piece, 0);
+      if (got <= 0) return {};
+      text_.append(piece, static_cast<size_t>(got));
+    }
+    const std::string block = text_.substr(0, end + 1);
+    text_.erase(0, end + 2);
+    Event event;
+    event.name = field(block, "event: ");
+    event.id = field(block, "id: ");
+    event.data = json::parse(field(block, "data: "), nullptr, false);
+    return event.name.empty() ? next() : event;
+  }
+  Event next(const std::string& name) {
+    while (true) {
+      Event event = next();
+      if (event.name == name || event.name.empty()) return event;
+    }
+  }
+
+ private:
+  static std::string field(const std::string& block, const std::string& mark) {
+    size_t at = block.find("\n" + mark);
+    if (block.starts_with(mark)) at = 0;
+    if (at == std::string::npos) return {};
+    at = block.find(mark, at) + mark.size();
+    return block.substr(at, block.find('\n', at) - at);
+  }
+  int socket_ = -1;
+  std::string text_;
+};
+
+class ApiStoryTest : public ::testing::Test {
+ protected:
+  void begin(app::StreamLimits streams = {}) {
+    app_ = std::make_unique<ApiApp>(folder_.path(), kEvents, flow_app(), streams);
+    ASSERT_TRUE(app_->wait_until_finished());
+    ASSERT_TRUE(app_->wait([&] { return alerts().size() == 10; }));
+  }
+  json alerts() { return app_->get("/v1/alerts").json["alerts"]; }
+  std::string path_of_verdict(size_t alert) {
+    return "/v1/alerts/" + alerts()[alert]["id"].get<std::string>() + "/verdict";
+  }
+
+  DataFolder folder_{::testing::UnitTest::GetInstance()->current_test_info()->name()};
+  std::unique_ptr<ApiApp> app_;
+};
+
+TEST_F(ApiStoryTest, AVerdictAndEverythingElseSurvivesARestart) {
+  begin();
+  const std::string path = path_of_verdict(2);
+  const Answered judged =
+      app_->call("POST", path, R"({"verdict":"false_alarm","note":"backup \u00e9"})");
+  ASSERT_EQ(judged.status, 200) << judged.response.body;
+  EXPECT_EQ(judged.json["verdict"]["verdict"], "false_alarm");
+  EXPECT_EQ(judged.json, alerts()[2]);
+  // The last word counts.
+  EXPECT_EQ(app_->call("POST", path, R"({"verdict":"real"})").json["verdict"]["verdict"], "real");
+  EXPECT_EQ(app_->get("/v1/alerts").json["counts"]["unjudged"], 9);
+  const json before = alerts();
+  const json timeline = app_->get("/v1/timeline?limit=500").json["entries"];
+  EXPECT_EQ(timeline[0]["kind"], "verdict");
+  const json history = app_->get("/v1/series/unusual%2Fs3/history?from_us=0").json;
+  app_.reset();
+  begin();
+  EXPECT_EQ(alerts(), before);
+  json after = app_->get("/v1/timeline?limit=500").json["entries"];
+  std::erase_if(after.get_ref<json::array_t&>(), [&](const json& entry) {
+    return entry["id"] > timeline[0]["id"];  // of this start
+  });
+  EXPECT_EQ(after, timeline);
+  ASSERT_TRUE(app_->wait([&] {
+    return app_->get("/v1/series/unusual%2Fs3/history?from_us=0").json["t_us"] == history["t_us"];
+  }));
+}
+
+TEST_F(ApiStoryTest, ChangesNeedTheTokenAndAGoodBody) {
+  begin();
+  const std::string path = path_of_verdict(0);
+  const std::string body = R"({"verdict":"real"})";
+  const auto code = [&](const std::string& where, const std::string& sent,
+                        net::Headers headers = {}) {
+    const Answered answer = app_->call("POST", where, sent, std::move(headers));
+    EXPECT_EQ(differences(example_of("error"), answer.json), std::vector<std::string>());
+    return fmt::format("{} {}", answer.status, answer.json.value("code", ""));
+  };
+  EXPECT_EQ(code(path, body, {{"X-Quickwater-Token", ""}}), "403 bad_token");
+  EXPECT_EQ(code(path, body, {{"X-Quickwater-Token", std::string(64, '0')}}), "403 bad_token");
+  EXPECT_EQ(code(path, body, {{"X-Quickwater-Token", app_->token().substr(1)}}), "403 bad_token");
+  EXPECT_EQ(code(path, body, {{"Origin", "https://evil.example"}}), "403 bad_origin");
+  EXPECT_EQ(code(path, "{"), "400 bad_json");
+  EXPECT_EQ(code(path, "[]"), "400 bad_json");
+  EXPECT_EQ(code(path, "{}"), "400 missing_field");
+  EXPECT_EQ(code(path, R"({"verdict":"maybe"})"), "400 bad_parameter");
+  EXPECT_EQ(code(path, R"({"verdict":7})"), "400 bad_parameter");
+  EXPECT_EQ(code(path, R"({"verdict":"real","note":")" + std::string(501, 'x') + "\"}"),
+            "400 bad_parameter");
+  EXPECT_EQ(code(path, std::string(17 << 10, ' ')), "413 body_too_large");
+  EXPECT_EQ(code("/v1/alerts/none/verdict", body), "404 unknown_alert");
+  EXPECT_TRUE(alerts()[0]["verdict"].is_null());
+}
+
+TEST_F(ApiStoryTest, WhoListensHearsOfAVerdictAndCanResume) {
+  begin();
+  Listener listener(app_->port(), "");
+  const auto hello = listener.next();
+  EXPECT_EQ(hello.name, "hello");
+  EXPECT_GT(hello.data["started_us"].get<int64_t>(), 0);
+  EXPECT_EQ(differences(example_of("tick"), listener.next("tick").data),
+            std::vector<std::string>());
+  EXPECT_EQ(differences(example_of("status"), listener.next("status").data),
+            std::vector<std::string>());
+  ASSERT_EQ(app_->call("POST", path_of_verdict(1), R"({"verdict":"real"})").status, 200);
+  const auto entry = listener.next("timeline");
+  EXPECT_EQ(entry.data["kind"], "verdict");
+  const auto alert = listener.next("alert");
+  EXPECT_EQ(alert.data, alerts()[1]);
+  // Whoever had heard hello alone hears both again.
+  Listener again(app_->port(), "?last_event_id=" + hello.id);
+  EXPECT_EQ(again.next().name, "hello");
+  EXPECT_EQ(again.next("timeline").data, entry.data);
+  EXPECT_EQ(again.next("alert").id, alert.id);
+  Listener stranger(app_->port(), "?last_event_id=1");
+  EXPECT_EQ(stranger.next().name, "hello");
+  EXPECT_EQ(stranger.next().name, "reset");
+}
+
+TEST_F(ApiStoryTest, OneStreamTooManyIsRefused) {
+  begin({.streams = 1});
+  Listener first(app_->port(), "");
+  EXPECT_EQ(first.next().name, "hello");
+  const Answered second = app_->get("/v1/stream");
+  EXPECT_EQ(second.status, 503);
+  EXPECT_EQ(second.json["code"], "too_many_streams");
+}
+
+}  // namespace
+}  // namespace qw::test
