@@ -7,6 +7,7 @@
 #include <charconv>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/fail_point.h"
@@ -72,6 +73,7 @@ class KafkaSource final : public Source {
   uint32_t last_partition_ = 0;            // whose rows were handed out last
   std::map<uint32_t, int64_t> read_to_;    // offset behind the last row handed out or ready
   int64_t last_upkeep_ns_ = 0;
+  bool in_doubt_ = false;  // a connection broke since a broker answered
 
   mutable std::mutex mutex_;             // guards what follows
   std::map<uint32_t, int64_t> durable_;  // offset behind what is durable here
@@ -130,8 +132,11 @@ Result<void> KafkaSource::open(const SavedPositions& saved, SourceHost& host) {
 void KafkaSource::on_error(rd_kafka_t*, int code, const char* reason, void* self) {
   auto& source = *static_cast<KafkaSource*>(self);
   const auto kind = static_cast<rd_kafka_resp_err_t>(code);
-  // One broker of several going away is no trouble of ours.
-  if (kind == RD_KAFKA_RESP_ERR__TRANSPORT) return;
+  // One broker of several going away is no trouble of ours: upkeep asks whether one answers.
+  if (kind == RD_KAFKA_RESP_ERR__TRANSPORT) {
+    source.in_doubt_ = true;
+    return;
+  }
   source.note(internal::kafka_error(kind, source.where(), reason));
 }
 
@@ -301,9 +306,13 @@ void KafkaSource::upkeep() {
     }
   }
   commit_durable(nullptr, false);
-  if (!troubled) return;
+  const bool doubted = std::exchange(in_doubt_, false);
+  if (!troubled && !doubted) return;
   const rd_kafka_metadata_t* metadata = nullptr;
-  if (rd_kafka_metadata(client_.get(), 0, nullptr, &metadata, 200) != 0) return;
+  if (rd_kafka_metadata(client_.get(), 0, nullptr, &metadata, troubled ? 200 : 1'000) != 0) {
+    if (!troubled) note(internal::kafka_error(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, where()));
+    return;
+  }
   bool exists = false;
   for (int i = 0; i < metadata->topic_cnt; ++i)
     exists = exists || config_.topic == metadata->topics[i].topic;
@@ -312,7 +321,7 @@ void KafkaSource::upkeep() {
     std::lock_guard lock(mutex_);
     exists = exists || !mine_.empty();
   }
-  if (exists) note(std::nullopt);
+  if (troubled && exists) note(std::nullopt);
 }
 
 // Answers the group. Messages that come meanwhile are held, up to a limit; beyond it the group
