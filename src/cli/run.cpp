@@ -148,9 +148,12 @@ void watch_for_crashes(const std::string& data_folder) {
   }
 }
 
-app::ApiOptions api_options(const net::HttpServerOptions& http, uint16_t port,
-                            const app::AppFile& file) {
+Result<app::ApiOptions> api_options(const net::HttpServerOptions& http, uint16_t port,
+                                    const app::AppFile& file) {
   app::ApiOptions options;
+  if (!file.demo.labels.empty()) {
+    QW_ASSIGN(options.labels, app::read_dataset_labels(file.resolve(file.demo.labels)));
+  }
   options.version = QUICKWATER_VERSION;
   options.address = http.address;
   options.port = port;
@@ -169,7 +172,9 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   auto server = net::listen_http(http);
   if (!server.ok()) return say(io, server.error(), kFailed);
   add_routes(**server, metrics, ready);
-  app::Api api(plan, real_clock(), metrics, api_options(http, (*server)->port(), plan->file));
+  auto shown = api_options(http, (*server)->port(), plan->file);
+  if (!shown.ok()) return say(io, shown.error(), kFailed);
+  app::Api api(plan, real_clock(), metrics, std::move(shown).value());
   app::RuntimeOptions options;
   options.observers = api.observers();
   options.data_folder =
@@ -179,6 +184,7 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   auto runtime = app::Runtime::start(plan, options, real_clock(), metrics, server->get());
   if (!runtime.ok()) return say(io, runtime.error(), kFailed);
   const auto demo = make_demo(*plan, options, **runtime, **server);
+  api.use(demo);
   api.start(**runtime);
   api.add_routes(**server);  // after the routes of http sources, which are more particular
   (*server)->start();

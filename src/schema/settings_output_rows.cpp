@@ -413,6 +413,11 @@ constexpr Setting kRows[] = {
      .fallback = "false",
      .help = "true: the page and the command line may start harmless, bounded incidents on this "
              "machine."},
+    {.path = "demo.labels",
+     .kind = K::kText,
+     .help = "A file of labelled windows (combined_windows.json of the Numenta Anomaly Benchmark), "
+             "drawn behind the series that are named like its files. Relative to this file.",
+     .example = "../nab/labels/combined_windows.json"},
 };
 
 }  // namespace

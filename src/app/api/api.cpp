@@ -36,11 +36,20 @@ Api::Api(std::shared_ptr<const Plan> plan, const Clock& clock, const MetricRegis
       hub_(status_.started_us(), options_.streams),
       calls_(options_.waiting_calls) {
   series_.alerts_of = [this](const std::string& id) { return story_.alert_spans(id); };
-  series_.labels_of = [this](const std::string& id) { return story_.label_spans(id); };
+  series_.labels_of = [this](const std::string& id) { return labels_of(id); };
   status_.alerts = [this] { return story_.counts(); };
+  status_.demo = [this] { return demo_.status(); };
 }
 
 Api::~Api() { stop(); }
+
+std::vector<LabelSpan> Api::labels_of(const std::string& series_id) const {
+  std::vector<LabelSpan> spans = story_.label_spans(series_id);
+  const auto found = options_.labels.find(series_id.substr(series_id.find('/') + 1));
+  if (found != options_.labels.end())
+    spans.insert(spans.end(), found->second.begin(), found->second.end());
+  return spans;
+}
 
 void Api::Ear::on_journal(Seq seq, const schema::JournalRecord&) {
   api_.newest_journal_ = seq.value();
@@ -121,6 +130,12 @@ void Api::add_routes(net::HttpServer& server) {
   route(server, "/v1/timeline", {{"GET", at_once([this](const net::HttpRequest& request) {
                                     return timeline_.answer(request, runtime_->store());
                                   })}});
+  route(server, "/v1/demo/incident",
+        {{"POST", [this](const net::HttpRequest& request,
+                         std::shared_ptr<net::HttpReply> reply) { demo_.start(request, reply); }},
+         {"DELETE", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
+            demo_.stop(request, reply);
+          }}});
   route(server, "/v1/stream",
         {{"GET", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
             open_stream(request, std::move(reply));

@@ -10,6 +10,8 @@
 
 #include "app/api/alerts.h"
 #include "app/api/board.h"
+#include "app/api/dataset_labels.h"
+#include "app/api/demo_answers.h"
 #include "app/api/guard.h"
 #include "app/api/moment.h"
 #include "app/api/names.h"
@@ -30,6 +32,7 @@ struct ApiOptions {
   std::string address;  // where the server listens
   uint16_t port = 0;
   std::vector<std::string> names;  // further Host names it answers to
+  DatasetLabels labels;            // drawn behind the series of these names
   StreamLimits streams;
   size_t waiting_calls = 64;  // more are refused as busy
   size_t body_bytes = 16u << 10;
@@ -54,6 +57,8 @@ class Api {
 
   std::vector<Observer*> observers() { return {&board_, &ear_}; }
   void add_routes(net::HttpServer& server);
+  // The incidents of the demo; null: there are none. Before start().
+  void use(std::shared_ptr<DemoIncidents> incidents) { demo_.use(std::move(incidents)); }
   void start(Runtime& runtime);
   void stop();
 
@@ -95,6 +100,7 @@ class Api {
               std::shared_ptr<net::HttpReply> reply, std::function<Outcome()> then);
   void answer_changes();
   void judge(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);
+  std::vector<LabelSpan> labels_of(const std::string& series_id) const;
   Json tick_json();
   void open_stream(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);
 
@@ -111,6 +117,7 @@ class Api {
   Story story_;
   AlertAnswers alerts_;
   TimelineAnswers timeline_;
+  DemoAnswers demo_;
   StreamHub hub_;
   std::vector<std::unique_ptr<net::HttpHandler>> handlers_;  // the routes point into it
   BoundedQueue<Call> calls_;

@@ -364,6 +364,7 @@ struct Training {
 
 struct Demo {
   bool incidents = false;  // the incident button and command
+  std::string labels;      // a file of labelled windows; empty: none
 };
 
 struct AppFile {

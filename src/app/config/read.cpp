@@ -35,6 +35,7 @@ AppFile read_parts(const Cursor& top) {
   for (const Cursor& at : top.groups("monitors")) internal::read_monitor(at, app);
   for (const Cursor& at : top.groups("training")) internal::read_training(at, app);
   app.demo.incidents = top.group("demo").flag("incidents");
+  app.demo.labels = top.group("demo").text("labels");
   return app;
 }
 

@@ -22,7 +22,7 @@ function wanted(entry: Entry | undefined): boolean {
 }
 
 async function ask(alert: Alert, newest_us: number): Promise<void> {
-  const end = alert.resolved_us ?? newest_us;
+  const end = alert.resolved_us ?? Math.max(newest_us, alert.opened_us);
   const before = Math.max(kAround_us, (end - alert.opened_us) / 2);
   const until = end + before;
   const old = cache_.get(alert.id);
