@@ -87,12 +87,6 @@ void add_routes(net::HttpServer& server, const MetricRegistry& metrics,
                });
 }
 
-// What the file asks for and this version does not do is said, never passed over.
-void warn_of_unbuilt(const app::AppFile& file) {
-  if (!file.training.empty())
-    log::warning("run", "`training` is not acted on in this version: nothing is trained");
-}
-
 // What starts incidents and ends them; null when the file does not allow any.
 std::shared_ptr<app::DemoIncidents> make_demo(const app::Plan& plan,
                                               const app::RuntimeOptions& options,
@@ -163,7 +157,6 @@ Result<app::ApiOptions> api_options(const net::HttpServerOptions& http, uint16_t
 
 int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io io) {
   const Signals signals;
-  warn_of_unbuilt(plan->file);
   MetricRegistry metrics;
   std::atomic<bool> ready{false};
   net::HttpServerOptions http;

@@ -200,6 +200,11 @@ Result<bool> Pipeline::score(const Moment& moment, size_t decision, PartitionId 
   if (!answer) return false;  // decided before the crash, and durable
   if (run.challenger)
     QW_TRY(run.challenger->score(stream, record.key, record.event_seq, now_us, observation));
+  if (run.tap != nullptr) {
+    run.tap->full = run.tap->full || run.tap->decisions.size() >= DecisionTap::kMost;
+    if (!run.tap->full)
+      run.tap->decisions.push_back({stream, record.key, record.event_seq, observation});
+  }
   record.score = answer->score;
   record.warm = answer->warm;
   record.served_by = run.served_by;

@@ -43,6 +43,22 @@ struct FeatureAnswer {
   std::vector<features::FeatureStatus> statuses;
 };
 
+// What a model was given for one decision.
+struct TappedDecision {
+  PartitionId stream;
+  std::string key;
+  Seq seq;
+  models::Observation observation;
+};
+
+// Where decisions of one kind are put aside for a version that is warming up. Under the committer's
+// mutex.
+struct DecisionTap {
+  static constexpr size_t kMost = 65'536;
+  std::vector<TappedDecision> decisions;
+  bool full = false;  // one was lost: start again
+};
+
 // Applies events to views, models and alerts, and writes everything into the committer's open
 // commit.
 //
@@ -80,6 +96,15 @@ class Pipeline {
   // on disk until erased.
   std::unique_ptr<serve::LearningVersion> swap_challenger(size_t decision);
   std::unique_ptr<serve::LearningVersion> drop_challenger(size_t decision);
+  // From now on every observation is put aside there too; null: no longer.
+  void tap_decision(size_t decision, DecisionTap* tap) { decisions_[decision].tap = tap; }
+  // Checkpoints some of a version that is not installed; `heads`: how far it has learned.
+  Result<void> checkpoint_version(serve::LearningVersion& version,
+                                  const std::map<PartitionId, Seq>& heads);
+  // Stages the end of all that is on disk of a version that is no longer installed.
+  void erase_version(const serve::LearningVersion& version);
+  // Up to here every state of the owner is on disk. Any thread.
+  Result<Seq> low_water(const std::string& owner, PartitionId partition) const;
   serve::LearningVersion* champion(size_t decision) { return decisions_[decision].champion.get(); }
   serve::LearningVersion* challenger(size_t decision) {
     return decisions_[decision].challenger.get();
@@ -123,6 +148,7 @@ class Pipeline {
   struct DecisionRun {
     std::unique_ptr<serve::LearningVersion> champion;
     std::unique_ptr<serve::LearningVersion> challenger;
+    DecisionTap* tap = nullptr;
     std::map<PartitionId, Seq> streams;
     features::ExpressionScratch when, severity;
     std::vector<features::ExpressionScratch> rules, outputs;
@@ -144,7 +170,6 @@ class Pipeline {
   Result<void> index_tail(size_t source, PartitionRun& run);
   Result<void> index_decisions(size_t decision, PartitionId stream);
   Result<void> index_version(serve::LearningVersion& version, PartitionId stream);
-  Result<Seq> low_water(const std::string& owner, PartitionId partition) const;
   void bury(const std::vector<schema::DeadLetter>& letters);
   void save_position(size_t source, PartitionRun& run, const streams::SourceBatch& batch);
 

@@ -266,6 +266,21 @@ Result<size_t> Pipeline::checkpoint_table(const std::shared_ptr<store::KeyedTabl
   return pass.left;
 }
 
+Result<void> Pipeline::checkpoint_version(serve::LearningVersion& version,
+                                          const std::map<PartitionId, Seq>& heads) {
+  bool late = false;
+  for (const auto& [stream, table] : version.tables())
+    QW_TRY(checkpoint_table(table, version.owner(), stream, heads.at(stream), /*all=*/true, late));
+  return {};
+}
+
+void Pipeline::erase_version(const serve::LearningVersion& version) {
+  PendingCommit& open = committer_.open();
+  open.txn.erase_owner(version.owner());
+  for (const auto& [stream, table] : version.tables())
+    open.txn.erase_meta(low_water_name(version.owner(), stream));
+}
+
 template <class Visit>
 Result<void> Pipeline::each_table(const Visit& visit) {
   for (size_t source = 0; source < sources_.size(); ++source)

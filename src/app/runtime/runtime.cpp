@@ -5,6 +5,7 @@
 #include <future>
 
 #include "app/runtime/connect.h"
+#include "app/runtime/training_run.h"
 #include "base/log.h"
 #include "models/load.h"
 #include "models/package.h"
@@ -159,6 +160,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   QW_TRY(pipeline_->open());
   QW_TRY(install_versions());
   QW_TRY(open_monitors());
+  open_learning();
   const Pipeline::Tail tail = pipeline_->tail();
   log::info("recovery", "{} records read behind the checkpoints, {} of them to replay", tail.read,
             tail.to_replay);
@@ -174,19 +176,30 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   healing_->start();
   pipeline_thread_ = std::jthread([this] { run_pipeline(); });
   for (auto& source : sources_) source->start();
+  rollout_->start();
+  trainer_->start();
   return {};
+}
+
+void Runtime::open_learning() {
+  rollout_ = std::make_unique<Rollout>(plan_, *store_, options_.data_folder, *committer_,
+                                       *pipeline_, *journal_, clock_, options_.rollout);
+  trainer_ = std::make_unique<Trainer>(plan_, *store_, options_.data_folder, *committer_, *journal_,
+                                       clock_, options_.trainer, [this] { rollout_->wake(); });
 }
 
 Result<void> Runtime::install_versions() {
   for (size_t decision = 0; decision < plan_->decisions.size(); ++decision) {
     const PlanModel& model = plan_->models[plan_->decisions[decision].model];
     if (!model.engine) continue;
-    int64_t number = 0;
+    QW_ASSIGN(const int64_t number, serving_version(store_.get(), *registry_, model));
     std::shared_ptr<const models::LearningEngine> engine = model.engine;
-    QW_ASSIGN(const auto champion, registry_->alias(model.registry_name, "champion"));
-    if (champion) {
-      QW_ASSIGN(engine, models::load_engine(*registry_, model.registry_name, *champion));
-      number = *champion;
+    if (number > 0) {
+      QW_ASSIGN(engine, models::load_engine(*registry_, model.registry_name, number));
+      // A crash between a swap and its note in the registry: the store knows better.
+      QW_ASSIGN(const auto alias, registry_->alias(model.registry_name, "champion"));
+      if (alias != number && !pinned_version(model))
+        QW_TRY(registry_->promote(model.registry_name, number, clock_.wall_us()));
     }
     QW_TRY(pipeline_->install_champion(
         decision, std::make_unique<serve::LearningVersion>(
@@ -203,7 +216,11 @@ Result<void> Runtime::open_monitors() {
   };
   monitors_ =
       std::make_unique<Monitors>(*plan_, *committer_, *journal_, *outboxes_, clock_, profile_of);
-  monitors_->on_training_wanted(options_.on_training_wanted);
+  monitors_->on_training_wanted([this](const TrainingWanted& wanted) {
+    if (options_.on_training_wanted) options_.on_training_wanted(wanted);
+    const auto asked = trainer_->request(wanted.model, "drift", wanted.reason, wanted.training);
+    if (!asked.ok()) log::info("train", "{}: {}", wanted.reason, asked.error().message);
+  });
   QW_TRY(monitors_->open(*store_,
                          [this](size_t decision) { return pipeline_->streams_of(decision); }));
   if (!plan_->file.monitors.empty()) pipeline_->watch(*monitors_);
@@ -315,6 +332,8 @@ std::optional<Error> Runtime::failure() const {
 
 void Runtime::stop() {
   if (stopping_.exchange(true)) return;
+  if (trainer_) trainer_->stop();
+  if (rollout_) rollout_->stop();
   for (auto& source : sources_) source->join();
   intake_ended_ = true;
   if (pipeline_thread_.joinable()) pipeline_thread_.join();

@@ -15,6 +15,8 @@
 #include "app/runtime/outboxes.h"
 #include "app/runtime/pipeline.h"
 #include "app/runtime/plan.h"
+#include "app/runtime/rollout.h"
+#include "app/runtime/trainer.h"
 #include "base/bounded_queue.h"
 #include "base/env.h"
 #include "base/net/http.h"
@@ -31,8 +33,10 @@ struct RuntimeOptions {
   int64_t stop_limit_ms = 10'000;  // to drain, commit and flush
   std::vector<Observer*> observers;
   OwnServer own_server;  // empty: this program serves nothing
-  // Called when a monitor's drift asks for a training; see Monitors.
+  // Called, too, when a monitor's drift asks for a training; see Monitors.
   Monitors::TrainingHook on_training_wanted;
+  Rollout::Options rollout;
+  Trainer::Options trainer;
   // Benchmarks and simulations bring their own sources; empty: the file's connectors.
   std::function<Result<std::unique_ptr<streams::Source>>(size_t source)> make_source;
 };
@@ -59,6 +63,9 @@ class Runtime {
   Outboxes& outboxes() { return *outboxes_; }
   Pipeline& pipeline() { return *pipeline_; }
   const Monitors& monitors() const { return *monitors_; }
+  Trainer& trainer() { return *trainer_; }
+  // Looks for published versions at once, not at the next poll.
+  void wake_rollout() { rollout_->wake(); }
   const Clock& clock() const { return clock_; }
 
   // Runs `work` between two events, under the committer's mutex, on the calling thread.
@@ -89,6 +96,7 @@ class Runtime {
   Result<void> open(net::HttpServer* http_server);
   Result<void> install_versions();
   Result<void> open_monitors();
+  void open_learning();
   void run_pipeline();
   void apply(Inbound& inbound);
   bool apply_chunk(size_t source, streams::SourceBatch&& chunk, int64_t arrived_ns, bool last);
@@ -108,6 +116,8 @@ class Runtime {
   std::unique_ptr<Healers> healing_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<Monitors> monitors_;
+  std::unique_ptr<Rollout> rollout_;
+  std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<BoundedQueue<Inbound>> inbox_;
   std::vector<std::unique_ptr<SourceThread>> sources_;
   std::jthread pipeline_thread_;

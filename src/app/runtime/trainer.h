@@ -1,0 +1,99 @@
+// Trains in the running program: one run at a time, on a thread of its own that takes what others
+// leave.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "app/runtime/committer.h"
+#include "app/runtime/journal.h"
+#include "app/runtime/plan.h"
+#include "app/runtime/training_run.h"
+#include "base/env.h"
+#include "store/store.h"
+
+namespace qw::app {
+
+// A training as the control API shows it. A value.
+struct TrainingStatus {
+  std::string run_id;
+  std::string model;
+  std::string state;    // queued, running, published, refused, failed
+  std::string trigger;  // person, verdict, drift, schedule
+  std::string reason;
+  size_t trials_done = 0;
+  size_t trials_total = 0;
+  std::optional<double> best;  // on the searched part
+  std::optional<int64_t> version;
+  int64_t started_us = 0;
+  int64_t ended_us = 0;  // 0: not yet
+  std::string message;
+};
+
+// Owns the thread. Runs are journalled (kind "training": started, then finished, refused or failed;
+// kind "model": published, refused). Calls from any thread.
+class Trainer {
+ public:
+  // A value. `rows_max`: see TrainingSources. `share`: of one core.
+  struct Options {
+    size_t rows_max = 400'000;
+    double share = 0.5;
+    size_t runs_kept = 20;  // of each model
+  };
+  // `on_published` is called on the training thread.
+  Trainer(std::shared_ptr<const Plan> plan, const store::Store& store, std::string registry_folder,
+          Committer& committer, Journal& journal, const Clock& clock, Options options,
+          std::function<void()> on_published);
+  ~Trainer();
+
+  void start();
+  // Ends a run between two series; it counts as failed. Before the committer stops.
+  void stop();
+
+  // Asks for a run and does not wait. `training`: an entry of the application file; empty: the
+  // model's first. kConflict: one runs or waits already; kNotFound: no such model.
+  Result<TrainingStatus> request(const std::string& model, const std::string& trigger,
+                                 const std::string& reason, const std::string& training = "");
+  // How many labels there are for a model and how many are needed. Reads the journal: not for a
+  // thread that must not wait.
+  struct Labels {
+    train::LabelCounts counts;
+    size_t needed = 0;
+  };
+  Result<Labels> labels(const std::string& model) const;
+  // Newest first.
+  std::vector<TrainingStatus> runs(const std::string& model) const;
+
+ private:
+  void run(const std::stop_token& stop);
+  void train(const TrainingWish& wish, const std::stop_token& stop);
+  void change(const std::function<void(TrainingStatus&)>& edit);
+  void tell(const TrainingWish& wish, const char* phase, const std::string& title,
+            const std::string& detail);
+  void tell_version(const models::VersionInfo& version, const std::string& model);
+
+  const std::shared_ptr<const Plan> plan_;
+  const store::Store& store_;
+  const std::string registry_folder_;
+  Committer& committer_;
+  Journal& journal_;
+  const Clock& clock_;
+  const Options options_;
+  const std::function<void()> on_published_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::optional<TrainingWish> wanted_;
+  bool busy_ = false;
+  std::vector<TrainingStatus> runs_;  // newest first
+  std::jthread thread_;
+};
+
+}  // namespace qw::app

@@ -1,0 +1,152 @@
+#include "app/runtime/warm_up.h"
+
+#include <fmt/format.h>
+
+namespace qw::app {
+namespace {
+
+constexpr size_t kRecordsAtOnce = 2048;              // between two looks at the stop token
+constexpr size_t kDirtyBytesMax = size_t{16} << 20;  // learned and not checkpointed yet
+constexpr int64_t kRoomUs = 100'000;
+
+Error stopped() { return {ErrorCode::kUnavailable, "the application is stopping", "warm-up", ""}; }
+
+}  // namespace
+
+WarmUp::WarmUp(const store::Store& store, Committer& committer, Pipeline& pipeline, size_t decision,
+               int64_t version, std::shared_ptr<const models::LearningEngine> engine,
+               const Clock& clock)
+    : store_(store),
+      committer_(committer),
+      pipeline_(pipeline),
+      decision_(decision),
+      clock_(clock),
+      version_(std::make_unique<serve::LearningVersion>(store, pipeline.learning_options(decision),
+                                                        version, std::move(engine))) {}
+
+WarmUp::~WarmUp() {
+  const std::lock_guard lock(committer_.mutex());
+  pipeline_.tap_decision(decision_, nullptr);
+}
+
+// A stream's table, going on where an earlier warm-up of this version left it.
+Result<void> WarmUp::ensure(PartitionId stream) {
+  if (learned_.contains(stream)) return {};
+  QW_ASSIGN(const Seq low, pipeline_.low_water(version_->owner(), stream));
+  QW_TRY(version_->add_stream(stream).finish_recovery(clock_.monotonic_ns() / 1000));
+  learned_[stream] = low;
+  return {};
+}
+
+Result<size_t> WarmUp::replay(const std::stop_token& stop) {
+  std::map<PartitionId, Seq> streams;
+  {
+    const std::lock_guard lock(committer_.mutex());
+    streams = pipeline_.streams_of(decision_);
+  }
+  size_t records = 0;
+  for (const auto& [stream, last] : streams) {
+    QW_TRY(ensure(stream));
+    QW_ASSIGN(const size_t read, replay_stream(stream, last, stop));
+    records += read;
+  }
+  return records;
+}
+
+// Up to `until`, or as far as it is durable.
+Result<size_t> WarmUp::replay_stream(PartitionId stream, Seq until, const std::stop_token& stop) {
+  size_t records = 0;
+  while (learned_[stream] < until) {
+    if (stop.stop_requested()) return stopped();
+    const int64_t began_ns = clock_.monotonic_ns();
+    size_t read = 0;
+    Result<void> learned;
+    QW_TRY(store_.scan(store::Log::kDecisions, stream, next(learned_[stream]), next(until),
+                       [&](Seq seq, std::string_view bytes) {
+                         const auto record = schema::decode_decision(bytes);
+                         if (!record.ok()) {
+                           learned = record.error();
+                           return false;
+                         }
+                         const auto score =
+                             version_->score(stream, record->key, seq, clock_.monotonic_ns() / 1000,
+                                             serve::observation_of(*record));
+                         if (!score.ok()) learned = score.error();
+                         learned_[stream] = seq;
+                         return learned.ok() && ++read < kRecordsAtOnce;
+                       }));
+    QW_TRY(learned);
+    records += read;
+    if (read == 0) break;  // the rest is not durable yet
+    QW_TRY(checkpoint_if_many());
+    // Half a core at the most: live events come first. A thread of low priority would hold the
+    // committer's lock for too long when others keep it from the processor.
+    if (read == kRecordsAtOnce) clock_.sleep_us((clock_.monotonic_ns() - began_ns) / 1000);
+  }
+  return records;
+}
+
+// Keeps what only memory knows within a limit, a small piece a commit.
+Result<void> WarmUp::checkpoint_if_many() {
+  const auto dirty = [&] {
+    size_t states = 0;
+    for (const auto& [stream, table] : version_->tables()) states += table->stats().dirty;
+    return states * version_->engine().state_bytes();
+  };
+  while (dirty() > kDirtyBytesMax) {
+    committer_.give_way();
+    std::unique_lock lock(committer_.mutex());
+    if (!committer_.wait_for_room(lock, kRoomUs)) return {};  // a full disk: later
+    QW_TRY(pipeline_.checkpoint_version(*version_, learned_));
+  }
+  return {};
+}
+
+void WarmUp::tap() {
+  tap_ = DecisionTap();
+  tapped_ = pipeline_.streams_of(decision_);
+  pipeline_.tap_decision(decision_, &tap_);
+}
+
+Result<void> WarmUp::bridge(const std::stop_token& stop) {
+  for (const auto& [stream, last] : tapped_) {
+    QW_TRY(ensure(stream));
+    QW_TRY(replay_stream(stream, last, stop));
+  }
+  return {};
+}
+
+Result<void> WarmUp::learn(const std::vector<TappedDecision>& decisions) {
+  for (const TappedDecision& one : decisions) {
+    QW_TRY(ensure(one.stream));
+    QW_TRY(version_->score(one.stream, one.key, one.seq, clock_.monotonic_ns() / 1000,
+                           one.observation));
+    learned_[one.stream] = one.seq;
+  }
+  return {};
+}
+
+Result<size_t> WarmUp::drain() {
+  std::vector<TappedDecision> taken;
+  {
+    const std::lock_guard lock(committer_.mutex());
+    if (tap_.full)
+      return Error{ErrorCode::kExhausted, "more was decided than could be put aside", "warm-up",
+                   ""};
+    std::swap(taken, tap_.decisions);
+  }
+  QW_TRY(learn(taken));
+  return taken.size();
+}
+
+Result<std::unique_ptr<serve::LearningVersion>> WarmUp::finish() {
+  if (tap_.full)
+    return Error{ErrorCode::kExhausted, "more was decided than could be put aside", "warm-up", ""};
+  QW_TRY(learn(tap_.decisions));
+  tap_.decisions.clear();
+  pipeline_.tap_decision(decision_, nullptr);
+  for (const auto& [stream, last] : pipeline_.streams_of(decision_)) QW_TRY(ensure(stream));
+  return std::move(version_);
+}
+
+}  // namespace qw::app

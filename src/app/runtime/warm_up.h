@@ -1,0 +1,67 @@
+// Brings a new version of a model up to the present beside the one that serves, without holding up
+// live events.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <stop_token>
+
+#include "app/runtime/committer.h"
+#include "app/runtime/pipeline.h"
+#include "serve/learning_model.h"
+#include "store/store.h"
+
+namespace qw::app {
+
+// One decision's new version on its way. The decision log holds every model input bit by bit, so a
+// version that replays it is the version that had served from the beginning.
+//
+//   replay()   reads the log as far as it is durable, without the committer's lock but for
+//              checkpoints; again, until little is left;
+//   tap()      under the lock: from now on every observation is also put aside;
+//   bridge()   once all before tap() is durable: reads the rest of the log;
+//   drain()    learns what was put aside, without the lock; again, until little is left;
+//   finish()   under the lock: the last of it. The version has learned every decision that was
+//              made, and may be installed before the lock is released.
+//
+// Owned by one thread, which makes every call. Dropping it takes the tap away. What was replayed is
+// checkpointed under the version's own name: after a crash it goes on from there.
+class WarmUp {
+ public:
+  WarmUp(const store::Store& store, Committer& committer, Pipeline& pipeline, size_t decision,
+         int64_t version, std::shared_ptr<const models::LearningEngine> engine, const Clock& clock);
+  ~WarmUp();
+  WarmUp(const WarmUp&) = delete;
+  WarmUp& operator=(const WarmUp&) = delete;
+
+  // Returns how many records it read. kUnavailable: asked to stop.
+  Result<size_t> replay(const std::stop_token& stop);
+  void tap();
+  Result<void> bridge(const std::stop_token& stop);
+  // Returns how many observations there were. kExhausted: too many were put aside; drop it.
+  Result<size_t> drain();
+  Result<std::unique_ptr<serve::LearningVersion>> finish();
+
+  size_t decision() const { return decision_; }
+  serve::LearningVersion& version() { return *version_; }
+
+ private:
+  Result<void> ensure(PartitionId stream);
+  Result<size_t> replay_stream(PartitionId stream, Seq until, const std::stop_token& stop);
+  Result<void> checkpoint_if_many();
+  Result<void> learn(const std::vector<TappedDecision>& decisions);
+
+  const store::Store& store_;
+  Committer& committer_;
+  Pipeline& pipeline_;
+  const size_t decision_;
+  const Clock& clock_;
+  std::unique_ptr<serve::LearningVersion> version_;
+  std::map<PartitionId, Seq> learned_;  // of each stream: up to here
+  std::map<PartitionId, Seq> tapped_;   // of each stream: from after here on it is put aside
+  DecisionTap tap_;
+};
+
+}  // namespace qw::app
