@@ -149,11 +149,6 @@ Result<Database> open_database(const StoreOptions& options) {
   for (size_t i = 0; i < kFamilies; ++i)
     families.emplace_back(std::string(kFamilyNames[i]),
                           family_options(static_cast<Family>(i), options, table));
-  // Compactions wait for events, never the other way round. Flushes keep their priority: commits
-  // wait for them.
-  rocksdb::Env::Default()
-      ->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow)
-      .PermitUncheckedError();
   const std::string path = options.folder + "/db";
   rocksdb::Env* env = db_options.env;
   rocksdb::Status status = env->FileExists(path);
