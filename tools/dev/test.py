@@ -167,8 +167,9 @@ class TestRun:
         self.run_suites(f"unit suites under {name}", suites)
 
     def unit_programs(self, folder, name):
-        return [each for each in self.list(folder, f"{name}:")
-                if each.label == "unit" and each.kind == "gtest"]
+        # The running application (tests/flow) is where threads meet.
+        return [each for each in self.list(folder, f"{name}:") if each.kind == "gtest"
+                and (each.label == "unit" or each.name == "tsan:flow")]
 
     def everything(self):
         if self.options.asan:
