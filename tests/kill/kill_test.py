@@ -31,7 +31,7 @@ import urllib.request
 import workload
 from receiver import Receiver
 
-LIMIT_S = 120
+LIMIT_S = 600
 ROWS = 5000  # a partition
 # Fail point -> the kill comes at a passage up to this one.
 FAIL_POINTS = {"commit.before": 300, "commit.after": 300, "store.before_commit": 400, "store.after_commit": 400,
