@@ -33,6 +33,7 @@ Api::Api(std::shared_ptr<const Plan> plan, const Clock& clock, const MetricRegis
       story_(names_),
       alerts_(story_),
       timeline_(story_),
+      models_(*plan_, board_, story_, status_.started_us()),
       hub_(status_.started_us(), options_.streams),
       calls_(options_.waiting_calls) {
   series_.alerts_of = [this](const std::string& id) { return story_.alert_spans(id); };
@@ -136,6 +137,9 @@ void Api::add_routes(net::HttpServer& server) {
          {"DELETE", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
             demo_.stop(request, reply);
           }}});
+  route(server, "/v1/models", {{"GET", at_once([this](const net::HttpRequest&) -> Outcome {
+                                  return models_.answer(*runtime_);
+                                })}});
   route(server, "/v1/stream",
         {{"GET", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
             open_stream(request, std::move(reply));
@@ -190,6 +194,7 @@ void Api::stop() {
 void Api::run() {
   recall_journal();
   recall_decisions();
+  models_.open(*runtime_);
   next_tick_ns_ = clock_.monotonic_ns();
   while (running_) {
     const int64_t wait_us = std::max<int64_t>(0, (next_tick_ns_ - clock_.monotonic_ns()) / 1000);

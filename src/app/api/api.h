@@ -13,6 +13,7 @@
 #include "app/api/dataset_labels.h"
 #include "app/api/demo_answers.h"
 #include "app/api/guard.h"
+#include "app/api/models.h"
 #include "app/api/moment.h"
 #include "app/api/names.h"
 #include "app/api/series.h"
@@ -118,6 +119,7 @@ class Api {
   AlertAnswers alerts_;
   TimelineAnswers timeline_;
   DemoAnswers demo_;
+  ModelAnswers models_;
   StreamHub hub_;
   std::vector<std::unique_ptr<net::HttpHandler>> handlers_;  // the routes point into it
   BoundedQueue<Call> calls_;

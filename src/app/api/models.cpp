@@ -1,0 +1,192 @@
+#include "app/api/models.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "models/package.h"
+
+namespace qw::app {
+namespace {
+
+Json object_of(const std::string& text) {
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return json.is_object() ? json : Json::object();
+}
+
+// Numbers, texts and truths; what is nested is left out.
+Json flat(const std::string& text) {
+  Json flat = Json::object();
+  for (const auto& [name, value] : object_of(text).items())
+    if (value.is_number() || value.is_string() || value.is_boolean()) flat[name] = value;
+  return flat;
+}
+
+// Each metric beside the champion's on the same data, where the trainer wrote it.
+Json metrics_of(const std::string& text) {
+  const Json all = object_of(text);
+  Json list = Json::array();
+  for (const auto& [name, value] : all.items()) {
+    if (name.ends_with("_champion") || !value.is_number()) continue;
+    const auto champion = all.find(name + "_champion");
+    const bool lower = name.find("false") != std::string::npos || name.ends_with("_us");
+    list.push_back(
+        {{"name", name},
+         {"value", number(value.get<double>())},
+         {"champion", champion != all.end() && champion->is_number() ? *champion : Json(nullptr)},
+         {"better", lower ? "lower" : "higher"}});
+  }
+  return list;
+}
+
+Json lineage_of(const models::VersionInfo& info) {
+  const Json lineage = object_of(info.lineage);
+  const auto field = [&](const char* name) { return lineage.value(name, Json(nullptr)); };
+  return {{"run_id", field("run_id")},
+          {"parent", field("parent")},
+          {"labels", field("labels")},
+          {"data_from_us", field("data_from_us")},
+          {"data_to_us", field("data_to_us")}};
+}
+
+Json time_or_null(int64_t at_us) { return at_us > 0 ? Json(at_us) : Json(nullptr); }
+
+}  // namespace
+
+void ModelAnswers::open(Runtime& runtime) {
+  auto opened = models::Registry::open(runtime.registry().folder());
+  if (opened.ok())
+    registry_ = std::move(opened).value();
+  else
+    log::warning("api", "the registry is not shown: {}", opened.error().to_string());
+}
+
+Json ModelAnswers::answer(Runtime& runtime) const {
+  Json list = Json::array();
+  for (size_t model = 0; model < plan_.models.size(); ++model) list.push_back(one(runtime, model));
+  return {{"models", std::move(list)}};
+}
+
+Json ModelAnswers::one(Runtime& runtime, size_t index) const {
+  const PlanModel& model = plan_.models[index];
+  Json decisions = Json::array();
+  int64_t champion = -1, challenger = -1;
+  size_t total = 0, warm = 0;
+  const auto all = board_.all(0);
+  for (size_t decision = 0; decision < plan_.decisions.size(); ++decision) {
+    if (plan_.decisions[decision].model != index) continue;
+    decisions.push_back(plan_.decisions[decision].name);
+    runtime.between_events([&](Pipeline& pipeline, PendingCommit&) {
+      if (const auto* version = pipeline.champion(decision)) champion = version->version();
+      if (const auto* version = pipeline.challenger(decision)) challenger = version->version();
+    });
+    for (const BoardSeries& series : all)
+      if (series.decision == decision) {
+        ++total;
+        warm += series.warm >= 1;
+      }
+  }
+  const bool learns = champion >= 0;
+  Json list = learns ? versions(model, champion, challenger) : Json::array();
+  for (Json& version : list) add_warmth(version, warm, total);
+  return {{"name", model.name},
+          {"kind", learns ? "detector " + model.kind : model.kind},
+          {"champion", learns ? Json(std::to_string(champion)) : Json(nullptr)},
+          {"decisions", std::move(decisions)},
+          {"drift", drift(runtime, model.name)},
+          {"labels", labels(model)},
+          {"versions", std::move(list)},
+          {"training", Json::array()}};
+}
+
+// The champion's warmth is that of its series; others are not fed with series of their own here.
+void ModelAnswers::add_warmth(Json& version, size_t warm, size_t total) const {
+  const bool serves = version["state"] == "champion";
+  const double share = total == 0 ? 0 : static_cast<double>(warm) / static_cast<double>(total);
+  version["warm"] = serves ? share : 0.0;
+  version["series_warm"] = serves ? warm : 0;
+  version["series_total"] = total;
+}
+
+// Version 0: as the application file says.
+Json ModelAnswers::built_in(const PlanModel& model, int64_t champion) const {
+  return {{"version", "0"},
+          {"state", champion == 0 ? "champion" : "previous"},
+          {"warm", 0.0},
+          {"series_warm", 0},
+          {"series_total", 0},
+          {"published_us", started_us_},
+          {"swapped_us", nullptr},
+          {"reason", nullptr},
+          {"metrics", Json::array()},
+          {"settings", flat(model.settings)},
+          {"lineage", nullptr}};
+}
+
+Json ModelAnswers::version(const models::VersionInfo& info) const {
+  Json settings = Json::object();
+  const auto package = models::read_package(registry_->folder() + "/" + info.folder);
+  if (package.ok()) settings = flat(package->settings);
+  return {{"version", std::to_string(info.version)},
+          {"state", models::name_of(info.state)},
+          {"warm", 0.0},
+          {"series_warm", 0},
+          {"series_total", 0},
+          {"published_us", info.published_us},
+          {"swapped_us", time_or_null(info.swapped_us)},
+          {"reason", text_or_null(info.reason)},
+          {"metrics", metrics_of(info.metrics)},
+          {"settings", std::move(settings)},
+          {"lineage", lineage_of(info)}};
+}
+
+Json ModelAnswers::versions(const PlanModel& model, int64_t champion, int64_t challenger) const {
+  Json list = Json::array();
+  if (registry_) {
+    const auto known = registry_->versions(model.registry_name);
+    if (known.ok())
+      for (const models::VersionInfo& info : *known) {
+        Json shown = version(info);
+        // What serves is what the pipeline runs, whatever the registry says for a moment.
+        if (info.version == champion) shown["state"] = "champion";
+        if (info.version == challenger) shown["state"] = "warming";
+        list.push_back(std::move(shown));
+      }
+  }
+  list.push_back(built_in(model, champion));
+  return list;
+}
+
+Json ModelAnswers::drift(Runtime& runtime, const std::string& model) const {
+  for (const DriftStatus& status : runtime.monitors().status()) {
+    if (status.model != model || !status.look) continue;
+    return {{"test", "ks"},
+            {"value", number(status.look->distance)},
+            {"threshold", number(status.look->threshold)},
+            {"state", status.state == monitor::DriftState::kDrifting ? "drifting" : "steady"},
+            {"checked_us", time_or_null(status.checked_us)}};
+  }
+  return nullptr;
+}
+
+// What a training would learn from; null where the file describes none.
+Json ModelAnswers::labels(const PlanModel& model) const {
+  const Training* wanted = nullptr;
+  for (const Training& training : plan_.file.training)
+    if (training.model.text == model.name) wanted = &training;
+  if (wanted == nullptr) return nullptr;
+  size_t real = 0, false_alarm = 0;
+  if (wanted->label_verdicts)
+    for (const ShownAlert* alert : story_.alerts()) {
+      const Json& verdict = alert->body.at("verdict");
+      if (!verdict.is_object()) continue;
+      (text_in(verdict, "verdict") == "real" ? real : false_alarm) += 1;
+    }
+  if (wanted->label_incidents)
+    for (const ShownIncident& incident : story_.incidents()) real += incident.state != "failed";
+  return {{"total", real + false_alarm},
+          {"needed", wanted->labels_at_least},
+          {"real", real},
+          {"false_alarm", false_alarm}};
+}
+
+}  // namespace qw::app

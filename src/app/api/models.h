@@ -1,0 +1,40 @@
+// GET /v1/models: the versions of every model, who serves, and what each was made from.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "app/api/board.h"
+#include "app/api/story.h"
+#include "app/runtime/runtime.h"
+#include "models/registry.h"
+
+namespace qw::app {
+
+// Answers from the registry and the running versions. Opens the registry for itself. One thread.
+class ModelAnswers {
+ public:
+  ModelAnswers(const Plan& plan, const Board& board, const Story& story, int64_t started_us)
+      : plan_(plan), board_(board), story_(story), started_us_(started_us) {}
+
+  // Once, before the first answer. Without a registry only what the file describes is answered.
+  void open(Runtime& runtime);
+  Json answer(Runtime& runtime) const;
+
+ private:
+  Json one(Runtime& runtime, size_t model) const;
+  Json versions(const PlanModel& model, int64_t champion, int64_t challenger) const;
+  Json version(const models::VersionInfo& info) const;
+  Json built_in(const PlanModel& model, int64_t champion) const;
+  void add_warmth(Json& version, size_t warm, size_t total) const;
+  Json drift(Runtime& runtime, const std::string& model) const;
+  Json labels(const PlanModel& model) const;
+
+  const Plan& plan_;
+  const Board& board_;
+  const Story& story_;
+  const int64_t started_us_;  // the file's own version is as old as this start
+  std::unique_ptr<models::Registry> registry_;
+};
+
+}  // namespace qw::app
