@@ -182,6 +182,12 @@ constexpr Setting kRows[] = {
      .fallback = "5s",
      .allowed = "100ms..2m",
      .help = "How long one attempt may take."},
+    {.path = "decisions[].sinks[].alertmanager.resend",
+     .kind = K::kDuration,
+     .fallback = "1m",
+     .allowed = "2s..10m",
+     .help = "An open alert is sent again so often, so that a restarted Alertmanager knows of it. "
+             "It ends there when nothing is heard for four times as long."},
     {.path = "decisions[].sinks[].send",
      .kind = K::kChoice,
      .allowed = "decisions|alerts",

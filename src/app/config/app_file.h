@@ -253,6 +253,7 @@ struct WebhookSink {
 struct AlertmanagerSink {
   schema::Secret url;
   int64_t timeout_us = 0;
+  int64_t resend_us = 60'000'000;  // an open alert is sent again so often
 };
 
 enum class Send : uint8_t { kDecisions, kAlerts };

@@ -56,7 +56,8 @@ void read_sink_kind(const Cursor& at, Sink& sink) {
     sink.kind = WebhookSink{read_webhook(at.group("webhook"))};
   } else if (at.has("alertmanager")) {
     const Cursor alertmanager = at.group("alertmanager");
-    sink.kind = AlertmanagerSink{alertmanager.secret("url"), alertmanager.duration_us("timeout")};
+    sink.kind = AlertmanagerSink{alertmanager.secret("url"), alertmanager.duration_us("timeout"),
+                                 alertmanager.duration_us("resend")};
     check_url(alertmanager.secret("url"), alertmanager.place("url"), at.context());
   } else {
     sink.kind = LogSink{at.group("log").text("path")};

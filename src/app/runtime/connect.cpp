@@ -131,6 +131,8 @@ struct SinkKindOf {
     streams::AlertmanagerSinkConfig config;
     config.url = alertmanager.url.reveal();
     config.timeout_ms = static_cast<int>(alertmanager.timeout_us / 1000);
+    config.resend_ms = alertmanager.resend_us / 1000;
+    config.ends_after_ms = 4 * config.resend_ms;
     return config;
   }
 };

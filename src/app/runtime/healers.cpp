@@ -179,6 +179,8 @@ void Healers::carry_out(PendingCommit& open, Heal& heal, std::vector<monitor::He
   for (const monitor::HealStep& step : steps) {
     journal_.append(open, {std::string(monitor::name_of(step.kind)), clock_.wall_us(),
                            monitor::journal_json(step)});
+    if (step.kind == monitor::HealStepKind::kSkip)
+      log::warning("heal", "{}: nothing is done about {}: {}", step.heal, step.alert_id, step.note);
     if (step.kind == monitor::HealStepKind::kStart) begin(open, heal, step);
   }
   save(open, heal);

@@ -76,10 +76,6 @@ void Pipeline::bury(const std::vector<schema::DeadLetter>& letters) {
     std::string bytes;
     schema::encode_dead_letter(letter, bytes);
     committer_.open().txn.append(store::Log::kDeadLetters, kJournalPartition, dead_letters_, bytes);
-    metrics_
-        .counter("quickwater_dead_letters_total", "Records that could not be used.",
-                 {{"source", letter.source}})
-        .add();
     if (letter.reason != streams::kCrashedBefore) continue;
     metrics_
         .counter("quickwater_quarantined_records_total",
@@ -257,9 +253,18 @@ void Pipeline::conclude(const Moment& moment, size_t decision, PartitionId strea
 
   if (planned.alert) {
     const Cell word = planned.alert->severity.evaluate(cells, run.severity);
-    auto severity = word.null
-                        ? monitor::Severity::kNone
-                        : monitor::parse_severity(word.text).value_or(monitor::Severity::kNone);
+    auto severity = monitor::Severity::kNone;
+    if (!word.null) {
+      const auto known = monitor::parse_severity(word.text);
+      if (known.ok())
+        severity = *known;
+      else
+        metrics_
+            .counter("quickwater_unknown_severities_total",
+                     "Severities from a column that are none of info, warning, critical.",
+                     {{"decision", planned.name}})
+            .add();
+    }
     if (!record.warm)
       severity = monitor::Severity::kNone;  // a detector that is still learning has no opinion
     judge_heals(moment, decision);

@@ -59,6 +59,20 @@ struct DecisionTap {
   bool full = false;  // one was lost: start again
 };
 
+// How far a partition of a source has come. A value.
+struct PartitionProgress {
+  size_t source = 0;
+  uint32_t partition = 0;
+  EventTime watermark;
+};
+
+// How much of a table's states is not on disk, all partitions together. A value.
+struct StateLag {
+  uint64_t events = 0;     // that a start now would read again
+  size_t dirty = 0;        // states that wait for their checkpoint
+  size_t catching_up = 0;  // keys that have not been touched since the start
+};
+
 // Applies events to views, models and alerts, and writes everything into the committer's open
 // commit.
 //
@@ -127,6 +141,9 @@ class Pipeline {
   const streams::GateCounts& gate_counts(size_t source) const {
     return sources_[source].gate->counts();
   }
+  std::vector<PartitionProgress> progress() const;
+  // By the states' owner: "view/metric@<hash>", "model/...".
+  std::map<std::string, StateLag> state_lags();
 
  private:
   struct PartitionRun {

@@ -321,6 +321,31 @@ Pipeline::Tail Pipeline::tail() {
   return tail;
 }
 
+std::map<std::string, StateLag> Pipeline::state_lags() {
+  std::map<std::string, StateLag> lags;
+  const auto visited =
+      each_table([&](const std::shared_ptr<store::KeyedTable>& table, const std::string& owner,
+                     PartitionId, Seq head) -> Result<void> {
+        const store::KeyedTable::Stats stats = table->stats();
+        StateLag& lag = lags[owner];
+        const Seq low = table->low_water(head);
+        lag.events += head > low ? head.value() - low.value() : 0;
+        lag.dirty += stats.dirty;
+        lag.catching_up += stats.pending_keys;
+        return {};
+      });
+  QW_ASSERT(visited.ok());
+  return lags;
+}
+
+std::vector<PartitionProgress> Pipeline::progress() const {
+  std::vector<PartitionProgress> all;
+  for (size_t source = 0; source < sources_.size(); ++source)
+    for (const auto& [number, partition] : sources_[source].partitions)
+      all.push_back({source, number, sources_[source].gate->watermark(partition.id)});
+  return all;
+}
+
 Result<FeatureAnswer> Pipeline::read_features(const std::string& name, const std::string& key,
                                               EventTime as_of) const {
   const std::lock_guard lock(tables_mutex_);

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "app/runtime/severity.h"
 #include "models/engines/builtin.h"
 
 namespace qw::app {
@@ -232,6 +233,7 @@ class Compiler {
                                  severity->type().to_string()),
                      file().where(alert.severity.place),
                      "use 'info', 'warning', 'critical' or null"});
+    check_words(planned, alert.severity, *severity);
     PlanAlert made{std::move(*severity), {}};
     made.policy.for_us = alert.for_us;
     made.policy.cooldown_us = alert.cooldown_us;
@@ -239,6 +241,23 @@ class Compiler {
     if (const auto checked = monitor::check(made.policy); !checked.ok())
       return report(placed(file(), alert.place, checked.error()));
     planned.alert = std::move(made);
+  }
+
+  // A word that means no severity would never become an alert, and nobody would know.
+  void check_words(const PlanDecision& planned, const app::Expression& written,
+                   const Expression& compiled) {
+    const app::Expression* text = &written;
+    const Expression* program = &compiled;
+    if (program->tree().kind == features::Typed::Kind::kColumn)
+      for (const NamedProgram& output : planned.outputs)
+        if (output.name == compiled.tree().column_name) {
+          program = &output.expression;
+          for (const NamedExpression& one : planned.file->output)
+            if (one.name.text == output.name) text = &one.expression;
+        }
+    for (const WrongSeverity& wrong : wrong_severities(program->tree()))
+      report({ErrorCode::kBadInput, fmt::format("'{}' is no severity", wrong.word),
+              file().where(text->at(wrong.offset)), "use 'info', 'warning', 'critical' or null"});
   }
 
   std::shared_ptr<Plan> plan_;

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <deque>
 #include <future>
 
 #include "app/runtime/connect.h"
+#include "app/runtime/lags.h"
 #include "app/runtime/training_run.h"
 #include "base/log.h"
 #include "models/load.h"
@@ -61,6 +63,17 @@ class Runtime::SourceThread final : public streams::SourceHost {
     if (thread_.joinable()) thread_.join();
   }
   streams::Source& source() { return *source_; }
+  // A batch that was pushed into the inbox was applied.
+  void applied() {
+    const std::lock_guard lock(queue_mutex_);
+    queue_rows_ -= queue_.front().second;
+    queue_.pop_front();
+  }
+  void describe_queue(SourceHealth& health) const {
+    const std::lock_guard lock(queue_mutex_);
+    health.queue_rows = queue_rows_;
+    health.queue_since_ns = queue_.empty() ? 0 : queue_.front().first;
+  }
   // The source said it is finished and handed over everything before.
   bool read_all() const { return read_all_; }
 
@@ -96,6 +109,12 @@ class Runtime::SourceThread final : public streams::SourceHost {
       ++runtime_.batches_read_;
       const int64_t arrived_ns =
           polled->arrived_ns > 0 ? polled->arrived_ns : runtime_.clock_.monotonic_ns();
+      const size_t rows = polled->rows.rows();
+      {
+        const std::lock_guard lock(queue_mutex_);
+        queue_.emplace_back(arrived_ns, rows);
+        queue_rows_ += rows;
+      }
       Inbound inbound{index_, std::move(polled).value(), arrived_ns, nullptr};
       while (!runtime_.inbox_->push_within(std::move(inbound), microseconds(100'000))) {
         if (runtime_.stopping_) break;
@@ -109,6 +128,9 @@ class Runtime::SourceThread final : public streams::SourceHost {
   const size_t index_;
   std::unique_ptr<streams::Source> source_;
   std::atomic<bool> read_all_{false};
+  mutable std::mutex queue_mutex_;
+  std::deque<std::pair<int64_t, size_t>> queue_;  // read and not applied: when it came, rows
+  uint64_t queue_rows_ = 0;
   std::jthread thread_;
 };
 
@@ -157,6 +179,9 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
     pipeline_->watch(*observer);
     journal_->watch(*observer);
   }
+  lags_ = std::make_unique<Lags>(*this, clock_, metrics_);
+  pipeline_->watch(*lags_);
+  journal_->watch(*lags_);
   QW_TRY(pipeline_->open());
   QW_TRY(install_versions());
   QW_TRY(open_monitors());
@@ -178,6 +203,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   for (auto& source : sources_) source->start();
   rollout_->start();
   trainer_->start();
+  lags_->start();
   return {};
 }
 
@@ -232,6 +258,7 @@ void Runtime::run_pipeline() {
   while (true) {
     auto inbound = inbox_->pop_within(microseconds(kIdleUs));
     if (inbound) apply(*inbound);
+    if (inbound && inbound->batch) sources_[inbound->source]->applied();
     housekeeping();
     if (!inbound && intake_ended_) break;
   }
@@ -334,6 +361,7 @@ void Runtime::stop() {
   if (stopping_.exchange(true)) return;
   if (trainer_) trainer_->stop();
   if (rollout_) rollout_->stop();
+  if (lags_) lags_->stop();
   for (auto& source : sources_) source->join();
   intake_ended_ = true;
   if (pipeline_thread_.joinable()) pipeline_thread_.join();
@@ -344,9 +372,11 @@ void Runtime::stop() {
 
 std::vector<Runtime::SourceHealth> Runtime::sources() const {
   std::vector<SourceHealth> all;
-  for (size_t index = 0; index < sources_.size(); ++index)
+  for (size_t index = 0; index < sources_.size(); ++index) {
     all.push_back({plan_->sources[index].name, plan_->sources[index].file->kind_name(),
-                   sources_[index]->source().status()});
+                   sources_[index]->source().status(), 0, 0});
+    sources_[index]->describe_queue(all.back());
+  }
   return all;
 }
 

@@ -41,6 +41,8 @@ struct RuntimeOptions {
   std::function<Result<std::unique_ptr<streams::Source>>(size_t source)> make_source;
 };
 
+class Lags;
+
 // Owns everything from the store to the sources. start() opens the data folder, recovers, and
 // begins; stop() ends intake, drains, checkpoints, commits and closes. The threads: one per source,
 // the pipeline, the committer, one per sink.
@@ -79,6 +81,8 @@ class Runtime {
     std::string name;
     std::string kind;
     streams::SourceStatus status;
+    uint64_t queue_rows = 0;     // read and not applied yet
+    int64_t queue_since_ns = 0;  // when the oldest of them came (monotonic); 0: there is none
   };
   std::vector<SourceHealth> sources() const;
   // Every source has read all there is (files only), all of it is durable, and every sink has
@@ -118,6 +122,7 @@ class Runtime {
   std::unique_ptr<Monitors> monitors_;
   std::unique_ptr<Rollout> rollout_;
   std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<Lags> lags_;
   std::unique_ptr<BoundedQueue<Inbound>> inbox_;
   std::vector<std::unique_ptr<SourceThread>> sources_;
   std::jthread pipeline_thread_;

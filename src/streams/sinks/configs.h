@@ -25,7 +25,8 @@ struct WebhookSinkConfig {
 struct AlertmanagerSinkConfig {
   std::string url;  // "http://127.0.0.1:9093"
   int timeout_ms = 5'000;
-  int64_t ends_after_ms = 240'000;  // endsAt of a firing alert; sent again before half of it passed
+  int64_t ends_after_ms = 240'000;  // endsAt of a firing alert
+  int64_t resend_ms = 60'000;       // it is sent again so often; well below ends_after
 };
 
 struct KafkaSinkConfig {

@@ -1,6 +1,7 @@
 // Aim: what leaves is what the receiver's contract says, and each answer means what it should.
 // Method: a real HTTP server that records requests and answers by a script; a signature computed by
 // another program; the real Alertmanager where QUICKWATER_ALERTMANAGER names one.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -144,10 +145,10 @@ TEST_F(ReceiverTest, AlertmanagerSinkSendsAgainBeforeTheEndAndResolves) {
   sink = *make_alertmanager_sink(config, clock_);
   ASSERT_TRUE(sink->open(saved).ok());
   ASSERT_TRUE(sink->tick(kNowUs + 1'000'000).ok());
-  ASSERT_TRUE(sink->tick(kNowUs + 100'000'000).ok());  // not yet again
-  ASSERT_TRUE(sink->tick(kNowUs + 130'000'000).ok());
+  ASSERT_TRUE(sink->tick(kNowUs + 50'000'000).ok());  // not yet again
+  ASSERT_TRUE(sink->tick(kNowUs + 70'000'000).ok());
   ASSERT_EQ(requests_.size(), 3u);
-  EXPECT_EQ(json::parse(requests_[2].body)[0]["endsAt"], "2023-11-14T22:19:30.000000Z");
+  EXPECT_EQ(json::parse(requests_[2].body)[0]["endsAt"], "2023-11-14T22:18:30.000000Z");
 
   answer(503);
   EXPECT_TRUE(std::holds_alternative<Retry>(send(*sink, kResolved)));
@@ -159,6 +160,27 @@ TEST_F(ReceiverTest, AlertmanagerSinkSendsAgainBeforeTheEndAndResolves) {
   EXPECT_EQ(requests_.size(), before);
   EXPECT_TRUE(std::holds_alternative<Refused>(send(*sink, "[]")));
   EXPECT_TRUE(std::holds_alternative<Refused>(send(*sink, "no json")));
+}
+
+TEST_F(ReceiverTest, AlertmanagerSinkEndsTheAlertThatAHigherSeverityReplaces) {
+  auto sink = *make_alertmanager_sink({url("/"), 5000, 240'000}, clock_);
+  ASSERT_TRUE(sink->open("").ok());
+  const auto row = [](const char* state, const char* severity, const char* more) {
+    return fmt::format(R"({{"alert":"A","state":"{}","labels":{{"key":"k","severity":"{}"}}{}}})",
+                       state, severity, more);
+  };
+  send(*sink, row("firing", "warning", ""));
+  send(*sink, row("firing", "critical", R"(,"replaces":{"key":"k","severity":"warning"})"));
+  const json both = json::parse(requests_.at(1).body);
+  ASSERT_EQ(both.size(), 2u);
+  EXPECT_EQ(both[0]["labels"]["severity"], "critical");
+  EXPECT_EQ(both[1]["labels"], json::parse(requests_.at(0).body)[0]["labels"]);
+  EXPECT_EQ(both[1]["endsAt"], "2023-11-14T22:13:20.000000Z") << "now";
+  const json firing = json::parse(*sink->state());
+  ASSERT_EQ(firing.size(), 1u) << "the warning is not sent again for ever";
+  EXPECT_NE(firing.begin().key().find("critical"), std::string::npos);
+  send(*sink, row("resolved", "critical", ""));
+  EXPECT_EQ(*sink->state(), "{}");
 }
 
 TEST(Alertmanager, TheRealOneTakesOurAlerts) {

@@ -144,6 +144,42 @@ TEST(PrometheusExposition, HistogramsAreExactAtTheirBounds) {
               2003.001004501, 1e-6);
 }
 
+// What three processes say adds up to what one would say that had seen it all: the sum over
+// replicas that histogram_quantile works on.
+TEST(PrometheusExposition, HistogramsOfManyProcessesAddUp) {
+  MetricRegistry processes[3];
+  MetricRegistry whole;
+  const auto stage = [](MetricRegistry& registry) -> LatencyHistogram& {
+    return registry.latency("quickwater_stage_latency_seconds", "h", {{"stage", "computed"}});
+  };
+  uint64_t state = 1;
+  for (int i = 0; i < 3000; ++i) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    const auto ns = static_cast<int64_t>(1ull << (state >> 59)) + static_cast<int64_t>(state % 97);
+    stage(processes[i % 3]).record_ns(ns);
+    stage(whole).record_ns(ns);
+  }
+  const Parsed expected = parse(exposition(whole, Format::kText));
+  Parsed parts[3];
+  for (int i = 0; i < 3; ++i) parts[i] = parse(exposition(processes[i], Format::kText));
+  double before = 0;
+  size_t buckets = 0;
+  for (const auto& [sample, value] : expected.order) {
+    double sum = 0;
+    for (const Parsed& part : parts) {
+      ASSERT_TRUE(part.samples.contains(sample)) << sample << " is not in every process";
+      sum += std::stod(part.samples.at(sample));
+    }
+    ASSERT_NEAR(sum, std::stod(value), 1e-9 * sum) << sample;
+    if (sample.find("_bucket") == std::string::npos) continue;
+    ++buckets;
+    ASSERT_GE(sum, before) << "buckets are cumulative: " << sample;
+    before = sum;
+  }
+  EXPECT_EQ(before, 3000) << "the last bucket, +Inf, holds all";
+  EXPECT_EQ(buckets, bucket_bounds_us().size() + 1);
+}
+
 TEST(PrometheusExposition, OpenMetricsNamesFamiliesAndEnds) {
   MetricRegistry registry;
   fill(registry);

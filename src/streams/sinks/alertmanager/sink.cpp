@@ -59,8 +59,13 @@ class AlertmanagerSink final : public Sink {
       ends_us = body["ends_at_us"].get<int64_t>();
     json sent = alert;
     sent["endsAt"] = format_time(ends_us);
-    Delivery next = post(json::array({sent}));
+    json all = json::array({sent});
+    // An alert of a higher severity has other labels: to Alertmanager the one before it is another
+    // alert, which nobody would ever end.
+    const std::string before = replaced_by(body, now_us, all);
+    Delivery next = post(all);
     if (!std::holds_alternative<Delivered>(next)) return {0, std::move(next)};
+    if (!before.empty()) firing_.erase(before);
     if (resolved)
       firing_.erase(identity);
     else
@@ -75,8 +80,7 @@ class AlertmanagerSink final : public Sink {
   }
 
   Result<void> tick(int64_t wall_us) override {
-    // Half of the time an alert lasts unrepeated: one lost try does no harm.
-    if (firing_.empty() || wall_us - last_sent_us_ < config_.ends_after_ms * 500) return {};
+    if (firing_.empty() || wall_us - last_sent_us_ < config_.resend_ms * 1000) return {};
     json alerts = json::array();
     for (const auto& [labels, alert] : firing_) {
       alerts.push_back(alert);
@@ -103,6 +107,19 @@ class AlertmanagerSink final : public Sink {
     return alert;
   }
 
+  // Adds the alert that this one takes the place of, ended now. Returns its identity, or "".
+  static std::string replaced_by(const json& body, int64_t now_us, json& all) {
+    if (!body.contains("replaces") || !body["replaces"].is_object()) return {};
+    json before = alert_of(body);
+    before["labels"] = texts(body["replaces"]);
+    before["labels"]["alertname"] = text_of(body["alert"]);
+    before["endsAt"] = format_time(now_us);
+    std::string identity = write(before["labels"]);
+    if (before["labels"] == all[0]["labels"]) return {};
+    all.push_back(std::move(before));
+    return identity;
+  }
+
   Delivery post(const json& alerts) const {
     net::HttpClientOptions options;
     options.timeout_ms = config_.timeout_ms;
@@ -126,9 +143,9 @@ Result<std::unique_ptr<Sink>> make_alertmanager_sink(const AlertmanagerSinkConfi
   if (!net::parse_url(checked.url).ok())
     return Error{ErrorCode::kBadInput, "the url of Alertmanager cannot be read", "alertmanager",
                  "write http://host:9093"};
-  if (config.ends_after_ms < 10'000)
-    return Error{ErrorCode::kBadInput, "ends_after is below 10 s", "alertmanager",
-                 "4 minutes suit Alertmanager's own resolve_timeout of 5"};
+  if (config.resend_ms < 1000 || config.ends_after_ms < 2 * config.resend_ms)
+    return Error{ErrorCode::kBadInput, "an alert would end before it is sent again", "alertmanager",
+                 "resend: 1m suits Alertmanager's own resolve_timeout of 5"};
   return std::unique_ptr<Sink>(std::make_unique<AlertmanagerSink>(checked, clock));
 }
 

@@ -1,0 +1,428 @@
+"""Aim: healing is safe and its end is known: what it does reaches the world once, signed, and only as often as it
+may; whether it helped is checked and recorded; a command is ended with all it started.
+
+Method: the real program follows a file of metrics that a made-up machine writes at a pace. Parts of the machine fall
+ill one after another; a receiver outside, and a command, heal some of them. What the program did is read from the
+receiver, from its metrics, and from its journal afterwards.
+
+  healing_test.py PROGRAM [--only NAME ...]
+"""
+import argparse
+import collections
+import hashlib
+import hmac
+import http.server
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+LIMIT_S = 120  # of any one wait: far above what is needed, only so that a broken program does not hang the test
+SECRET = "a key that both ends know"
+PARTS = ["web", "db", "cache", "queue", "disk", "net", "idle"]
+
+APP = """
+app: healed
+data: data
+server: {{ port: 0 }}
+durability: {{ commit_interval: 5ms }}
+sources:
+  - name: metrics
+    file: {{ path: metrics.jsonl, mode: tail }}
+    format: json
+    event_time: ts
+    event_time_format: epoch_ms
+    schema: {{ part: string, value: double, ts: timestamp }}
+models:
+  - {{ name: level, key: part, rules: {{ score: value }} }}
+decisions:
+  - name: high
+    on: metrics
+    model: level
+    output: {{ severity: "case when value > 100 then 'critical' end" }}
+    alert: {{ severity: severity, for: 0s, cooldown: 0s, resolve_after: 0s }}
+    heal:
+      - {{ name: restart, when: part = 'web', recover_within: 10m,
+           webhook: {{ url: "http://127.0.0.1:{port}/restart", secret: "{secret}", timeout: 1s }} }}
+      - {{ name: stubborn, when: part = 'db', recover_within: 8s, stop_after: 2, limit: 100/1h,
+           webhook: {{ url: "http://127.0.0.1:{port}/stubborn" }} }}
+      - {{ name: practice, when: part = 'cache', dry_run: true,
+           webhook: {{ url: "http://127.0.0.1:{port}/practice" }} }}
+      - {{ name: limited, when: part = 'queue', recover_within: 8s, stop_after: 50, limit: 2/1h,
+           webhook: {{ url: "http://127.0.0.1:{port}/limited" }} }}
+      - {{ name: stuck, when: part = 'disk', recover_within: 1h, command: {{ run: hang, timeout: 1s }} }}
+      - {{ name: fix, when: part = 'net', recover_within: 10m, command: {{ run: mend, timeout: 30s }} }}
+      - {{ name: unneeded, when: part = 'idle', webhook: {{ url: "http://127.0.0.1:{port}/unneeded" }} }}
+healing:
+  enabled: {enabled}
+  commands:
+    hang: [{python}, {folder}/hang.py, {folder}]
+    mend: [{python}, {folder}/mend.py, {folder}, "{{key}}", "{{severity}}", "$(touch {folder}/shell)"]
+"""
+
+# Starts a child in its own process group's midst, says far too much, ignores the polite request, and never ends.
+HANG = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
+child = subprocess.Popen([sys.executable, "-c", deaf])
+with open(sys.argv[1] + "/pids.tmp", "w") as out:
+    out.write(f"{os.getpid()} {child.pid}")
+os.rename(sys.argv[1] + "/pids.tmp", sys.argv[1] + "/pids")
+sys.stdout.write("x" * 1_000_000)
+sys.stdout.flush()
+time.sleep(3600)
+"""
+MEND = """
+import json, os, sys
+with open(sys.argv[1] + "/mended.tmp", "w") as out:
+    json.dump({"arguments": sys.argv[2:], "environment": sorted(os.environ)}, out)
+os.rename(sys.argv[1] + "/mended.tmp", sys.argv[1] + "/mended")
+"""
+
+
+class Machine:
+    """Writes each part's metric about twenty times a second: 500 while it is ill, 10 otherwise."""
+
+    def __init__(self, folder):
+        self.path = folder / "metrics.jsonl"
+        self.path.touch()
+        self.ill = set()
+        self.lock = threading.Lock()
+        self.rounds = 0
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def set_ill(self, part, ill=True):
+        with self.lock:
+            (self.ill.add if ill else self.ill.discard)(part)
+
+    def run(self):
+        with open(self.path, "a", buffering=1) as out:
+            while not self.stopping.wait(0.05):
+                with self.lock:
+                    ill = set(self.ill)
+                now = int(time.time() * 1000)
+                out.write("".join(json.dumps({"part": part, "value": 500 if part in ill else 10, "ts": now}) + "\n"
+                                  for part in PARTS))
+                self.rounds += 1
+
+    def settle(self):
+        """Returns once rows were written that know of the last change."""
+        begin = self.rounds
+        wait_for("the machine writes", lambda: self.rounds >= begin + 2)
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()
+
+
+class Receiver:
+    """What lies outside: remembers every request, checks signatures, answers as it is told."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.lock = threading.Lock()
+        self.requests = collections.defaultdict(list)
+        self.wrong = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = outer.answer(self.path.strip("/"), self.headers, body)
+                if status is None:  # no answer in time: the program gives this attempt up
+                    time.sleep(3)
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, name, headers, body):
+        with self.lock:
+            self.requests[name].append({"key": headers["Idempotency-Key"], "body": json.loads(body),
+                                        "at": time.monotonic()})
+            count = len(self.requests[name])
+        if name != "restart":
+            return 200
+        signature = dict(part.split("=", 1) for part in headers["X-Quickwater-Signature"].split(","))
+        expected = hmac.new(SECRET.encode(), f"{signature['t']}.".encode() + body, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(expected, signature["v1"]) or abs(time.time() - int(signature["t"])) > 300:
+            self.wrong.append(f"signature {signature}")
+        if count <= 2:
+            return 500
+        if count == 3:
+            return None
+        self.machine.set_ill("web", False)
+        return 200
+
+    def of(self, name):
+        with self.lock:
+            return list(self.requests[name])
+
+
+class Program:
+    """The program under test, running."""
+
+    def __init__(self, program, folder):
+        self.program = program
+        self.folder = folder
+        self.errors = open(folder / "stderr.txt", "ab")
+        begin = self.errors.tell()
+        self.process = subprocess.Popen([program, "run", str(folder / "app.yaml")], stdout=subprocess.DEVNULL,
+                                        stderr=self.errors)
+        found = wait_for("the program answers", lambda: re.search(
+            r"http://127\.0\.0\.1:(\d+)/metrics", (folder / "stderr.txt").read_text()[begin:]), self)
+        self.port = int(found.group(1))
+
+    def metrics(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=LIMIT_S) as answer:
+            return answer.read().decode()
+
+    def steps(self, heal, step):
+        name = f'quickwater_heal_steps_total{{heal="{heal}",step="{step}"}} '
+        return sum(int(line[len(name):]) for line in self.metrics().splitlines() if line.startswith(name))
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(LIMIT_S)
+        assert code == 0, f"ended with {code}: {(self.folder / 'stderr.txt').read_text()[-3000:]}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def wait_for(what, condition, program=None):
+    limit = time.monotonic() + LIMIT_S
+    while True:
+        found = condition()
+        if found:
+            return found
+        if program is not None and program.process.poll() is not None:
+            raise AssertionError(f"{what}: the program ended: {(program.folder / 'stderr.txt').read_text()[-3000:]}")
+        if time.monotonic() > limit:
+            raise AssertionError(f"not within {LIMIT_S} s: {what}")
+        time.sleep(0.05)
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def journal(program, folder):
+    done = subprocess.run([program, "log", "journal", str(folder / "app.yaml")], check=True, capture_output=True,
+                          text=True)
+    return [(line["kind"], line["body"]) for line in map(json.loads, done.stdout.splitlines())]
+
+
+def of_heal(records, heal):
+    """Steps of one healing action in order: 'started', 'skipped', 'recovered', ..."""
+    steps = []
+    for kind, body in records:
+        if body.get("heal") == heal and kind.startswith("action_"):
+            steps.append((body.get("outcome") or kind[len("action_"):], body))
+    return steps
+
+
+def prepare(root, name, port, enabled=True):
+    folder = root / name
+    folder.mkdir()
+    (folder / "hang.py").write_text(HANG)
+    (folder / "mend.py").write_text(MEND)
+    (folder / "app.yaml").write_text(APP.format(port=port, secret=SECRET, folder=folder, python=sys.executable,
+                                                enabled=str(enabled).lower()))
+    return folder
+
+
+def with_everything(root, test):
+    machine_folder = root / "machine"
+    machine_folder.mkdir(exist_ok=True)
+    machine = Machine(machine_folder)
+    receiver = Receiver(machine)
+    folder = prepare(root, "app", receiver.port)
+    (folder / "metrics.jsonl").symlink_to(machine.path)
+    try:
+        test(folder, machine, receiver)
+    finally:
+        machine.stop()
+        receiver.server.shutdown()
+
+
+def a_webhook_that_helps(program, root):
+    def test(folder, machine, receiver):
+        with Program(program, folder) as running:
+            machine.set_ill("web")
+            wait_for("web recovers", lambda: running.steps("restart", "recovered"), running)
+            check_metrics(running.metrics())
+            running.stop()
+        requests = receiver.of("restart")
+        assert len(requests) == 4, f"500, 500, silence, 200: {len(requests)} requests"
+        assert not receiver.wrong, receiver.wrong
+        assert len({one["key"] for one in requests}) == 1, "one action, one key, however often it is tried"
+        assert all(one["body"] == requests[0]["body"] for one in requests)
+        assert requests[0]["body"]["heal"] == "restart" and requests[0]["body"]["alert_id"]
+        steps = of_heal(journal(program, folder), "restart")
+        assert [step for step, _ in steps] == ["started", "recovered"], steps
+        assert steps[0][1]["action_id"] == requests[0]["key"]
+        assert not receiver.of("unneeded"), "nothing was wrong with it"
+
+    with_everything(root, test)
+
+
+def a_webhook_that_does_not(program, root):
+    def test(folder, machine, receiver):
+        with Program(program, folder) as running:
+            machine.set_ill("db")
+            wait_for("it is stopped", lambda: running.steps("stubborn", "skipped"), running)
+            machine.set_ill("db", False)
+            machine.settle()
+            running.stop()
+        assert len(receiver.of("stubborn")) == 2, "stopped after two without recovery"
+        assert len({one["key"] for one in receiver.of("stubborn")}) == 2, "two actions are two keys"
+        steps = of_heal(journal(program, folder), "stubborn")
+        assert [step for step, _ in steps] == ["started", "not_recovered", "started", "not_recovered", "skipped"], steps
+        assert "stopped after 2 actions without recovery" in steps[-1][1]["message"], steps[-1]
+        # A restart forgets nothing of it: the next alert is not acted on either.
+        with Program(program, folder) as running:
+            machine.set_ill("db")
+            wait_for("the next alert is skipped", lambda: running.steps("stubborn", "skipped"), running)
+            running.stop()
+        assert len(receiver.of("stubborn")) == 2, "it acted though it was stopped"
+
+    with_everything(root, test)
+
+
+def dry_runs_and_limits(program, root):
+    def test(folder, machine, receiver):
+        with Program(program, folder) as running:
+            machine.set_ill("cache")
+            machine.set_ill("queue")
+            wait_for("the dry run is recorded", lambda: running.steps("practice", "dry_run"), running)
+            wait_for("the limit is reached", lambda: running.steps("limited", "skipped"), running)
+            running.stop()
+        assert not receiver.of("practice"), "a dry run reached the world"
+        records = journal(program, folder)
+        assert [step for step, _ in of_heal(records, "practice")] == ["dry_run"]
+        assert len(receiver.of("limited")) == 2, "limit: 2/1h"
+        assert "limit of 2 in 3600 s" in of_heal(records, "limited")[-1][1]["message"]
+
+    with_everything(root, test)
+
+
+def commands(program, root):
+    def test(folder, machine, receiver):
+        with Program(program, folder) as running:
+            machine.set_ill("disk")
+            wait_for("the command starts", lambda: (folder / "pids").exists(), running)
+            pids = [int(pid) for pid in (folder / "pids").read_text().split()]
+            wait_for("the command and its child are ended", lambda: not any(map(alive, pids)), running)
+            machine.set_ill("net")
+            wait_for("the other command runs", lambda: (folder / "mended").exists(), running)
+            machine.set_ill("net", False)
+            wait_for("net recovers", lambda: running.steps("fix", "recovered"), running)
+            running.stop()
+        mended = json.loads((folder / "mended").read_text())
+        assert mended["arguments"] == ["net", "critical", f"$(touch {folder}/shell)"], mended
+        assert not (folder / "shell").exists(), "a shell read the arguments"
+        assert "HOME" not in mended["environment"], mended["environment"]
+        ended = [body for kind, body in journal(program, folder) if kind == "action_finished"]
+        assert len(ended) == 2, ended
+        assert ended[0]["end"] == "timed_out", ended[0]
+        assert len(ended[0]["stdout"]) <= 16 * 1024, len(ended[0]["stdout"])
+        assert ended[1]["exit_code"] == 0, ended[1]
+
+    with_everything(root, test)
+
+
+def nothing_unless_allowed(program, root):
+    """`healing.enabled: false` makes every action a dry run; a command that is not on the list is refused."""
+
+    def test(folder, machine, receiver):
+        app = (folder / "app.yaml").read_text()
+        (folder / "app.yaml").write_text(app.replace("enabled: true", "enabled: false"))
+        with Program(program, folder) as running:
+            for part in ["web", "net"]:
+                machine.set_ill(part)
+            for heal in ["restart", "fix"]:
+                wait_for("it is a dry run", lambda: running.steps(heal, "dry_run"), running)
+            running.stop()
+        assert not receiver.of("restart") and not (folder / "mended").exists()
+        (folder / "app.yaml").write_text(app.replace("run: mend", "run: format_disk"))
+        checked = subprocess.run([program, "validate", str(folder / "app.yaml")], capture_output=True, text=True)
+        said = checked.stdout + checked.stderr
+        assert checked.returncode != 0, "a command that is not on the list was let pass"
+        assert re.search(r"app\.yaml:\d+:\d+: error: there is no allowed command 'format_disk'", said), said
+        (folder / "app.yaml").write_text(app.replace("'critical' end", "'fatal' end"))
+        checked = subprocess.run([program, "run", str(folder / "app.yaml")], capture_output=True, text=True)
+        said = checked.stdout + checked.stderr
+        assert checked.returncode != 0 and re.search(r"app\.yaml:19:\d+.*'fatal' is no severity", said), said
+
+    with_everything(root, test)
+
+
+def check_metrics(text):
+    """The lags are there, and promtool has nothing to say against the whole."""
+    for name in ["quickwater_source_lag_seconds", "quickwater_source_queue_rows", "quickwater_watermark_age_seconds",
+                 "quickwater_commit_age_seconds", "quickwater_commit_queue_bytes", "quickwater_outbox_age_seconds",
+                 "quickwater_outbox_waiting_rows", "quickwater_warm_up_ratio", "quickwater_events_total",
+                 "quickwater_dead_letters_total", "quickwater_stage_latency_seconds_bucket"]:
+        assert re.search(rf"^{name}[{{ ]", text, re.M), f"no {name} in:\n{text}"
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        return
+    judged = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+TESTS = [a_webhook_that_helps, a_webhook_that_does_not, dry_runs_and_limits, commands, nothing_unless_allowed]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("program")
+    parser.add_argument("--only", nargs="*")
+    arguments = parser.parse_args()
+    failed = 0
+    wanted = [test for test in TESTS if not arguments.only or test.__name__ in arguments.only]
+    for test in wanted:
+        with tempfile.TemporaryDirectory(prefix="qw_healing_") as place:
+            try:
+                test(arguments.program, pathlib.Path(place))
+                print(f"ok   {test.__name__}")
+            except AssertionError as error:
+                failed += 1
+                print(f"FAIL {test.__name__}: {error}")
+        sys.stdout.flush()
+    print(f"{len(wanted) - failed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
