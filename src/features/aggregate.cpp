@@ -6,7 +6,7 @@
 #include <charconv>
 
 #include "features/duration.h"
-#include "features/nearest.h"
+#include "schema/settings.h"
 
 namespace qw::features {
 namespace {
@@ -166,7 +166,7 @@ Result<Aggregate> compile_aggregate(std::string_view name, std::string_view full
     std::vector<std::string> names;
     for (const KindName& known : kKinds) names.emplace_back(known.name);
     return expression_error(text, ast->offset, fmt::format("'{}' is not an aggregate", ast->text),
-                            suggest(ast->text, names));
+                            schema::suggestion(ast->text, names));
   }
   aggregate.kind = entry->kind;
   if (aggregate.max_age_us != 0 && aggregate.kind != AggregateKind::kLast &&

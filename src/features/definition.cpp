@@ -6,7 +6,7 @@
 #include <set>
 
 #include "base/bytes.h"
-#include "features/nearest.h"
+#include "schema/settings.h"
 
 namespace qw::features {
 namespace {
@@ -79,7 +79,7 @@ Result<void> View::compile_keys() {
     if (!index)
       return error_in("key",
                       bad(fmt::format("source {} has no column '{}'", definition_.source, name),
-                          suggest(name, names_of(*source_))));
+                          schema::suggestion(name, names_of(*source_))));
     if (source_->field(*index).type.kind == schema::Kind::kDouble)
       return error_in("key", bad(fmt::format("'{}' is a double, which is no key", name),
                                  "use a string, int64, bool, timestamp or decimal column"));

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "schema/settings.h"
+
 namespace qw::features {
 namespace {
 
@@ -38,8 +40,8 @@ std::string error_of_aggregate(const std::string& text) {
 TEST(Duration, ReadsAndWrites) {
   EXPECT_EQ(*parse_duration_us("500ms"), 500'000);
   EXPECT_EQ(*parse_duration_us("7d"), 604'800'000'000);
-  EXPECT_EQ(format_duration(3'600'000'000), "1h");
-  EXPECT_EQ(format_duration(90'000'000), "90s");
+  EXPECT_EQ(schema::format_duration(3'600'000'000), "1h");
+  EXPECT_EQ(schema::format_duration(90'000'000), "90s");
   EXPECT_EQ(parse_window("7d/1h")->name(), "7d_by_1h");
   EXPECT_EQ(parse_window("7d/1h")->to_string(), "7d/1h");
   for (const std::string_view wrong : {"", "1", "h", "-1h", "0s", "1.5h", "1 h", "1y", "99999999d",

@@ -9,11 +9,8 @@
 
 namespace qw::features {
 
-// Microseconds of "250us", "500ms", "30s", "1m", "1h", "7d", "2w". A whole number above zero, at
-// most 100 years. kBadInput otherwise.
+// A length of time as the application file writes it (schema/settings.h), above zero.
 Result<int64_t> parse_duration_us(std::string_view text);
-// The shortest such text: 3600000000 -> "1h".
-std::string format_duration(int64_t duration_us);
 
 // A sliding window in event time that ends at t. Bare (step_us 0): t - length < event_time <= t.
 // Stepped: floor(t - length, step) <= event_time <= t, the floor counted from 1970 towards the

@@ -48,7 +48,7 @@ enum class SettingKind : uint8_t {
 struct Setting {
   std::string_view path = {};  // "sources[].kafka.topic"; "schema.*" is a name the user chooses
   SettingKind kind = SettingKind::kText;
-  bool required = false;      // where its group is given (and `with` holds)
+  bool required = false;           // where its group is given (and `with` holds)
   std::string_view fallback = {};  // what holds when it is left out; "": nothing
   std::string_view allowed = {};   // "a|b|c" for choices, "LOW..HIGH" for quantities; "": no limit
   std::string_view with = {};      // a sibling key without which this one means nothing; "": none
@@ -59,7 +59,7 @@ struct Setting {
 // Exactly one (or, not `required`, at most one) of these keys is in the group.
 struct OneOf {
   std::string_view path = {};  // of the group
-  std::string_view keys;  // "host|file|http|kafka"
+  std::string_view keys;       // "host|file|http|kafka"
   bool required = true;
 };
 
@@ -80,6 +80,8 @@ std::vector<std::string> split_choices(std::string_view allowed);
 // Values as written. kBadInput names what was found and what is allowed; `how_to_mend` may be
 // empty.
 Result<int64_t> parse_duration_us(std::string_view text);
+// The shortest such text: 3600000000 -> "1h".
+std::string format_duration(int64_t duration_us);
 Result<int64_t> parse_size_bytes(std::string_view text);
 Result<int64_t> parse_integer(std::string_view text);
 Result<double> parse_number(std::string_view text);

@@ -100,6 +100,13 @@ Result<int64_t> parse_duration_us(std::string_view text) {
              std::string(kMend));
 }
 
+std::string format_duration(int64_t duration_us) {
+  const Unit* best = kDurationUnits;
+  for (const Unit& unit : kDurationUnits)
+    if (duration_us % unit.factor == 0 && unit.name != "w") best = &unit;  // read, not written
+  return fmt::format("{}{}", duration_us / best->factor, best->name);
+}
+
 Result<int64_t> parse_size_bytes(std::string_view text) {
   const auto parts = leading_integer(text);
   if (parts && parts->first >= 0) {

@@ -4,6 +4,8 @@
 
 #include <filesystem>
 
+#include "schema/settings.h"
+
 namespace qw::app {
 namespace {
 
@@ -16,15 +18,6 @@ const T* find(const std::vector<T>& all, const std::string& name) {
 
 }  // namespace
 
-const schema::Schema& host_schema() {
-  static const schema::Schema kSchema{{{"series", schema::kString, false},
-                                       {"metric", schema::kString, false},
-                                       {"entity", schema::kString, true},
-                                       {"value", schema::kDouble, true},
-                                       {"ts", schema::kTimestamp, false}}};
-  return kSchema;
-}
-
 const char* Source::kind_name() const {
   constexpr const char* kNames[] = {"host", "file", "http", "kafka"};
   return kNames[kind.index()];
@@ -36,9 +29,8 @@ const char* Sink::kind_name() const {
 }
 
 std::string Window::suffix() const {
-  const size_t slash = text.find('/');
-  if (slash == std::string::npos) return text;
-  return text.substr(0, slash) + "_by_" + text.substr(slash + 1);
+  const std::string size = schema::format_duration(size_us);
+  return step_us == 0 ? size : size + "_by_" + schema::format_duration(step_us);
 }
 
 std::string AppFile::where(Place place) const {

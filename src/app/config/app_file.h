@@ -56,6 +56,7 @@ struct NamedExpression {
 
 enum class Durability : uint8_t { kProcess, kMachine };  // survives kill -9 | survives a power cut
 
+// `durability`: what a commit survives, how often one is made, and how long a restart may take.
 struct DurabilitySettings {
   Durability events = Durability::kMachine;
   Durability decisions = Durability::kProcess;
@@ -63,6 +64,7 @@ struct DurabilitySettings {
   int64_t replay_max_us = 0;  // how much event history a restart may have to replay
 };
 
+// `server`: where the page, the control API and the metrics are served.
 struct Server {
   std::string address;
   uint16_t port = 0;               // 0: any free port
@@ -71,11 +73,9 @@ struct Server {
 
 // ---- sources
 
-// The columns of every host source: series (string, "cpu.total", "net.rx_bytes_per_s/eth0"),
-// metric, entity (null when the metric is of the whole machine), value (double), ts (timestamp).
-const schema::Schema& host_schema();
-
-// This machine's own metrics; its columns are host_schema().
+// This machine's own metrics; its columns are streams::host::host_schema():
+// series ("cpu.total", "net.rx_bytes_per_s/eth0"), metric, entity (null when the metric is of the
+// whole machine), value, ts.
 struct HostSource {
   int64_t interval_us = 0;
   int64_t processes = 0;      // the top N command names by use; 0: none
@@ -92,12 +92,14 @@ struct Counter {
   std::string equals;
   bool per_second = false;
 };
+// `counts` of a file source: text lines are counted, and the counts are the events.
 struct Counts {
   int64_t interval_us = 0;
   std::vector<Counter> counters;
 };
 
 enum class FileMode : uint8_t { kRead, kTail, kReplay };
+// `file`: files of one format, read to their end, followed, or replayed at a speed.
 struct FileSource {
   std::string path;  // a file, folder or glob; absolute, or relative to the app file's folder
   FileMode mode = FileMode::kRead;
@@ -108,6 +110,7 @@ struct FileSource {
   std::optional<Counts> counts;  // format text only
 };
 
+// `http`: events are pushed to this program, one or many in a request.
 struct HttpSource {
   std::string path;         // where events are pushed to: "/v1/events/NAME"
   schema::Secret token;     // empty: not asked for
@@ -115,6 +118,7 @@ struct HttpSource {
 };
 
 enum class KafkaStart : uint8_t { kEarliest, kLatest };
+// `kafka`: a topic, read as a member of a consumer group.
 struct KafkaSource {
   schema::Secret brokers;
   schema::Secret topic;
@@ -125,12 +129,14 @@ struct KafkaSource {
 };
 
 enum class Format : uint8_t { kJson, kCsv, kText };
+// `csv`: how CSV text is laid out; means something with Format::kCsv only.
 struct CsvFormat {
   char delimiter = ',';
   std::vector<std::string> columns;           // empty: the first record of each file names them
   std::vector<std::string> nulls;             // unquoted cells that mean null
   std::vector<std::pair<Name, Name>> rename;  // column of the data -> column of the schema
 };
+// `text`: how a line of text becomes columns; means something with Format::kText only.
 struct TextFormat {
   std::string pattern;  // literal characters and {name} or {name:type} parts
   Place place;
@@ -149,6 +155,7 @@ struct Expectation {
   Place place;
 };
 
+// An entry of `sources`: where events come from, how they are decoded, timed and judged.
 struct Source {
   Name name;
   std::variant<HostSource, FileSource, HttpSource, KafkaSource> kind;
@@ -183,7 +190,8 @@ struct Window {
   std::string suffix() const;
 };
 
-enum class OnHotKey : uint8_t { kStep, kReject };
+enum class OnHotKey : uint8_t { kReject };
+// An entry of `features` with `view`: aggregates of one source by key, over windows.
 struct View {
   Name name;              // `view`
   Name from;              // a source
@@ -192,10 +200,11 @@ struct View {
   std::vector<NamedExpression> aggregates;  // name -> "sum(amount)"
   bool exclude_current = false;
   int64_t max_rows = 0;
-  OnHotKey on_hot_key = OnHotKey::kStep;
+  OnHotKey on_hot_key = OnHotKey::kReject;
   Place place;
 };
 
+// An entry of `features` with `derive`: an expression over columns and other features.
 struct Derive {
   Name name;  // `derive`
   Expression as;
@@ -217,6 +226,7 @@ struct VersionRef {
   Place place;
 };
 
+// An entry of `models`: what scores an event.
 struct Model {
   Name name;
   // Exactly one of the three says what scores: `detector` (learns by itself; a registry version may
@@ -232,6 +242,7 @@ struct Model {
 
 // ---- decisions
 
+// How a webhook is called, by a sink or a healing action.
 struct Webhook {
   schema::Secret url;
   schema::Secret secret;  // key of the HMAC signature; empty: unsigned
@@ -239,17 +250,21 @@ struct Webhook {
   std::vector<std::pair<std::string, schema::Secret>> headers;
 };
 
+// `log`: each row is one line of JSON in a file or on standard error.
 struct LogSink {
   std::string path;  // one JSON object a line; empty: standard error
 };
+// `kafka`: each row is one record of a topic.
 struct KafkaSink {
   schema::Secret brokers;
   schema::Secret topic;
   std::vector<std::pair<std::string, schema::Secret>> client;  // further librdkafka properties
 };
+// `webhook`: each row is one POST.
 struct WebhookSink {
   Webhook webhook;
 };
+// `alertmanager`: alerts, told to Alertmanager's API.
 struct AlertmanagerSink {
   schema::Secret url;
   int64_t timeout_us = 0;
@@ -258,6 +273,7 @@ struct AlertmanagerSink {
 
 enum class Send : uint8_t { kDecisions, kAlerts };
 enum class OnFull : uint8_t { kPause, kDropCounted };
+// An entry of `sinks`: where a decision or its alerts are delivered, and how hard that is tried.
 struct Sink {
   Name name;  // unique in the app; "DECISION.KIND" when the user gave none
   std::variant<LogSink, KafkaSink, WebhookSink, AlertmanagerSink> kind;
@@ -272,6 +288,7 @@ struct Sink {
   const char* kind_name() const;
 };
 
+// `alert` of a decision: when its outputs become an alert, and when the alert ends.
 struct Alert {
   Expression severity;  // an output's name or an expression: 'info', 'warning', 'critical', or null
   int64_t for_us = 0;
@@ -281,11 +298,13 @@ struct Alert {
   Place place;
 };
 
+// `command` of a healing action: a program of the allow-list.
 struct CommandAction {
   Name run;  // a name of `healing.commands`
   int64_t timeout_us = 0;
 };
 
+// An entry of `heal`: what is done about an alert, how often, and when it is given up.
 struct Heal {
   Name name;  // unique in the app
   std::variant<Webhook, CommandAction> action;
@@ -298,6 +317,7 @@ struct Heal {
   Place place;
 };
 
+// An entry of `decisions`: what is decided on each event of a source, and who is told.
 struct Decision {
   Name name;
   Name on;  // a source
@@ -315,6 +335,7 @@ struct Command {
   Name name;
   std::vector<std::string> arguments;  // the program's absolute path, then its arguments; no shell
 };
+// `healing`: whether actions act at all, and the only programs they may start.
 struct Healing {
   bool enabled = false;  // false: every healing action is only recorded as dry run
   std::vector<Command> commands;
@@ -325,6 +346,7 @@ struct Healing {
 enum class DriftTest : uint8_t { kAuto, kKs };
 enum class DriftReference : uint8_t { kTraining, kStart };
 enum class Severity : uint8_t { kNone, kInfo, kWarning, kCritical };
+// An entry of `monitors`: how a model is watched for drift, and what drift leads to.
 struct Monitor {
   Name model;
   DriftTest drift = DriftTest::kAuto;
@@ -347,6 +369,7 @@ struct Gate {
 };
 
 enum class Then : uint8_t { kPublish, kSwap };
+// An entry of `training`: how a better version of a model is searched, judged and published.
 struct Training {
   Name name;
   Name model;
@@ -363,11 +386,13 @@ struct Training {
   Place place;
 };
 
+// `demo`: what only a demonstration has.
 struct Demo {
   bool incidents = false;  // the incident button and command
   std::string labels;      // a file of labelled windows; empty: none
 };
 
+// The whole file. The file's order is kept in every list.
 struct AppFile {
   std::string path;    // as given on the command line; "" when read from text
   std::string folder;  // of the file; relative paths in it start here

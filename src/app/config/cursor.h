@@ -61,6 +61,13 @@ class Cursor {
 
   Cursor group(std::string_view key) const;
   std::vector<Cursor> groups(std::string_view key) const;
+  // What `read` makes of each group of a list.
+  template <class Read>
+  auto list(std::string_view key, const Read& read) const {
+    std::vector<decltype(read(std::declval<const Cursor&>()))> made;
+    for (const Cursor& one : groups(key)) made.push_back(read(one));
+    return made;
+  }
   // Maps, in the order of the file.
   std::vector<NamedExpression> expressions(std::string_view key) const;
   std::vector<std::pair<std::string, schema::Secret>> secrets(std::string_view key) const;

@@ -5,6 +5,7 @@
 
 #include "app/config/internal/parts.h"
 #include "streams/connectors/file/line_counter.h"
+#include "streams/connectors/host/config.h"
 
 namespace qw::app::internal {
 namespace {
@@ -29,9 +30,10 @@ std::optional<Counts> read_counts(const Cursor& at) {
   if (!at.given()) return std::nullopt;
   Counts counts;
   counts.interval_us = at.duration_us("interval");
-  for (const Cursor& one : at.groups("counters"))
-    counts.counters.push_back(
-        {one.name("metric"), one.name("field"), one.text("equals"), one.flag("per_second")});
+  counts.counters = at.list("counters", [](const Cursor& one) {
+    return Counter{one.name("metric"), one.name("field"), one.text("equals"),
+                   one.flag("per_second")};
+  });
   return counts;
 }
 
@@ -158,7 +160,7 @@ bool counts_lines(const Source& source) {
 
 }  // namespace
 
-void read_source(const Cursor& at, AppFile& app) {
+Source read_source(const Cursor& at) {
   Source source;
   source.name = at.name("name");
   Problems& problems = at.context().problems;
@@ -172,7 +174,7 @@ void read_source(const Cursor& at, AppFile& app) {
   source.allowed_lateness_us = at.duration_us("allowed_lateness");
   source.max_future_us = at.duration_us("max_future");
   source.max_record_bytes = at.size_bytes("max_record_bytes");
-  for (const Cursor& one : at.groups("expect")) source.expect.push_back(read_expectation(one));
+  source.expect = at.list("expect", read_expectation);
   // All kinds are asked for, so that each reports its own mistakes.
   source.kind = read_host(at.group("host"));
   if (at.has("file")) source.kind = read_file(at.group("file"));
@@ -180,7 +182,7 @@ void read_source(const Cursor& at, AppFile& app) {
   if (at.has("kafka")) source.kind = read_kafka(at.group("kafka"));
   if (at.has("host")) {
     source.kind = read_host(at.group("host"));
-    fix_columns(at, source, host_schema(), "a host source",
+    fix_columns(at, source, *streams::host::host_schema(), "a host source",
                 {"format", "csv", "text", "event_time", "event_time_format", "event_time_zone",
                  "event_id", "schema"});
   } else if (counts_lines(source)) {
@@ -195,7 +197,7 @@ void read_source(const Cursor& at, AppFile& app) {
                            ? "for example schema: { ts: timestamp, value: double }"
                            : "name the timestamp column that says when an event happened");
   }
-  app.sources.push_back(std::move(source));
+  return source;
 }
 
 void read_feature(const Cursor& at, AppFile& app) {

@@ -136,7 +136,7 @@ Gate gate_of(const Name& metric, const YamlNode& node) {
 
 }  // namespace
 
-void read_model(const Cursor& at, AppFile& app) {
+Model read_model(const Cursor& at) {
   Model model;
   model.name = at.name("name");
   model.detector = at.name("detector");
@@ -170,10 +170,10 @@ void read_model(const Cursor& at, AppFile& app) {
             "missing_key", at.place(), fmt::format("this entry of 'models' needs '{}'", key),
             std::string(key) == "key" ? "name the column whose values are series of their own"
                                       : "name what the model reads, such as inputs: [value]");
-  app.models.push_back(std::move(model));
+  return model;
 }
 
-void read_decision(const Cursor& at, AppFile& app) {
+Decision read_decision(const Cursor& at) {
   Decision decision;
   decision.name = at.name("name");
   decision.on = at.name("on");
@@ -183,17 +183,19 @@ void read_decision(const Cursor& at, AppFile& app) {
   decision.place = at.place();
   const Cursor alert = at.group("alert");
   if (alert.given()) decision.alert = read_alert(alert);
-  for (const Cursor& one : at.groups("sinks")) decision.sinks.push_back(read_sink(one, decision));
-  for (const Cursor& one : at.groups("heal")) decision.heal.push_back(read_heal(one));
+  decision.sinks =
+      at.list("sinks", [&decision](const Cursor& one) { return read_sink(one, decision); });
+  decision.heal = at.list("heal", read_heal);
   if (at.has("heal") && !decision.alert.has_value())
     at.context().problems.error("misplaced_key", at.key_place("heal"),
                                 "'heal' needs 'alert': it acts when an alert opens",
                                 "add alert: { severity: ... } to the decision");
-  app.decisions.push_back(std::move(decision));
+  return decision;
 }
 
-void read_healing(const Cursor& at, AppFile& app) {
-  app.healing.enabled = at.flag("enabled");
+Healing read_healing(const Cursor& at) {
+  Healing healing;
+  healing.enabled = at.flag("enabled");
   for (const auto& [name, node] : at.map("commands")) {
     Command command{name, {}};
     for (const YamlPtr& item : node->items) command.arguments.push_back(item->text);
@@ -203,11 +205,12 @@ void read_healing(const Cursor& at, AppFile& app) {
           fmt::format("the command '{}' does not begin with the absolute path of a program",
                       name.text),
           "write [/usr/bin/PROGRAM, ARGUMENT, ...]; no search path and no shell is used");
-    app.healing.commands.push_back(std::move(command));
+    healing.commands.push_back(std::move(command));
   }
+  return healing;
 }
 
-void read_monitor(const Cursor& at, AppFile& app) {
+Monitor read_monitor(const Cursor& at) {
   Monitor monitor;
   monitor.model = at.name("model");
   monitor.drift = at.choice<DriftTest>("drift");
@@ -218,10 +221,10 @@ void read_monitor(const Cursor& at, AppFile& app) {
   monitor.sinks = at.names("sinks");
   monitor.retrain = at.name("retrain");
   monitor.place = at.place();
-  app.monitors.push_back(std::move(monitor));
+  return monitor;
 }
 
-void read_training(const Cursor& at, AppFile& app) {
+Training read_training(const Cursor& at) {
   Training training;
   training.name = at.name("name");
   training.model = at.name("model");
@@ -242,7 +245,7 @@ void read_training(const Cursor& at, AppFile& app) {
   for (const auto& [metric, node] : at.map("gate")) training.gate.push_back(gate_of(metric, *node));
   training.then = at.choice<Then>("then");
   training.place = at.place();
-  app.training.push_back(std::move(training));
+  return training;
 }
 
 }  // namespace qw::app::internal

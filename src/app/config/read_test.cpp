@@ -17,6 +17,7 @@
 #include <sstream>
 
 #include "schema/settings.h"
+#include "streams/connectors/host/config.h"
 
 namespace qw::app {
 namespace {
@@ -85,7 +86,7 @@ TEST(ReadApp, sources_as_written) {
   ASSERT_EQ(app.sources.size(), 5u);
   const auto& host = std::get<HostSource>(app.sources[0].kind);
   EXPECT_EQ(host.interval_us, 500'000);
-  EXPECT_EQ(app.sources[0].schema, host_schema());
+  EXPECT_EQ(app.sources[0].schema, *streams::host::host_schema());
   EXPECT_EQ(app.sources[0].event_time.text, "ts");
   const Source& tx = app.sources[1];
   EXPECT_EQ(std::get<KafkaSource>(tx.kind).start, KafkaStart::kLatest);

@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "features/expression/functions.h"
-#include "features/nearest.h"
+#include "schema/settings.h"
 
 namespace qw::features {
 namespace {
@@ -64,7 +64,7 @@ class Checker {
     const auto index = inputs_.index_of(ast.text);
     if (!index)
       return at(ast, fmt::format("no column or feature '{}'", ast.text),
-                suggest(ast.text, column_names(inputs_)));
+                schema::suggestion(ast.text, column_names(inputs_)));
     node->kind = Typed::Kind::kColumn;
     node->type = inputs_.field(*index).type;
     node->column = *index;
@@ -100,7 +100,7 @@ class Checker {
     for (const Function& function : all_functions())
       if (function.form.starts_with(function.name) && function.name != "case")
         names.emplace_back(function.name);
-    return at(ast, fmt::format("no function '{}'", ast.text), suggest(ast.text, names));
+    return at(ast, fmt::format("no function '{}'", ast.text), schema::suggestion(ast.text, names));
   }
   static std::string count_text(const Function& function) {
     if (function.least_args != function.most_args)

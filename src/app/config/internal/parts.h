@@ -5,13 +5,14 @@
 
 namespace qw::app::internal {
 
-void read_source(const Cursor& at, AppFile& app);
+Source read_source(const Cursor& at);
+// An entry of `features` is one of the two.
 void read_feature(const Cursor& at, AppFile& app);
-void read_model(const Cursor& at, AppFile& app);
-void read_decision(const Cursor& at, AppFile& app);
-void read_healing(const Cursor& at, AppFile& app);
-void read_monitor(const Cursor& at, AppFile& app);
-void read_training(const Cursor& at, AppFile& app);
+Model read_model(const Cursor& at);
+Decision read_decision(const Cursor& at);
+Healing read_healing(const Cursor& at);
+Monitor read_monitor(const Cursor& at);
+Training read_training(const Cursor& at);
 
 // Names that lead nowhere, names given twice, columns of the wrong type, windows that cannot work.
 void check_names(const AppFile& app, Problems& problems);
