@@ -1,5 +1,6 @@
 #include "features/parity/oracle_expression.h"
 
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -58,7 +59,13 @@ OracleValue read_number(const std::string& text) {
     OracleValue value = literal_as_decimal({K::kInt, 0, 0, 0, text});
     return of_int(value.i);
   }
-  OracleValue value = of_double(std::strtod(text.c_str(), nullptr));
+  double number = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  // Beyond the range of doubles: infinite, or as good as zero.
+  if (read.ec == std::errc::result_out_of_range && text.find("e-") == std::string::npos &&
+      text.find("E-") == std::string::npos)
+    number = std::numeric_limits<double>::infinity();
+  OracleValue value = of_double(number);
   value.text = text;
   value.literal = text.find_first_of("eE") == std::string::npos;
   return value;
