@@ -4,12 +4,18 @@
 
 #include <functional>
 #include <iosfwd>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/result.h"
+
 namespace CLI {
 class App;
+}
+namespace qw::app {
+struct Plan;
 }
 
 namespace qw::cli {
@@ -51,6 +57,16 @@ int run(const std::vector<std::string>& arguments, Io io);
 // For help, completion and the reference page.
 // Calls `use` with a parser that knows every command.
 void with_parser(const std::function<void(const CLI::App&)>& use);
+
+// The application file that a command is given, read and compiled; problems go to `io.err`, each at
+// its file:line:column. Null when one of them is an error: the answer is kBadAppFile.
+std::shared_ptr<const app::Plan> load_or_say(const std::string& file, Io io);
+
+// Declares the file as the command's (next) place, app.yaml when left out.
+void add_file_argument(CLI::App& command, std::string& file);
+
+// Says it on `io.err`; the answer is its exit code.
+int say(Io io, const Error& error);
 
 // The page docs/reference/cli.md, made from the parsers.
 std::string cli_reference();

@@ -7,7 +7,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "app/config/read.h"
 #include "app/runtime/decision_json.h"
 #include "app/runtime/journal.h"
 #include "app/runtime/partitions.h"
@@ -106,19 +105,13 @@ Run declare_log(CLI::App& command) {
   command.add_option("what", arguments->what, "decisions, journal or dead-letters")
       ->required()
       ->check(CLI::IsMember({"decisions", "journal", "dead-letters"}));
-  command.add_option("file", arguments->file,
-                     "the application file; app.yaml of this folder when left out");
+  add_file_argument(command, arguments->file);
   command.add_option("--data", arguments->data, "the data folder, in place of the file's `data`");
   return [arguments](Io io) {
-    app::Reading reading = app::read_app_file(arguments->file, {});
-    for (const app::Problem& problem : reading.problems)
-      io.err << app::to_text(problem, arguments->file);
-    if (!reading.app) return static_cast<int>(kBadAppFile);
-    auto plan = app::compile_plan(std::move(*reading.app));
-    const auto printed = plan.ok() ? print_log(*arguments, **plan, io) : Result<void>(plan.error());
-    if (printed.ok()) return static_cast<int>(kOk);
-    io.err << printed.error().to_string() << '\n';
-    return static_cast<int>(kFailed);
+    const auto plan = load_or_say(arguments->file, io);
+    if (plan == nullptr) return kBadAppFile;
+    const Result<void> printed = print_log(*arguments, *plan, io);
+    return printed.ok() ? kOk : say(io, printed.error());
   };
 }
 

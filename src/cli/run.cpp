@@ -9,7 +9,6 @@
 #include <memory>
 
 #include "app/api/api.h"
-#include "app/config/read.h"
 #include "app/incident/demo.h"
 #include "app/runtime/runtime.h"
 #include "base/crash_watch.h"
@@ -58,11 +57,6 @@ class Signals {
   sigset_t set_{};
   sigset_t before_{};
 };
-
-int say(Io io, const Error& error, int code) {
-  io.err << error.to_string() << '\n';
-  return code;
-}
 
 void add_routes(net::HttpServer& server, const MetricRegistry& metrics,
                 const std::atomic<bool>& ready) {
@@ -163,7 +157,7 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   http.address = plan->file.server.address;
   http.port = arguments.port >= 0 ? static_cast<uint16_t>(arguments.port) : plan->file.server.port;
   auto server = net::listen_http(http);
-  if (!server.ok()) return say(io, server.error(), kFailed);
+  if (!server.ok()) return say(io, server.error());
   add_routes(**server, metrics, ready);
   auto shown = api_options(http, (*server)->port(), plan->file);
   if (!shown.ok()) return say(io, shown.error(), kFailed);
@@ -175,7 +169,7 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   options.own_server = app::own_server(http.address, (*server)->port());
   watch_for_crashes(options.data_folder);
   auto runtime = app::Runtime::start(plan, options, real_clock(), metrics, server->get());
-  if (!runtime.ok()) return say(io, runtime.error(), kFailed);
+  if (!runtime.ok()) return say(io, runtime.error());
   const auto demo = make_demo(*plan, options, **runtime, **server);
   api.use(demo);
   api.start(**runtime);
@@ -195,7 +189,7 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   (*runtime)->stop();
   (*server)->stop();
   api.stop();
-  if (const auto failure = (*runtime)->failure()) return say(io, *failure, kFailed);
+  if (const auto failure = (*runtime)->failure()) return say(io, *failure);
   log::info("run", "{} stopped; everything is durable", plan->file.app.text);
   return kOk;
 }
@@ -204,8 +198,7 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
 
 Run declare_run(CLI::App& command) {
   const auto arguments = std::make_shared<Arguments>();
-  command.add_option("file", arguments->file,
-                     "the application file; app.yaml of this folder when left out");
+  add_file_argument(command, arguments->file);
   command.add_option("--data", arguments->data, "the data folder, in place of the file's `data`");
   command
       .add_option(
@@ -215,15 +208,8 @@ Run declare_run(CLI::App& command) {
   command.add_flag("--until-finished", arguments->until_finished,
                    "stop once every file source has been read to its end");
   return [arguments](Io io) {
-    app::Reading reading = app::read_app_file(arguments->file, {});
-    for (const app::Problem& problem : reading.problems)
-      io.err << app::to_text(problem, arguments->file);
-    if (!reading.app) return static_cast<int>(kBadAppFile);
-    std::vector<Error> problems;
-    auto plan = app::compile_plan(std::move(*reading.app), &problems);
-    for (const Error& problem : problems) io.err << problem.to_string() << '\n';
-    if (!plan.ok()) return static_cast<int>(kBadAppFile);
-    return serve(*arguments, *plan, io);
+    const auto plan = load_or_say(arguments->file, io);
+    return plan == nullptr ? kBadAppFile : serve(*arguments, plan, io);
   };
 }
 

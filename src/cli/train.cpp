@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "app/config/read.h"
 #include "app/runtime/training_run.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
@@ -131,17 +130,13 @@ Result<app::TrainingReport> train(const app::Plan& plan, const app::TrainingWish
 }
 
 int run_train(const Arguments& arguments, const app::Plan& plan, Io io) {
-  const auto say = [&](const Error& error) {
-    io.err << error.to_string() << '\n';
-    return exit_code_of(error.code);
-  };
   const auto model = app::trainable_model(plan, arguments.model);
-  if (!model.ok()) return say(model.error());
+  if (!model.ok()) return say(io, model.error());
   const app::TrainingWish wish = wish_of(arguments, plan, *model);
   const std::string folder =
       arguments.data.empty() ? plan.file.resolve(plan.file.data) : arguments.data;
   const auto report = train(plan, wish, folder, io);
-  if (!report.ok()) return say(report.error());
+  if (!report.ok()) return say(io, report.error());
   if (arguments.json)
     io.out << json_of(*report).dump(2) << '\n';
   else
@@ -153,8 +148,7 @@ int run_train(const Arguments& arguments, const app::Plan& plan, Io io) {
 
 Run declare_train(CLI::App& command) {
   const auto arguments = std::make_shared<Arguments>();
-  command.add_option("file", arguments->file,
-                     "the application file; app.yaml of this folder when left out");
+  add_file_argument(command, arguments->file);
   command.add_option("--model", arguments->model,
                      "the model to train; may be left out when only one has a detector");
   command.add_option("--training", arguments->training,
@@ -176,16 +170,8 @@ Run declare_train(CLI::App& command) {
                    "into the registry only: nothing warms it up or swaps");
   command.add_flag("--json", arguments->json, "the result as one JSON object");
   return [arguments](Io io) {
-    app::Reading reading = app::read_app_file(arguments->file, {});
-    for (const app::Problem& problem : reading.problems)
-      io.err << app::to_text(problem, arguments->file);
-    if (!reading.app) return static_cast<int>(kBadAppFile);
-    const auto plan = app::compile_plan(std::move(*reading.app));
-    if (!plan.ok()) {
-      io.err << plan.error().to_string() << '\n';
-      return static_cast<int>(kBadAppFile);
-    }
-    return run_train(*arguments, **plan, io);
+    const auto plan = load_or_say(arguments->file, io);
+    return plan == nullptr ? kBadAppFile : run_train(*arguments, *plan, io);
   };
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "app/config/read.h"
+#include "app/runtime/load_plan.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 
@@ -28,27 +28,27 @@ nlohmann::json json_of(const app::Problem& problem) {
   return place;
 }
 
-void write_json(const app::Reading& reading, const std::string& file, Io io) {
+void write_json(const app::Loading& loading, const std::string& file, Io io) {
   nlohmann::json problems = nlohmann::json::array();
-  for (const app::Problem& problem : reading.problems) problems.push_back(json_of(problem));
+  for (const app::Problem& problem : loading.problems) problems.push_back(json_of(problem));
   io.out << nlohmann::json{{"file", file},
-                           {"ok", reading.app.has_value()},
-                           {"errors", reading.errors},
+                           {"ok", loading.plan != nullptr},
+                           {"errors", loading.errors},
                            {"problems", std::move(problems)}}
                 .dump(2)
          << '\n';
 }
 
-void write_text(const app::Reading& reading, const std::string& file, Io io) {
-  for (const app::Problem& problem : reading.problems) io.err << app::to_text(problem, file);
-  if (!reading.app.has_value()) {
-    io.err << fmt::format("{} error{} in {}", reading.errors, reading.errors == 1 ? "" : "s", file);
-    if (reading.errors > reading.problems.size())
-      io.err << fmt::format("; the first {} are shown", reading.problems.size());
+void write_text(const app::Loading& loading, const std::string& file, Io io) {
+  for (const app::Problem& problem : loading.problems) io.err << app::to_text(problem, file);
+  if (loading.plan == nullptr) {
+    io.err << fmt::format("{} error{} in {}", loading.errors, loading.errors == 1 ? "" : "s", file);
+    if (loading.errors > loading.problems.size())
+      io.err << fmt::format("; the first {} are shown", loading.problems.size());
     io.err << '\n';
     return;
   }
-  const app::AppFile& app = *reading.app;
+  const app::AppFile& app = loading.plan->file;
   const auto counted = [](size_t count, const char* what) {
     return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
   };
@@ -62,20 +62,19 @@ void write_text(const app::Reading& reading, const std::string& file, Io io) {
 
 Run declare_validate(CLI::App& command) {
   const auto arguments = std::make_shared<Arguments>();
-  command.add_option("file", arguments->file,
-                     "the application file; app.yaml of this folder when left out");
+  add_file_argument(command, arguments->file);
   command.add_flag("--json", arguments->json, "one JSON object with every problem");
   command.add_flag("--without-secrets", arguments->without_secrets,
                    "do not look up ${VAR} and file:PATH, only check how they are written");
   return [arguments](Io io) {
     app::ReadOptions options;
     options.resolve = !arguments->without_secrets;
-    const app::Reading reading = app::read_app_file(arguments->file, options);
+    const app::Loading loading = app::load_plan(arguments->file, options);
     if (arguments->json)
-      write_json(reading, arguments->file, io);
+      write_json(loading, arguments->file, io);
     else
-      write_text(reading, arguments->file, io);
-    return reading.app.has_value() ? kOk : kBadAppFile;
+      write_text(loading, arguments->file, io);
+    return loading.plan != nullptr ? kOk : kBadAppFile;
   };
 }
 

@@ -16,6 +16,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "app/runtime/load_plan.h"
 #include "schema/settings.h"
 #include "streams/connectors/host/config.h"
 
@@ -272,8 +273,8 @@ TEST(BadApps, each_mistake_is_named_at_its_place_and_nothing_else_is) {
     SCOPED_TRACE(path.filename().string());
     std::vector<Wanted> wanted = wanted_of(contents(path));
     EXPECT_FALSE(wanted.empty()) << "the file has no '# expect: ' line";
-    const Reading reading = read_app_file(path.string(), test_options());
-    EXPECT_EQ(reading.app.has_value(), reading.errors == 0);
+    const Loading reading = load_plan(path.string(), test_options());
+    EXPECT_EQ(reading.plan != nullptr, reading.errors == 0);
     for (const Problem& problem : reading.problems) {
       const std::string text = to_text(problem, "app.yaml");
       const auto met = std::find_if(wanted.begin(), wanted.end(), [&](const Wanted& one) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "streams/decoders/decoder.h"
+
 namespace qw::app {
 namespace {
 
@@ -39,6 +41,31 @@ streams::DecodeOptions decode_options_of(const PlanSource& source) {
   for (const auto& [from, to] : file.csv.rename) options.rename.emplace(from.text, to.text);
   options.pattern = file.text.pattern;
   return options;
+}
+
+streams::OnFail on_fail_of(OnFail written) {
+  switch (written) {
+    case OnFail::kWarn: return streams::OnFail::kWarn;
+    case OnFail::kQuarantine: return streams::OnFail::kQuarantine;
+    case OnFail::kDrop: return streams::OnFail::kDrop;
+    case OnFail::kNull: return streams::OnFail::kNull;
+  }
+  return streams::OnFail::kQuarantine;
+}
+
+streams::Expectation expectation_of(const Expectation& written) {
+  streams::Expectation rule;
+  rule.column = written.column.text;
+  rule.on_fail = on_fail_of(written.on_fail);
+  if (written.not_null)
+    rule.rule = streams::NotNull{};
+  else if (written.between)
+    rule.rule = streams::Between{written.between->first, written.between->second};
+  else if (!written.in.empty())
+    rule.rule = streams::InSet{written.in};
+  else
+    rule.rule = streams::Matches{written.matches};
+  return rule;
 }
 
 streams::file::Mode mode_of(FileMode mode) {
@@ -119,13 +146,7 @@ struct SinkKindOf {
     return config;
   }
   SinkKind operator()(const WebhookSink& webhook) const {
-    streams::WebhookSinkConfig config;
-    config.url = webhook.webhook.url.reveal();
-    config.secret = webhook.webhook.secret.reveal();
-    for (const auto& [name, value] : webhook.webhook.headers)
-      config.headers.emplace_back(name, value.reveal());
-    config.timeout_ms = static_cast<int>(webhook.webhook.timeout_us / 1000);
-    return config;
+    return webhook_config_of(webhook.webhook);
   }
   SinkKind operator()(const AlertmanagerSink& alertmanager) const {
     streams::AlertmanagerSinkConfig config;
@@ -144,6 +165,46 @@ Error placed(const Plan& plan, Place place, Error error) {
 }
 
 }  // namespace
+
+streams::GateOptions gate_options_of(const PlanSource& source) {
+  const Source& file = *source.file;
+  streams::GateOptions options;
+  options.source = source.name;
+  options.schema = source.schema;
+  options.event_time = file.event_time.text;
+  options.event_id = file.event_id.text;
+  options.allowed_lateness_us = file.allowed_lateness_us;
+  options.max_future_us = file.max_future_us;
+  if (file.dedup_horizon_us > 0) options.dedup_horizon_us = file.dedup_horizon_us;
+  for (const Expectation& rule : file.expect) options.expectations.push_back(expectation_of(rule));
+  return options;
+}
+
+std::vector<Complaint> check_source(const PlanSource& source) {
+  const Source& file = *source.file;
+  std::vector<Complaint> complaints;
+  if (!std::holds_alternative<HostSource>(file.kind)) {
+    const auto decoder = streams::make_decoder(decode_options_of(source));
+    if (!decoder.ok())
+      complaints.emplace_back(file.format == Format::kText ? file.text.place : file.name.place,
+                              decoder.error());
+  }
+  for (const Expectation& rule : file.expect) {
+    const auto compiled = streams::CompiledExpectation::make(expectation_of(rule), *source.schema);
+    if (!compiled.ok()) complaints.emplace_back(rule.place, compiled.error());
+  }
+  return complaints;
+}
+
+streams::WebhookSinkConfig webhook_config_of(const Webhook& webhook) {
+  streams::WebhookSinkConfig config;
+  config.url = webhook.url.reveal();
+  config.secret = webhook.secret.reveal();
+  for (const auto& [name, value] : webhook.headers)
+    config.headers.emplace_back(name, value.reveal());
+  config.timeout_ms = static_cast<int>(webhook.timeout_us / 1000);
+  return config;
+}
 
 Result<std::unique_ptr<streams::Source>> connect_source(const Plan& plan, size_t index,
                                                         const streams::Surroundings& surroundings) {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/runtime/connect.h"
 #include "base/log.h"
 #include "monitor/actions/command.h"
 
@@ -104,16 +105,11 @@ Result<void> Healers::add_sinks(const streams::Surroundings& surroundings, const
   for (auto& [decision, heals] : heals_)
     for (auto& heal : heals) {
       if (heal->webhook() == nullptr) continue;
-      streams::WebhookSinkConfig webhook;
-      webhook.url = heal->webhook()->url.reveal();
-      webhook.secret = heal->webhook()->secret.reveal();
-      for (const auto& [name, value] : heal->webhook()->headers)
-        webhook.headers.emplace_back(name, value.reveal());
+      streams::WebhookSinkConfig webhook = webhook_config_of(*heal->webhook());
       if (webhook.url.starts_with('/')) {
         webhook.url = own.url + webhook.url;
         if (webhook.secret.empty()) webhook.secret = own.secret;
       }
-      webhook.timeout_ms = static_cast<int>(heal->webhook()->timeout_us / 1000);
       QW_ASSIGN(auto sink, streams::make_sink({heal->outbox(), webhook}, surroundings));
       streams::OutboxOptions options;
       options.sink = heal->outbox();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "app/runtime/connect.h"
 #include "app/runtime/pipeline.h"
 
 namespace qw::app {
@@ -10,45 +11,6 @@ namespace {
 
 std::string low_water_name(const std::string& owner, PartitionId partition) {
   return fmt::format("low_water/{}/{}", owner, partition.value());
-}
-
-streams::OnFail on_fail_of(OnFail written) {
-  switch (written) {
-    case OnFail::kWarn: return streams::OnFail::kWarn;
-    case OnFail::kQuarantine: return streams::OnFail::kQuarantine;
-    case OnFail::kDrop: return streams::OnFail::kDrop;
-    case OnFail::kNull: return streams::OnFail::kNull;
-  }
-  return streams::OnFail::kQuarantine;
-}
-
-streams::Expectation expectation_of(const Expectation& written) {
-  streams::Expectation rule;
-  rule.column = written.column.text;
-  rule.on_fail = on_fail_of(written.on_fail);
-  if (written.not_null)
-    rule.rule = streams::NotNull{};
-  else if (written.between)
-    rule.rule = streams::Between{written.between->first, written.between->second};
-  else if (!written.in.empty())
-    rule.rule = streams::InSet{written.in};
-  else
-    rule.rule = streams::Matches{written.matches};
-  return rule;
-}
-
-streams::GateOptions gate_options_of(const PlanSource& source) {
-  const Source& file = *source.file;
-  streams::GateOptions options;
-  options.source = source.name;
-  options.schema = source.schema;
-  options.event_time = file.event_time.text;
-  options.event_id = file.event_id.text;
-  options.allowed_lateness_us = file.allowed_lateness_us;
-  options.max_future_us = file.max_future_us;
-  if (file.dedup_horizon_us > 0) options.dedup_horizon_us = file.dedup_horizon_us;
-  for (const Expectation& rule : file.expect) options.expectations.push_back(expectation_of(rule));
-  return options;
 }
 
 }  // namespace

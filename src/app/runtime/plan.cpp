@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "app/runtime/connect.h"
 #include "app/runtime/severity.h"
 #include "models/engines/builtin.h"
 
@@ -13,19 +16,15 @@ namespace {
 
 using features::Expression;
 
-// "column 7" of an expression's error becomes a place in the file.
-Error placed(const AppFile& file, const app::Expression& written, Error error) {
+// "derive ratio, column 7" of an expression's error becomes a place in the file.
+Place place_in(const app::Expression& written, const Error& error) {
+  constexpr std::string_view kColumn = "column ";
   size_t column = 1;
-  if (error.where.starts_with("column "))
-    std::from_chars(error.where.data() + 7, error.where.data() + error.where.size(), column);
-  error.where = file.where(written.at(column - 1));
-  return error;
-}
-
-Error placed(const AppFile& file, Place place, Error error) {
-  error.where = error.where.empty() ? file.where(place)
-                                    : fmt::format("{} ({})", file.where(place), error.where);
-  return error;
+  const size_t at = error.where.rfind(kColumn);
+  if (at != std::string::npos)
+    std::from_chars(error.where.data() + at + kColumn.size(),
+                    error.where.data() + error.where.size(), column);
+  return written.at(column - 1);
 }
 
 class Compiler {
@@ -36,22 +35,30 @@ class Compiler {
 
   void compile() {
     for (const Source& source : file().sources) compile_source(source);
+    for (const auto& [derive, error] : unplaced_) report(place_in(derive->as, error), error);
+    // On features that are not there, good expressions would be called wrong.
+    const bool features_good = problems_.empty();
     for (const Model& model : file().models) compile_model(model);
-    for (const Decision& decision : file().decisions) compile_decision(decision);
+    if (features_good)
+      for (const Decision& decision : file().decisions) compile_decision(decision);
   }
 
   std::shared_ptr<const Plan> plan() const { return plan_; }
-  std::vector<Error>& problems() { return problems_; }
+  const std::vector<Problem>& problems() const { return problems_; }
 
  private:
   const AppFile& file() const { return plan_->file; }
-  void report(Error error) { problems_.push_back(std::move(error)); }
+  void report(Place place, std::string message, std::string how_to_mend) {
+    problems_.push_back(
+        {Gravity::kError, "does_not_compile", place, std::move(message), std::move(how_to_mend)});
+  }
+  void report(Place place, const Error& error) { report(place, error.message, error.how_to_mend); }
 
   std::optional<Expression> program(const app::Expression& written, const schema::Schema& inputs) {
     if (written.empty()) return std::nullopt;
     auto compiled = Expression::compile(written.text, inputs);
     if (compiled.ok()) return std::move(compiled).value();
-    report(placed(file(), written, compiled.error()));
+    report(place_in(written, compiled.error()), compiled.error());
     return std::nullopt;
   }
 
@@ -59,10 +66,10 @@ class Compiler {
                                       const schema::Schema& inputs) {
     auto compiled = program(written, inputs);
     if (compiled && compiled->type() != schema::kBool) {
-      report({ErrorCode::kBadInput,
-              fmt::format("a condition is true or false, but this is a {}",
-                          compiled->type().to_string()),
-              file().where(written.place), "compare it with something, for example `score > 3`"});
+      report(written.place,
+             fmt::format("a condition is true or false, but this is a {}",
+                         compiled->type().to_string()),
+             "compare it with something, for example `score > 3`");
       return std::nullopt;
     }
     return compiled;
@@ -73,6 +80,7 @@ class Compiler {
     planned.name = source.name.text;
     planned.file = &source;
     planned.schema = std::make_shared<const schema::Schema>(source.schema);
+    for (const auto& [place, error] : check_source(planned)) report(place, error);
     std::vector<features::ViewPtr> views;
     for (const View& view : file().views)
       if (view.from.text == source.name.text) compile_view(view, planned, views);
@@ -92,24 +100,38 @@ class Compiler {
       definition.aggregates.push_back({aggregate.name.text, aggregate.expression.text});
     definition.exclude_current = view.exclude_current;
     if (view.max_rows > 0) definition.max_rows = static_cast<size_t>(view.max_rows);
+    const size_t before = problems_.size();
+    for (const NamedExpression& aggregate : view.aggregates) {
+      const auto checked = features::compile_aggregate(aggregate.name.text,
+                                                       aggregate.expression.text, *source.schema);
+      if (!checked.ok()) report(place_in(aggregate.expression, checked.error()), checked.error());
+    }
+    if (problems_.size() > before) return;
     auto compiled =
         features::View::compile(definition, source.schema, source.file->allowed_lateness_us);
-    if (!compiled.ok()) return report(placed(file(), view.place, compiled.error()));
+    if (!compiled.ok())
+      return report(view.place,
+                    fmt::format("{}: {}", compiled.error().where, compiled.error().message),
+                    compiled.error().how_to_mend);
     views.push_back(compiled.value());
     source.views.push_back({compiled.value(), fmt::format("view/{}@{:016x}", view.name.text,
                                                           compiled.value()->hash())});
   }
 
   // A derived feature belongs to every source that has all it names; one that fits nowhere is an
-  // error.
+  // error: that of the first source.
   void compile_derives(PlanSource& source) {
     for (const Derive& derive : file().derives) {
       auto compiled =
           features::compile_derived({{derive.name.text, derive.as.text}}, source.inputs);
-      if (compiled.ok())
+      if (compiled.ok()) {
         source.derived.push_back(std::move(compiled.value().front()));
-      else if (file().sources.size() == 1)
-        report(placed(file(), derive.as, compiled.error()));
+        placed_.insert(&derive);
+        std::erase_if(unplaced_, [&](const auto& one) { return one.first == &derive; });
+      } else if (!placed_.contains(&derive) &&
+                 std::ranges::find(unplaced_, &derive, &Unplaced::first) == unplaced_.end()) {
+        unplaced_.emplace_back(&derive, compiled.error());
+      }
     }
   }
 
@@ -122,14 +144,21 @@ class Compiler {
     if (!model.detector.empty()) {
       if (planned.registry_name.empty()) planned.registry_name = model.name.text;
       models::Settings settings;
-      for (const ModelSetting& setting : model.settings)
+      Place place = model.detector.place;
+      for (const ModelSetting& setting : model.settings) {
         if (const auto* number = std::get_if<double>(&setting.value))
           settings[setting.name.text] = *number;
+        else
+          report(setting.place, fmt::format("the setting '{}' is a number", setting.name.text),
+                 "write a number; `quickwater help app-file models.settings` explains");
+      }
       auto engine = models::make_detector(model.detector.text, settings);
       if (!engine.ok()) {
-        report(placed(file(),
-                      model.settings.empty() ? model.detector.place : model.settings.front().place,
-                      engine.error()));
+        // The message begins with, or quotes, the setting that it is about.
+        for (const ModelSetting& setting : model.settings)
+          if (engine.error().message.find(setting.name.text) != std::string::npos)
+            place = setting.place;
+        report(place, engine.error());
       } else {
         planned.settings = engine.value()->settings_json();
         planned.engine = std::move(engine).value();
@@ -142,16 +171,14 @@ class Compiler {
   std::optional<size_t> index_of(const Items& items, const Name& name, std::string_view what) {
     for (size_t index = 0; index < items.size(); ++index)
       if (items[index].name == name.text) return index;
-    report({ErrorCode::kBadInput, fmt::format("there is no {} '{}'", what, name.text),
-            file().where(name.place), ""});
+    report(name.place, fmt::format("there is no {} '{}'", what, name.text), "");
     return std::nullopt;
   }
 
   std::optional<size_t> input_index(const schema::Schema& inputs, const Name& name) {
     if (const auto index = inputs.index_of(name.text)) return index;
-    report({ErrorCode::kBadInput, fmt::format("there is no column or feature '{}' here", name.text),
-            file().where(name.place),
-            "name a column of the source, a feature as view.feature, or a derived feature"});
+    report(name.place, fmt::format("there is no column or feature '{}' here", name.text),
+           "name a column of the source, a feature as view.feature, or a derived feature");
     return std::nullopt;
   }
 
@@ -167,7 +194,7 @@ class Compiler {
     planned.model = *model;
     planned.when = condition(decision.when, *from.inputs);
     bind_model(planned, from);
-    add_outputs(planned, from);
+    if (!add_outputs(planned, from)) return;
     add_alert(planned);
     for (const Sink& sink : decision.sinks)
       planned.sinks.push_back({sink.name.text, &sink, condition(sink.when, *planned.inputs)});
@@ -188,21 +215,21 @@ class Compiler {
       if (auto compiled = program(rule.expression, *from.inputs))
         planned.rules.push_back({rule.name.text, std::move(*compiled)});
     if (model.engine && planned.model_inputs.size() != 1)
-      report({ErrorCode::kBadInput,
-              fmt::format("a detector scores one number per event, but model '{}' has {} inputs",
-                          model.name, planned.model_inputs.size()),
-              file().where(model.file->place), "name one input, for example `inputs: [value]`"});
+      report(model.file->place,
+             fmt::format("a detector scores one number per event, but model '{}' has {} inputs",
+                         model.name, planned.model_inputs.size()),
+             "name one input, for example `inputs: [value]`");
     for (const size_t input : planned.model_inputs)
       if (model.engine && !from.inputs->field(input).type.is_numeric())
-        report({ErrorCode::kBadInput,
-                fmt::format("the input '{}' is a {}, a detector needs a number",
-                            from.inputs->field(input).name,
-                            from.inputs->field(input).type.to_string()),
-                file().where(model.file->place),
-                "name an int64, double or decimal column or feature"});
+        report(
+            model.file->inputs.front().place,
+            fmt::format("the input '{}' is a {}, a detector needs a number",
+                        from.inputs->field(input).name, from.inputs->field(input).type.to_string()),
+            "name an int64, double or decimal column or feature");
   }
 
-  void add_outputs(PlanDecision& planned, const PlanSource& from) {
+  // False when one is wrong: what reads it cannot be judged.
+  bool add_outputs(PlanDecision& planned, const PlanSource& from) {
     std::vector<schema::Field> fields = from.inputs->fields();
     planned.model_begin = fields.size();
     if (planned.rules.empty()) {
@@ -213,6 +240,7 @@ class Compiler {
     for (const NamedProgram& rule : planned.rules)
       fields.push_back({rule.name, rule.expression.type(), true});
     planned.outputs_begin = fields.size();
+    const size_t wrong_before = problems_.size();
     for (const NamedExpression& output : planned.file->output) {
       auto compiled = program(output.expression, schema::Schema(fields));
       if (!compiled) continue;
@@ -220,6 +248,7 @@ class Compiler {
       planned.outputs.push_back({output.name.text, std::move(*compiled)});
     }
     planned.inputs = std::make_shared<const schema::Schema>(std::move(fields));
+    return problems_.size() == wrong_before;
   }
 
   void add_alert(PlanDecision& planned) {
@@ -228,18 +257,17 @@ class Compiler {
     auto severity = program(alert.severity, *planned.inputs);
     if (!severity) return;
     if (severity->type() != schema::kString)
-      return report({ErrorCode::kBadInput,
-                     fmt::format("a severity is a text or null, but this is a {}",
-                                 severity->type().to_string()),
-                     file().where(alert.severity.place),
-                     "use 'info', 'warning', 'critical' or null"});
+      return report(alert.severity.place,
+                    fmt::format("a severity is a text or null, but this is a {}",
+                                severity->type().to_string()),
+                    "use 'info', 'warning', 'critical' or null");
     check_words(planned, alert.severity, *severity);
     PlanAlert made{std::move(*severity), {}};
     made.policy.for_us = alert.for_us;
     made.policy.cooldown_us = alert.cooldown_us;
     made.policy.resolve_after_us = alert.resolve_after_us;
     if (const auto checked = monitor::check(made.policy); !checked.ok())
-      return report(placed(file(), alert.place, checked.error()));
+      return report(alert.place, checked.error());
     planned.alert = std::move(made);
   }
 
@@ -256,12 +284,16 @@ class Compiler {
             if (one.name.text == output.name) text = &one.expression;
         }
     for (const WrongSeverity& wrong : wrong_severities(program->tree()))
-      report({ErrorCode::kBadInput, fmt::format("'{}' is no severity", wrong.word),
-              file().where(text->at(wrong.offset)), "use 'info', 'warning', 'critical' or null"});
+      report(text->at(wrong.offset), fmt::format("'{}' is no severity", wrong.word),
+             "use 'info', 'warning', 'critical' or null");
   }
 
+  using Unplaced = std::pair<const Derive*, Error>;
+
   std::shared_ptr<Plan> plan_;
-  std::vector<Error> problems_;
+  std::vector<Problem> problems_;
+  std::set<const Derive*> placed_;  // that some source has all names of
+  std::vector<Unplaced> unplaced_;
 };
 
 void append_escaped(std::string_view value, std::string& out) {
@@ -277,13 +309,16 @@ void append_escaped(std::string_view value, std::string& out) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Plan>> compile_plan(AppFile file, std::vector<Error>* all_problems) {
+Result<std::shared_ptr<const Plan>> compile_plan(AppFile file, Problems* problems) {
   Compiler compiler(std::move(file));
   compiler.compile();
   if (compiler.problems().empty()) return compiler.plan();
-  Error first = compiler.problems().front();
-  if (all_problems != nullptr) *all_problems = std::move(compiler.problems());
-  return first;
+  if (problems != nullptr)
+    for (const Problem& one : compiler.problems())
+      problems->add(one.gravity, one.code, one.place, one.message, one.how_to_mend);
+  const Problem& first = compiler.problems().front();
+  return Error{ErrorCode::kBadInput, first.message, compiler.plan()->file.where(first.place),
+               first.how_to_mend};
 }
 
 bool key_text(const schema::Batch& rows, size_t row, const std::vector<size_t>& columns,

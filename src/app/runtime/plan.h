@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "app/config/app_file.h"
+#include "app/config/problems.h"
 #include "base/result.h"
 #include "features/definition.h"
 #include "features/expression/expression.h"
@@ -16,11 +17,13 @@
 
 namespace qw::app {
 
+// An expression that is known by a name: a rule or an output.
 struct NamedProgram {
   std::string name;
   features::Expression expression;
 };
 
+// A compiled view, and the name under which its states are stored.
 struct PlanView {
   features::ViewPtr view;
   std::string owner;  // of its states: "view/metric@<hash>"
@@ -38,18 +41,21 @@ struct PlanModel {
   const Model* file = nullptr;
 };
 
+// A sink of a decision, with its condition compiled.
 struct PlanSink {
   std::string name;
   const Sink* file = nullptr;
   std::optional<features::Expression> when;  // over the decision's outputs
 };
 
+// A healing action of a decision, with its condition compiled.
 struct PlanHeal {
   std::string name;
   const Heal* file = nullptr;
   std::optional<features::Expression> when;
 };
 
+// A decision's alert: what says how severe, and when it opens and ends.
 struct PlanAlert {
   features::Expression severity;
   monitor::AlertPolicy policy;
@@ -75,6 +81,7 @@ struct PlanDecision {
   std::vector<PlanHeal> heals;
 };
 
+// One source: its columns, the features on its events, and the decisions on them.
 struct PlanSource {
   std::string name;
   const Source* file = nullptr;
@@ -95,10 +102,9 @@ struct Plan {
   std::vector<PlanDecision> decisions;
 };
 
-// Every problem of the file that only compiling can find, each with its place. Nothing is started
-// or opened.
-Result<std::shared_ptr<const Plan>> compile_plan(AppFile file,
-                                                 std::vector<Error>* all_problems = nullptr);
+// Finds every mistake of the file that only compiling can find; `problems` (may be null) gets each
+// at its place, the answer is the first. Nothing is started or opened.
+Result<std::shared_ptr<const Plan>> compile_plan(AppFile file, Problems* problems = nullptr);
 
 // The readable key of a row: the columns' texts joined by '/', with '/' and '%' inside a value
 // escaped when there are several columns. False when one of them is null.
