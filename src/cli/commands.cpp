@@ -18,6 +18,7 @@ constexpr Command kCommands[] = {
     {"incident", "put a harmless load on this machine for some seconds", declare_incident},
     {"log", "print the decisions, journal or dead letters of a stopped application", declare_log},
     {"new", "write a commented starter application", declare_new},
+    {"parity", "measure whether every executor computes the same features", declare_parity},
     {"run", "run an application", declare_run},
     {"train", "search better settings for a model and publish them as a new version",
      declare_train},

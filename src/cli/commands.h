@@ -35,6 +35,7 @@ Run declare_help(CLI::App& command);
 Run declare_incident(CLI::App& command);
 Run declare_log(CLI::App& command);
 Run declare_new(CLI::App& command);
+Run declare_parity(CLI::App& command);
 Run declare_run(CLI::App& command);
 Run declare_train(CLI::App& command);
 Run declare_validate(CLI::App& command);

@@ -88,18 +88,6 @@ class Facts {
                         std::numeric_limits<int64_t>::min() / 2};
 };
 
-// A decision on the event, with what was known when it arrived.
-void read_at(Scenario& scenario, size_t event) {
-  const schema::EventFacts& facts = scenario.events.facts[event];
-  if (!facts.counts() || !scenario.events.rows.column(0).valid(event)) return;
-  Read read;
-  read.key = {scenario.events.rows.column(0).value_at(event)};
-  read.partition = facts.partition;
-  read.point = {facts.event_time, facts.seq, facts.seq};
-  read.event = event;
-  scenario.reads.push_back(std::move(read));
-}
-
 std::string random_argument(Random& random, std::string_view function) {
   constexpr std::string_view kNumbers[] = {"x",
                                            "i",
@@ -132,7 +120,85 @@ AggregateDefinition random_aggregate(Random& random, size_t index) {
   return {fmt::format("a{}", index), text};
 }
 
+schema::Value some_value(Random& random, const schema::Field& field) {
+  switch (field.type.kind) {
+    case schema::Kind::kBool: return static_cast<int64_t>(random.below(2));
+    case schema::Kind::kInt64: return some_int(random);
+    case schema::Kind::kDouble: return some_double(random);
+    case schema::Kind::kDecimal: {
+      int64_t most = 1;
+      for (int digit = 0; digit < std::min<int>(field.type.precision, 6); ++digit) most *= 10;
+      return static_cast<int64_t>(random.below(static_cast<uint64_t>(2 * most - 1))) - (most - 1);
+    }
+    case schema::Kind::kTimestamp:
+      return kStart + static_cast<int64_t>(random.below(600)) * kSecond;
+    default: return std::string(1, static_cast<char>('a' + random.below(5)));
+  }
+}
+
+// `key` columns take few values and are seldom null, so that every key has a history.
+std::vector<schema::Value> row_of(Random& random, const schema::Schema& schema,
+                                  const std::vector<size_t>& key) {
+  std::vector<schema::Value> row(schema.size());
+  for (size_t column = 0; column < schema.size(); ++column) {
+    const schema::Field& field = schema.field(column);
+    const bool is_key = std::ranges::find(key, column) != key.end();
+    row[column] = some_value(random, field);
+    if (field.nullable && random.below(is_key ? 100 : 8) == 0) row[column] = schema::Value{};
+  }
+  return row;
+}
+
 }  // namespace
+
+void read_at(Scenario& scenario, size_t event) {
+  const schema::EventFacts& facts = scenario.events.facts[event];
+  Read read;
+  for (const size_t column : scenario.view->key_columns())
+    read.key.push_back(scenario.events.rows.column(column).value_at(event));
+  if (!facts.counts() || std::ranges::any_of(read.key, schema::is_null)) return;
+  read.partition = facts.partition;
+  read.point = {facts.event_time, facts.seq, facts.seq};
+  read.event = event;
+  scenario.reads.push_back(std::move(read));
+}
+
+Result<Scenario> make_generated(const ViewDefinition& view,
+                                const std::vector<DeriveDefinition>& derived,
+                                std::shared_ptr<const schema::Schema> source,
+                                const std::string& event_time, int64_t allowed_lateness_us,
+                                uint64_t seed, size_t events) {
+  QW_ASSIGN(Scenario scenario, make_scenario(view, derived, source, allowed_lateness_us));
+  scenario.name = fmt::format("{}, generated", view.name);
+  int64_t widest_us = 0;
+  int64_t narrowest_us = std::numeric_limits<int64_t>::max();
+  for (const Window& window : scenario.view->windows()) {
+    widest_us = std::max(widest_us, window.reach_us());
+    narrowest_us = std::min(narrowest_us, window.length_us);
+  }
+  const auto time_column = source->index_of(event_time);
+  Random random(seed);
+  Facts facts(allowed_lateness_us);
+  int64_t now = kStart;
+  for (size_t e = 0; e < events; ++e) {
+    // Mostly steps that put several events into the narrowest window, also onto its edge; now and
+    // then one that leaves it.
+    const bool leap = random.below(50) == 0;
+    const int64_t step_us = leap ? widest_us / 10 : narrowest_us / 4;
+    now += static_cast<int64_t>(random.below(3)) * step_us;
+    int64_t time = now;
+    if (random.below(5) == 0 && allowed_lateness_us > 0)
+      time -= static_cast<int64_t>(random.below(3)) * allowed_lateness_us / 2;
+    if (random.below(50) == 0) time -= allowed_lateness_us + 1;
+    std::vector<schema::Value> row = row_of(random, *source, scenario.view->key_columns());
+    if (time_column) row[*time_column] = time;
+    scenario.events.rows.append_row(row);
+    scenario.events.facts.push_back(
+        facts.next(static_cast<uint32_t>(random.below(2)), time, random.below(25) == 0));
+    read_at(scenario, e);
+  }
+  return scenario;
+}
 
 Result<Scenario> make_fixture(uint64_t seed, size_t events) {
   const ViewDefinition view{"fix",

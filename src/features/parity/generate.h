@@ -18,6 +18,19 @@ Result<Scenario> make_fixture(uint64_t seed, size_t events);
 // disorder), read as known at each event and at the end.
 Result<Scenario> make_random_scenario(uint64_t seed);
 
+// Reads the scenario at one of its events, with what was known when it arrived; not when the event
+// does not count or has no key.
+void read_at(Scenario& scenario, size_t event);
+
+// A user's own definitions over events made up for their source: few keys, values that make their
+// aggregates differ where they can, times over twice the widest window, out-of-order arrivals
+// within and beyond the lateness, duplicates, ties, nulls.
+Result<Scenario> make_generated(const ViewDefinition& view,
+                                const std::vector<DeriveDefinition>& derived,
+                                std::shared_ptr<const schema::Schema> source,
+                                const std::string& event_time, int64_t allowed_lateness_us,
+                                uint64_t seed, size_t events);
+
 // The same scenario without some of its events and reads, for shrinking; `keep_events` and
 // `keep_reads` hold true for what stays.
 Scenario reduced(const Scenario& scenario, const std::vector<bool>& keep_events,

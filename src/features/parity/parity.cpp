@@ -136,17 +136,7 @@ Result<Scenario> scenario_of_events(const ViewDefinition& view,
   QW_ASSIGN(Scenario scenario,
             make_scenario(view, derived, events.rows.schema_ptr(), allowed_lateness_us));
   scenario.events = std::move(events);
-  for (size_t e = 0; e < scenario.events.facts.size(); ++e) {
-    const schema::EventFacts& facts = scenario.events.facts[e];
-    Read read;
-    for (const size_t column : scenario.view->key_columns())
-      read.key.push_back(scenario.events.rows.column(column).value_at(e));
-    if (!facts.counts() || std::ranges::any_of(read.key, schema::is_null)) continue;
-    read.partition = facts.partition;
-    read.point = {facts.event_time, facts.seq, facts.seq};
-    read.event = e;
-    scenario.reads.push_back(std::move(read));
-  }
+  for (size_t e = 0; e < scenario.events.facts.size(); ++e) read_at(scenario, e);
   return scenario;
 }
 

@@ -13,12 +13,15 @@ class StreamRun {
   void run(Answers& answers) {
     rows_.resize(scenario_.reads.size());
     // Reads in the order in which their known position is reached; without one, at the end.
+    note_arrivals();
     std::vector<size_t> order(scenario_.reads.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::ranges::stable_sort(order, {}, [this](size_t i) { return arrival_of(i); });
+    std::vector<size_t> arrivals(order.size());
+    std::ranges::transform(order, arrivals.begin(), [this](size_t i) { return arrival_of(i); });
+    std::ranges::stable_sort(order, {}, [&](size_t i) { return arrivals[i]; });
     size_t next = 0;
     for (size_t event = 0; event < scenario_.events.facts.size(); ++event) {
-      while (next < order.size() && arrival_of(order[next]) <= event) read(order[next++]);
+      while (next < order.size() && arrivals[order[next]] <= event) read(order[next++]);
       apply(event);
     }
     while (next < order.size()) read(order[next++]);
@@ -30,15 +33,21 @@ class StreamRun {
   }
 
  private:
+  // Seqs of a partition rise in the order of arrival.
+  void note_arrivals() {
+    const auto& facts = scenario_.events.facts;
+    for (size_t i = 0; i < facts.size(); ++i)
+      arrivals_[facts[i].partition.value()].emplace_back(facts[i].seq, i + 1);
+  }
   // How many events have arrived when the read happens.
   size_t arrival_of(size_t read) const {
     const Read& what = scenario_.reads[read];
-    const auto& facts = scenario_.events.facts;
-    if (what.point.known.value() == ReadPoint::kEverySeq) return facts.size();
-    size_t count = 0;
-    for (size_t i = 0; i < facts.size(); ++i)
-      if (facts[i].partition == what.partition && facts[i].seq <= what.point.known) count = i + 1;
-    return count;
+    if (what.point.known.value() == ReadPoint::kEverySeq) return scenario_.events.facts.size();
+    const auto found = arrivals_.find(what.partition.value());
+    if (found == arrivals_.end()) return 0;
+    const auto after = std::ranges::upper_bound(found->second, what.point.known, {},
+                                                &std::pair<Seq, size_t>::first);
+    return after == found->second.begin() ? 0 : std::prev(after)->second;
   }
   void apply(size_t event) {
     std::string key;
@@ -74,6 +83,7 @@ class StreamRun {
   }
 
   const Scenario& scenario_;
+  std::map<uint32_t, std::vector<std::pair<Seq, size_t>>> arrivals_;  // by partition
   std::map<std::pair<uint32_t, std::string>, KeyState> states_;
   std::vector<FeatureRow> rows_;
   std::vector<std::unique_ptr<std::string>> texts_;
