@@ -1,0 +1,260 @@
+"""Aim: each bad input has a message that says what, where and how to mend it, is counted, and costs nothing else:
+the good records beside it are decided.
+
+The real program, each case in a folder of its own. Waits are for what the program writes (standard error, its log sink,
+its metrics), with a deadline.
+
+  bad_input_test.py PROGRAM [CASE ...]
+"""
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from program import Program, app, check, file_source, ids, wait_for, write_lines
+
+YEAR_MS = 365 * 86_400_000
+
+
+class Skip(Exception):
+    pass
+
+
+def now_ms():
+    return int(time.time() * 1000)
+
+
+def good(identity, at_ms=None):
+    return {"id": identity, "amount": 1.5, "ts": at_ms if at_ms is not None else now_ms()}
+
+
+def free_port():
+    """A port nobody listens on just now."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
+
+
+def letters_of(program, count):
+    letters = program.log("dead-letters")
+    check(len(letters) == count, f"{count} dead letters expected: {letters}")
+    return letters
+
+
+def broken_app_file(make):
+    text = app(file_source()).replace("event_time: ts", "event_tme: ts").replace("score:", "scor:")
+    with make(text) as program:
+        code, words = program.run_to_end()
+        check(code == 3, f"exit code {code}")
+        check("app.yaml:6:5: error: unknown key 'event_tme'" in words, words)
+        check("did you mean 'event_time'?" in words, words)
+        check("the rules do not say what 'score' is" in words, words)
+        check(not (program.folder / "data").exists(), "a data folder was made")
+
+
+def bad_expression(make):
+    with make(app(file_source(), when="'amunt > 1'")) as program:
+        code, words = program.run_to_end()
+        check(code == 3, f"exit code {code}")
+        check("app.yaml:13:52: error: no column or feature 'amunt'" in words, words)
+        check("did you mean 'amount'?" in words, words)
+        for command in (["validate"], ["log", "decisions"]):
+            said = program.call(*command, str(program.folder / "app.yaml"))
+            check(said[0] == 3 and "no column or feature 'amunt'" in said[2], f"{command}: {said}")
+
+
+def negative_interval(make):
+    with make(app(file_source("events") + "  - { name: machine, host: { interval: -1s } }\n")) as program:
+        code, words = program.run_to_end()
+        check(code == 3, f"exit code {code}")
+        check("app.yaml:9:40: error: 'interval': the duration '-1s' is negative" in words, words)
+
+
+def missing_file(make):
+    with make(app(file_source(mode="read"))) as program:
+        code, words = program.run_to_end()
+        check(code == 1, f"exit code {code}")
+        check("no such file" in words and "events.jsonl" in words and "check the path" in words, words)
+
+
+def missing_broker(make):
+    port = free_port()
+    kafka = f"""  - name: orders
+    kafka: {{ brokers: "127.0.0.1:{port}", topic: orders, group: g }}
+    event_time: ts
+    schema: {{ id: string, ts: timestamp }}
+"""
+    with make(app(kafka + file_source())) as program:
+        program.start()
+        program.said(rf"waiting: .*orders at 127\.0\.0\.1:{port}")
+        write_lines(program.folder / "events.jsonl", [good(f"e{n}") for n in range(20)])
+        check(ids(program.wait_decided(20)) == [f"e{n}" for n in range(20)], "other decisions")
+        program.stop()
+
+
+def port_in_use(make):
+    with socket.socket() as held, make(app(file_source())) as program:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = held.getsockname()[1]
+        code, words = program.run_to_end("--port", str(port))
+        check(code == 4, f"exit code {code}: {words}")
+        check(f"port {port} is already in use" in words and "--port" in words, words)
+        check(not (program.folder / "data").exists(), "a data folder was made")
+
+
+def second_process(make):
+    with make(app(file_source())) as program:
+        program.start()
+        write_lines(program.folder / "events.jsonl", [good("before")])
+        program.wait_decided(1)
+        code, words = program.run_to_end()
+        check(code == 4, f"exit code {code}: {words}")
+        check(f"process {program.process.pid} has this data folder open" in words, words)
+        check("give this one its own data folder" in words, words)
+        code, _, words = program.call("log", "decisions", str(program.folder / "app.yaml"))
+        check(code == 4 and "has this data folder open" in words, f"log: {code} {words}")
+        write_lines(program.folder / "events.jsonl", [good("after")])
+        check(ids(program.wait_decided(2)) == ["before", "after"], "the first process was disturbed")
+        program.stop()
+
+
+def wrong_type(make):
+    with make(app(file_source())) as program:
+        program.start()
+        write_lines(program.folder / "events.jsonl", [
+            good("a"), {"id": "b", "amount": "much", "ts": now_ms()}, {"id": 7, "amount": 1, "ts": now_ms()},
+            "{ not json", '{"id": "c", "amount": NaN, "ts": 1}', '{"id": "d", "amount": 1, "ts": "yesterday"}',
+            good("z")])
+        check(ids(program.wait_decided(2)) == ["a", "z"], f"decided: {ids(program.decided())}")
+        check(program.metric("quickwater_dead_letters_total", source="events") == 5, "the counter")
+        program.stop()
+        letters = letters_of(program, 5)
+        for letter, part in zip(letters, ("column 'amount': double expected, found", "column 'id': string expected",
+                                          "JSON", "JSON", "column 'ts'")):
+            check(part in letter["reason"], f"'{part}' is not in {letter}")
+            check("events.jsonl" in letter["position"], f"no place: {letter}")
+        check('"much"' in letters[0]["raw"], f"not as it came: {letters[0]}")
+
+
+def not_a_number(make):
+    csv = file_source(more="    format: csv\n").replace("events.jsonl", "events.csv")
+    with make(app(csv)) as program:
+        program.start()
+        write_lines(program.folder / "events.csv", ["id,amount,ts"] + [
+            f"{name},{amount},{now_ms()}" for name, amount in
+            (("a", "1"), ("b", "nan"), ("c", "-inf"), ("d", "1e999"), ("e", ""), ("z", "2"))])
+        decided = program.wait_decided(3)
+        check(ids(decided) == ["a", "e", "z"], f"decided: {ids(decided)}")
+        check(decided[1]["outputs"]["much"] is None, "an empty cell is null")
+        check(program.metric("quickwater_dead_letters_total", source="events") == 3, "the counter")
+        program.stop()
+        for letter in letters_of(program, 3):
+            check("column 'amount'" in letter["reason"] and "double" in letter["reason"], f"{letter}")
+
+
+def year_ahead(make):
+    with make(app(file_source())) as program:
+        program.start()
+        write_lines(program.folder / "events.jsonl", [good("a"), good("far", now_ms() + YEAR_MS), good("z")])
+        # Had it moved the watermark, "z" would be late and not decided on.
+        check(ids(program.wait_decided(2)) == ["a", "z"], f"decided: {ids(program.decided())}")
+        check(program.metric("quickwater_dead_letters_total", source="events") == 1, "the counter")
+        program.stop()
+        reason = letters_of(program, 1)[0]["reason"]
+        check("ahead of its arrival" in reason and "max_future is 60 s" in reason, reason)
+
+
+def jumping_clock(make):
+    with make(app(file_source(more="    allowed_lateness: 10s\n"))) as program:
+        program.start()
+        began = now_ms()
+        lines = [good("a", began), good("hour_back", began - 3_600_000), good("second_back", began - 1000),
+                 good("z", began + 1)]
+        write_lines(program.folder / "events.jsonl", lines)
+        decided = ids(program.wait_decided(3))
+        check(decided == ["a", "second_back", "z"], f"decided: {decided}")
+        metric = lambda status: program.metric("quickwater_source_events_total", source="events", status=status)
+        check([metric(s) for s in ("ok", "late_repaired", "late_dropped")] == [2, 1, 1], "the counters")
+        program.stop()
+        letters_of(program, 0)
+
+
+def ten_megabytes(make):
+    with make(app(file_source())) as program:
+        program.start()
+        large = '{"id": "big", "amount": 1, "ts": 1, "x": "' + "y" * 10_000_000 + '"}'
+        write_lines(program.folder / "events.jsonl", [good("a"), large, good("z")])
+        check(ids(program.wait_decided(2)) == ["a", "z"], f"decided: {ids(program.decided())}")
+        check(program.metric("quickwater_dead_letters_total", source="events") == 1, "the counter")
+        program.stop()
+        letter = letters_of(program, 1)[0]
+        check("max_record_bytes" in letter["reason"], letter["reason"])
+        check(len(letter["raw"]) <= 65536, f"{len(letter['raw'])} bytes of it are kept")
+
+
+def full_disk(make):
+    """The data folder is a file system of 96 MB, and commits need 64 MB free (StoreOptions::min_free_bytes)."""
+    with make(app(file_source())) as program:
+        data = program.folder / "data"
+        data.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=96m", "quickwater-test", str(data)]
+        try:
+            mounted = subprocess.run(mount, capture_output=True, text=True)
+        except OSError as error:
+            raise Skip(f"mount: {error}") from error
+        if mounted.returncode != 0:
+            raise Skip(f"a small file system cannot be mounted: {mounted.stderr.strip()}")
+        try:
+            fill_and_mend(program, data / "filler")
+        finally:
+            program.end()
+            subprocess.run(["umount", str(data)], check=True)
+
+
+def fill_and_mend(program, filler):
+    later = [f"e{n}" for n in range(50)]
+    program.start()
+    write_lines(program.folder / "events.jsonl", [good("before")])
+    program.wait_decided(1)
+    filler.write_bytes(b"\0" * (50 << 20))
+    write_lines(program.folder / "events.jsonl", [good(each) for each in later])
+    program.said(r"cannot commit; intake pauses and goes on by itself: .*free some disk space")
+    wait_for(lambda: "refused commits are counted",
+             lambda: program.metric("quickwater_store_commit_failures_total") > 0, program.process)
+    check(ids(program.decided()) == ["before"], "an effect of what is not durable")
+    filler.unlink()
+    program.said("commits go on")
+    check(ids(program.wait_decided(51)) == ["before"] + later, "lost or repeated")
+    program.stop()
+
+
+CASES = (broken_app_file, bad_expression, negative_interval, missing_file, missing_broker, port_in_use, second_process,
+         wrong_type, not_a_number, year_ahead, jumping_clock, ten_megabytes, full_disk)
+
+
+def main(program, names):
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    with tempfile.TemporaryDirectory(prefix="quickwater_bad_input_") as root:
+        for case in CASES:
+            if names and case.__name__ not in names:
+                continue
+            try:
+                case(lambda text, name=case.__name__: Program(program, pathlib.Path(root) / name, text))
+                counts["passed"] += 1
+                print(f"ok {case.__name__}", flush=True)
+            except Skip as reason:
+                counts["skipped"] += 1
+                print(f"SKIP: {case.__name__}: {reason}", flush=True)
+            except Exception as error:
+                counts["failed"] += 1
+                print(f"FAILED {case.__name__}: {type(error).__name__}: {error}", flush=True)
+    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    return 1 if counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.path.abspath(sys.argv[1]), sys.argv[2:]))
