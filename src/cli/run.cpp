@@ -160,7 +160,7 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   if (!server.ok()) return say(io, server.error());
   add_routes(**server, metrics, ready);
   auto shown = api_options(http, (*server)->port(), plan->file);
-  if (!shown.ok()) return say(io, shown.error(), kFailed);
+  if (!shown.ok()) return say(io, shown.error());
   app::Api api(plan, real_clock(), metrics, std::move(shown).value());
   app::RuntimeOptions options;
   options.observers = api.observers();
