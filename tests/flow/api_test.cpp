@@ -49,6 +49,18 @@ TEST_F(ApiTest, AnswersHaveEveryKeyOfTheDocument) {
   EXPECT_EQ(differences(example_of("history"), get(history + "?features=all")), Faults());
   EXPECT_EQ(differences(example_of("features"), get("/v1/features?view=metric&key=s3")), Faults());
   EXPECT_EQ(differences(example_of("error"), get("/v1/nothing", 404)), Faults());
+  EXPECT_EQ(differences(example_of("models"), get("/v1/models")), Faults());
+}
+
+TEST_F(ApiTest, ModelsNameWhoServes) {
+  const json model = get("/v1/models")["models"][0];
+  EXPECT_EQ(model["name"], "anomaly");
+  EXPECT_EQ(model["champion"], "0");
+  EXPECT_EQ(model["decisions"], json::array({"unusual"}));
+  ASSERT_EQ(model["versions"].size(), 1u);
+  EXPECT_EQ(model["versions"][0]["state"], "champion");
+  EXPECT_EQ(model["versions"][0]["series_total"], 10);
+  EXPECT_FALSE(model["versions"][0]["settings"].empty());
 }
 
 TEST_F(ApiTest, StatusCountsWhatCame) {

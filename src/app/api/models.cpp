@@ -15,8 +15,9 @@ Json object_of(const std::string& text) {
 
 // Numbers, texts and truths; what is nested is left out.
 Json flat(const std::string& text) {
+  const Json all = object_of(text);  // outlives the loop over its items
   Json flat = Json::object();
-  for (const auto& [name, value] : object_of(text).items())
+  for (const auto& [name, value] : all.items())
     if (value.is_number() || value.is_string() || value.is_boolean()) flat[name] = value;
   return flat;
 }
