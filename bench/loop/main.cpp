@@ -127,17 +127,18 @@ Result<void> run(const Options& options) {
     return std::unique_ptr<streams::Source>(std::move(made));
   };
   MetricRegistry metrics;
-  QW_ASSIGN(const auto runtime,
+  QW_ASSIGN(auto runtime,
             app::Runtime::start(plan, runtime_options, real_clock(), metrics, nullptr));
   while (!runtime->finished() && !runtime->failure()) real_clock().sleep_us(10'000);
   runtime->stop();
-  std::filesystem::remove_all(folder);
   if (const auto failure = runtime->failure()) return *failure;
   Report report("loop");
   add_latencies(report, "computed", latencies.computed_us, 2'000, "");
   add_latencies(report, "durable", latencies.durable_us, 10'000, "");
   add_latencies(report, "delivered", latencies.delivered_us, 0, ", by webhook on loopback");
   add_rates(report, options, *source, metrics);
+  runtime.reset();  // closes the database, whose own threads come and go with files until then
+  std::filesystem::remove_all(folder);
   report.print(options.json);
   return {};
 }
