@@ -100,6 +100,13 @@ class Program:
                  lambda: len(self.decided()) >= count, self.process)
         return self.decided()
 
+    def wait_dead_letters(self, count):
+        """The counter follows the source about once a second; it never passes the number."""
+        total = lambda: self.metric("quickwater_dead_letters_total", source="events")
+        wait_for(lambda: f"{count} dead letters; the counter says {total()}",
+                 lambda: total() >= count, self.process)
+        check(total() == count, f"{count} dead letters, and the counter says {total()}")
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout=DEADLINE_S)
