@@ -127,6 +127,12 @@ class RolloutTest : public FlowTest {
     return running;
   }
   void finish(Running& running) {
+    // A version may be refused or swapped in before the first event has come.
+    wait_until("a decision", [&] {
+      return running.runtime->failure() ||
+             running.runtime->store().last_seq(store::Log::kDecisions, PartitionId{2}).value() >
+                 Seq{0};
+    });
     running.enough = true;
     wait_until("the end",
                [&] { return running.runtime->finished() || running.runtime->failure(); });
