@@ -19,6 +19,7 @@ constexpr Command kCommands[] = {
     {"log", "print the decisions, journal or dead letters of a stopped application", declare_log},
     {"new", "write a commented starter application", declare_new},
     {"parity", "measure whether every executor computes the same features", declare_parity},
+    {"retrain", "ask a running application to train a new version", declare_retrain},
     {"run", "run an application", declare_run},
     {"train", "search better settings for a model and publish them as a new version",
      declare_train},

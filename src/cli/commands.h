@@ -36,13 +36,11 @@ Run declare_incident(CLI::App& command);
 Run declare_log(CLI::App& command);
 Run declare_new(CLI::App& command);
 Run declare_parity(CLI::App& command);
+Run declare_retrain(CLI::App& command);
 Run declare_run(CLI::App& command);
 Run declare_train(CLI::App& command);
 Run declare_validate(CLI::App& command);
 Run declare_version(CLI::App& command);
-
-// In the data folder of a running application: the address of its server.
-constexpr const char* kControlFile = "control.url";
 
 // One command: its name, one line of help, and how it declares itself.
 struct Command {

@@ -9,15 +9,12 @@
 #include <ostream>
 
 #include "app/incident/load.h"
-#include "base/files.h"
-#include "base/net/http.h"
 #include "cli/commands.h"
+#include "cli/control.h"
 #include "cli/exit_codes.h"
 
 namespace qw::cli {
 namespace {
-
-constexpr size_t kControlFileBytesMax = 1024;
 
 struct Arguments {
   std::string kind;
@@ -26,50 +23,10 @@ struct Arguments {
   app::IncidentLoad load;
 };
 
-// The key for changes, which the server writes into its page.
-Result<std::string> token_of(const std::string& url) {
-  QW_ASSIGN(const net::HttpResponse page, net::send_http("GET", url + "/", "", {}, {}));
-  constexpr std::string_view kMark = "name=\"quickwater-token\" content=\"";
-  const size_t mark = page.body.find(kMark);
-  if (mark == std::string::npos)
-    return Error{ErrorCode::kNotFound, "there is no page of a running application", url,
-                 "give the address that `quickwater run` printed"};
-  const size_t begin = mark + kMark.size();
-  return page.body.substr(begin, page.body.find('"', begin) - begin);
-}
-
-// The error of an answer in the API's shape.
-Error refusal_of(const net::HttpResponse& answer, const std::string& where) {
-  const auto body = nlohmann::json::parse(answer.body, nullptr, false);
-  const auto text = [&body](const char* name) {
-    return body.is_object() && body.contains(name) && body[name].is_string()
-               ? body[name].get<std::string>()
-               : std::string();
-  };
-  const std::string message = text("message");
-  return {answer.status == 409 ? ErrorCode::kConflict : ErrorCode::kUnavailable,
-          message.empty() ? fmt::format("the answer was {}", answer.status) : message, where,
-          text("how_to_mend")};
-}
-
 Result<std::string> ask(const std::string& url, const Arguments& arguments) {
-  QW_ASSIGN(const std::string token, token_of(url));
   const nlohmann::json wish = {{"kind", arguments.kind}, {"seconds", arguments.load.seconds}};
-  const std::string target = url + "/v1/demo/incident";
-  QW_ASSIGN(
-      const net::HttpResponse answer,
-      net::send_http("POST", target, wish.dump(),
-                     {{"Content-Type", "application/json"}, {"X-Quickwater-Token", token}}, {}));
-  if (answer.status != 202) return refusal_of(answer, target);
-  const auto begun = nlohmann::json::parse(answer.body, nullptr, false);
-  return begun.is_object() ? begun.value("id", std::string()) : std::string();
-}
-
-// The address of the application that runs on the data folder; empty: none does, as far as is
-// known.
-std::string running_at(const std::string& data_folder) {
-  const auto url = read_file(data_folder + "/" + kControlFile, kControlFileBytesMax);
-  return url.ok() ? url->substr(0, url->find('\n')) : std::string();
+  QW_ASSIGN(const auto begun, ask_running(url, "/v1/demo/incident", wish.dump()));
+  return begun.value("id", std::string());
 }
 
 int run_alone(const Arguments& arguments, Io io) {

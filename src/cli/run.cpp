@@ -15,6 +15,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/control.h"
 #include "cli/exit_codes.h"
 #include "monitor/exporters/prometheus/exposition.h"
 

@@ -23,7 +23,7 @@ struct Answered {
 class ApiApp {
  public:
   explicit ApiApp(const std::string& folder, uint64_t events, app::AppFile file = flow_app(),
-                  app::StreamLimits streams = {}) {
+                  app::StreamLimits streams = {}, uint64_t spike_every = 1000) {
     plan_ = app::compile_plan(std::move(file)).value();
     server_ = net::listen_http({}).value();
     app::ApiOptions options;
@@ -39,6 +39,7 @@ class ApiApp {
     run.observers = api_->observers();
     GeneratedOptions generated;
     generated.events = events;
+    generated.spike_every = spike_every;
     run.make_source = [generated](size_t) -> Result<std::unique_ptr<streams::Source>> {
       return std::unique_ptr<streams::Source>(std::make_unique<GeneratedSource>(generated));
     };

@@ -140,6 +140,12 @@ void Api::add_routes(net::HttpServer& server) {
   route(server, "/v1/models", {{"GET", at_once([this](const net::HttpRequest&) -> Outcome {
                                   return models_.answer(*runtime_);
                                 })}});
+  route(server, "/v1/models/{name}/retrain",
+        {{"POST", at_once(
+                      [this](const net::HttpRequest& request) {
+                        return models_.retrain(*runtime_, request);
+                      },
+                      202)}});
   route(server, "/v1/stream",
         {{"GET", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
             open_stream(request, std::move(reply));
@@ -257,6 +263,7 @@ void Api::catch_up(Seq to, bool tell) {
                                const ShownAlert* const alert = story_.find(change.alert_id);
                                if (alert != nullptr) hub_.tell("alert", alert->body);
                                if (change.incident) hub_.beat("status", status_.answer(*runtime_));
+                               models_.heed(*record);
                                return true;
                              });
   if (!read.ok()) log::warning("api", "the journal cannot be read: {}", read.error().to_string());
@@ -351,6 +358,7 @@ void Api::tick() {
   const Json tick = tick_json();  // also when nobody listens: the next one counts from here
   hub_.beat("tick", tick);
   tell_risen_scores();
+  for (const Json& model : models_.changed(*runtime_)) hub_.tell("model", model);
   if (++ticks_ % 2 == 0 && hub_.streams() > 0) hub_.beat("status", status_.answer(*runtime_));
 }
 

@@ -1,7 +1,10 @@
 #include "app/api/models.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "app/runtime/training_run.h"
 #include "base/log.h"
 #include "models/package.h"
 
@@ -51,6 +54,29 @@ Json lineage_of(const models::VersionInfo& info) {
 
 Json time_or_null(int64_t at_us) { return at_us > 0 ? Json(at_us) : Json(nullptr); }
 
+Json run_json(const TrainingStatus& run) {
+  return {{"run_id", run.run_id},
+          {"state", run.state},
+          {"trigger", run.trigger},
+          {"reason", run.reason},
+          {"trials_done", run.trials_done},
+          {"trials_total", run.trials_total},
+          {"best", run.best ? number(*run.best) : Json(nullptr)},
+          {"version", run.version ? Json(std::to_string(*run.version)) : Json(nullptr)},
+          {"started_us", run.started_us},
+          {"ended_us", time_or_null(run.ended_us)},
+          {"message", text_or_null(run.message)}};
+}
+
+// What the trainer refused, as the API says it.
+Refusal refusal_of(const Error& error) {
+  if (error.code == ErrorCode::kNotFound)
+    return {404, "unknown_model", error.message, error.how_to_mend};
+  if (error.code == ErrorCode::kConflict)
+    return {409, "training_running", error.message, error.how_to_mend};
+  return {500, "internal", error.to_string(), "see the program's log"};
+}
+
 }  // namespace
 
 void ModelAnswers::open(Runtime& runtime) {
@@ -94,9 +120,53 @@ Json ModelAnswers::one(Runtime& runtime, size_t index) const {
           {"champion", learns ? Json(std::to_string(champion)) : Json(nullptr)},
           {"decisions", std::move(decisions)},
           {"drift", drift(runtime, model.name)},
-          {"labels", labels(model)},
+          {"labels", labels(index)},
           {"versions", std::move(list)},
-          {"training", Json::array()}};
+          {"training", training(runtime, model.name)}};
+}
+
+Json ModelAnswers::training(Runtime& runtime, const std::string& model) const {
+  Json list = Json::array();
+  for (const TrainingStatus& run : runtime.trainer().runs(model)) list.push_back(run_json(run));
+  return list;
+}
+
+Outcome ModelAnswers::retrain(Runtime& runtime, const net::HttpRequest& request) const {
+  const std::string name = request.params.at("name");
+  Body body = Body::parse(request);
+  const std::string reason = body.text("reason", 200).value_or("");
+  if (body.fault) return *body.fault;
+  const auto labels = runtime.trainer().labels(name);
+  if (!labels.ok()) return refusal_of(labels.error());
+  if (labels->counts.total < labels->needed)
+    return Refusal{
+        409, "too_few_labels",
+        fmt::format("there are {} labels; {} are needed", labels->counts.total, labels->needed),
+        "judge alerts on the page, or let incidents run: each is a label"};
+  const auto run = runtime.trainer().request(name, "person", reason);
+  if (!run.ok()) return refusal_of(run.error());
+  return run_json(*run);
+}
+
+void ModelAnswers::heed(const schema::JournalRecord& record) {
+  for (const char* const kind : {"model", "training", "drift", "verdict", "incident"})
+    touched_ |= record.kind.starts_with(kind);
+}
+
+std::vector<Json> ModelAnswers::changed(Runtime& runtime) {
+  told_.resize(plan_.models.size());
+  std::vector<Json> changed;
+  for (size_t model = 0; model < plan_.models.size(); ++model) {
+    const auto runs = runtime.trainer().runs(plan_.models[model].name);
+    std::string now;
+    if (!runs.empty())
+      now = fmt::format("{} {} {}", runs[0].run_id, runs[0].state, runs[0].trials_done);
+    if (!touched_ && now == told_[model]) continue;
+    told_[model] = std::move(now);
+    changed.push_back(one(runtime, model));
+  }
+  touched_ = false;
+  return changed;
 }
 
 // The champion's warmth is that of its series; others are not fed with series of their own here.
@@ -169,23 +239,26 @@ Json ModelAnswers::drift(Runtime& runtime, const std::string& model) const {
   return nullptr;
 }
 
-// What a training would learn from; null where the file describes none.
-Json ModelAnswers::labels(const PlanModel& model) const {
-  const Training* wanted = nullptr;
-  for (const Training& training : plan_.file.training)
-    if (training.model.text == model.name) wanted = &training;
-  if (wanted == nullptr) return nullptr;
+// What a training would learn from; null where there is nothing to train.
+Json ModelAnswers::labels(size_t index) const {
+  if (!plan_.models[index].engine) return nullptr;
+  const TrainingWish wish = training_wish(plan_, index);
+  const auto of_model = [&](const Json& alert) {
+    const std::string name = text_in(alert, "decision");
+    return std::any_of(plan_.decisions.begin(), plan_.decisions.end(),
+                       [&](const auto& one) { return one.model == index && one.name == name; });
+  };
   size_t real = 0, false_alarm = 0;
-  if (wanted->label_verdicts)
+  if (wish.sources.verdicts)
     for (const ShownAlert* alert : story_.alerts()) {
       const Json& verdict = alert->body.at("verdict");
-      if (!verdict.is_object()) continue;
+      if (!verdict.is_object() || !of_model(alert->body)) continue;
       (text_in(verdict, "verdict") == "real" ? real : false_alarm) += 1;
     }
-  if (wanted->label_incidents)
+  if (wish.sources.incidents)
     for (const ShownIncident& incident : story_.incidents()) real += incident.state != "failed";
   return {{"total", real + false_alarm},
-          {"needed", wanted->labels_at_least},
+          {"needed", wish.nab_folder.empty() ? wish.labels_at_least : 0},
           {"real", real},
           {"false_alarm", false_alarm}};
 }

@@ -70,7 +70,7 @@ Result<Trainer::Labels> Trainer::labels(const std::string& model) const {
   const TrainingWish wish = training_wish(*plan_, index);
   Labels labels;
   QW_ASSIGN(labels.counts, read_label_counts(store_, *plan_, index, wish.sources));
-  labels.needed = wish.labels_at_least;
+  labels.needed = wish.nab_folder.empty() ? wish.labels_at_least : 0;
   return labels;
 }
 
@@ -139,28 +139,27 @@ void Trainer::train(const TrainingWish& wish, const std::stop_token& stop) {
     run.ended_us = clock_.wall_us();
     if (done) run.version = report->version.version;
   });
-  if (done) tell_version(report->version, model);
+  if (done) tell_version(report->version, wish);
   tell(wish, accepted ? "finished" : state,
        accepted ? fmt::format("Training of '{}' made version {}", model, report->version.version)
                 : fmt::format("Training of '{}' made no new version", model),
-       message);
+       message, done ? std::optional(report->version.version) : std::nullopt);
   if (accepted) on_published_();
 }
 
 void Trainer::tell(const TrainingWish& wish, const char* phase, const std::string& title,
-                   const std::string& detail) {
+                   const std::string& detail, std::optional<int64_t> version) {
   log::info("train", "{}{}{}", title, detail.empty() ? "" : ": ", detail);
+  nlohmann::json body = {{"phase", phase},        {"model", plan_->models[wish.model].name},
+                         {"run_id", wish.run_id}, {"trigger", wish.trigger},
+                         {"title", title},        {"detail", detail}};
+  if (version) body["version"] = std::to_string(*version);
   const std::lock_guard lock(committer_.mutex());
-  journal_.append(committer_.open(), "training",
-                  nlohmann::json{{"phase", phase},
-                                 {"model", plan_->models[wish.model].name},
-                                 {"run_id", wish.run_id},
-                                 {"trigger", wish.trigger},
-                                 {"title", title},
-                                 {"detail", detail}});
+  journal_.append(committer_.open(), "training", body);
 }
 
-void Trainer::tell_version(const models::VersionInfo& version, const std::string& model) {
+void Trainer::tell_version(const models::VersionInfo& version, const TrainingWish& wish) {
+  const std::string& model = plan_->models[wish.model].name;
   const std::string number = std::to_string(version.version);
   const bool refused = version.state == models::VersionState::kRefused;
   const std::lock_guard lock(committer_.mutex());
@@ -168,6 +167,7 @@ void Trainer::tell_version(const models::VersionInfo& version, const std::string
                   nlohmann::json{{"phase", refused ? "refused" : "published"},
                                  {"model", model},
                                  {"version", number},
+                                 {"run_id", wish.run_id},
                                  {"title", fmt::format("Version {} of '{}' is {}", number, model,
                                                        refused ? "refused" : "published")},
                                  {"detail", version.reason}});

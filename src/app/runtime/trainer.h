@@ -61,8 +61,8 @@ class Trainer {
   // model's first. kConflict: one runs or waits already; kNotFound: no such model.
   Result<TrainingStatus> request(const std::string& model, const std::string& trigger,
                                  const std::string& reason, const std::string& training = "");
-  // How many labels there are for a model and how many are needed. Reads the journal: not for a
-  // thread that must not wait.
+  // How many labels the journal has for a model and how many of them are needed: none where a NAB
+  // folder gives the labels. Reads the journal: not for a thread that must not wait.
   struct Labels {
     train::LabelCounts counts;
     size_t needed = 0;
@@ -76,8 +76,8 @@ class Trainer {
   void train(const TrainingWish& wish, const std::stop_token& stop);
   void change(const std::function<void(TrainingStatus&)>& edit);
   void tell(const TrainingWish& wish, const char* phase, const std::string& title,
-            const std::string& detail);
-  void tell_version(const models::VersionInfo& version, const std::string& model);
+            const std::string& detail, std::optional<int64_t> version = std::nullopt);
+  void tell_version(const models::VersionInfo& version, const TrainingWish& wish);
 
   const std::shared_ptr<const Plan> plan_;
   const store::Store& store_;

@@ -79,7 +79,6 @@ export class ModelsView implements View {
   }
 
   private model(m: Model): VNode {
-    const running = m.training.some((r) => r.state === "running" || r.state === "queued");
     return h(
       "article",
       { key: m.name, class: "card model" },
@@ -96,18 +95,7 @@ export class ModelsView implements View {
             `${m.kind}; decides: ${m.decisions.join(", ") || "nothing"}`,
           ),
         ),
-        h(
-          "button",
-          {
-            type: "button",
-            class: "btn",
-            disabled: running || this.busy_ === m.name,
-            "data-act": "retrain",
-            onclick: () => void this.retrain(m.name),
-          },
-          icon("train"),
-          running ? "Training" : "Train a new version",
-        ),
+        m.labels === null ? null : this.train_button(m),
       ),
       this.facts(m),
       m.training.length > 0 ? this.runs(m) : null,
@@ -121,6 +109,22 @@ export class ModelsView implements View {
           m.versions.map((v) => this.version(v)),
         ),
       ),
+    );
+  }
+
+  private train_button(m: Model): VNode {
+    const running = m.training.some((r) => r.state === "running" || r.state === "queued");
+    return h(
+      "button",
+      {
+        type: "button",
+        class: "btn",
+        disabled: running || this.busy_ === m.name,
+        "data-act": "retrain",
+        onclick: () => void this.retrain(m.name),
+      },
+      icon("train"),
+      running ? "Training" : "Train a new version",
     );
   }
 
