@@ -10,17 +10,17 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 
-LIMIT_S = 180  # of any one wait: far above what is needed
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from program import Program, run_cases, wait_for
 
 APP = """
 app: told
@@ -73,22 +73,8 @@ class Alertmanager:
         return sorted(alert["labels"]["severity"] for alert in self.alerts(part))
 
 
-def wait_for(what, condition, process):
-    limit = time.monotonic() + LIMIT_S
-    while True:
-        try:
-            found = condition()
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            found = None
-        if found:
-            return found
-        assert process.poll() is None, f"{what}: the program ended with {process.returncode}"
-        assert time.monotonic() < limit, f"not within {LIMIT_S} s: {what}"
-        time.sleep(0.1)
-
-
-def story(folder, process, alertmanager):
-    out = open(folder / "metrics.jsonl", "a", buffering=1)
+def story(program, alertmanager):
+    out = open(program.folder / "metrics.jsonl", "a", buffering=1)
 
     def say(part, value):
         out.write(json.dumps({"part": part, "value": value, "ts": int(time.time() * 1000)}) + "\n")
@@ -98,56 +84,48 @@ def story(folder, process, alertmanager):
 
     say("web", 10)
     say("web", 500)
-    wait_for("the alert is known", told("web", "warning"), process)
+    wait_for("the alert is known", told("web", "warning"), program)
     alert = alertmanager.alerts("web")[0]
     assert alert["labels"]["alertname"] == "high" and alert["labels"]["app"] == "told", alert
     assert alert["annotations"]["summary"], alert
     first = alert["updatedAt"]
-    wait_for("the alert is sent again", lambda: alertmanager.alerts("web")[0]["updatedAt"] > first, process)
+    wait_for("the alert is sent again", lambda: alertmanager.alerts("web")[0]["updatedAt"] > first, program)
 
     say("web", 5000)
-    wait_for("the higher severity takes the lower one's place", told("web", "critical"), process)
+    wait_for("the higher severity takes the lower one's place", told("web", "critical"), program)
 
     alertmanager.stop()
     say("db", 500)
     alertmanager.start()
-    wait_for("a new Alertmanager is told of what is open", told("web", "critical"), process)
-    wait_for("and of what opened while none was there", told("db", "warning"), process)
+    wait_for("a new Alertmanager is told of what is open", told("web", "critical"), program)
+    wait_for("and of what opened while none was there", told("db", "warning"), program)
 
     say("web", 10)
-    wait_for("the alert is over", told("web"), process)
+    wait_for("the alert is over", told("web"), program)
     assert alertmanager.severities("db") == ["warning"], "another's end ended it"
     say("db", 10)
-    wait_for("the last alert is over", told("db"), process)
+    wait_for("the last alert is over", told("db"), program)
 
 
 def main():
     if shutil.which("prometheus-alertmanager") is None:
         print("prometheus-alertmanager is not installed: ./dev setup test installs it")
-        return 77
+        sys.exit(77)
     with tempfile.TemporaryDirectory(prefix="qw_alertmanager_") as place:
-        root = pathlib.Path(place)
-        alertmanager = Alertmanager(root)
+        alertmanager = Alertmanager(pathlib.Path(place))
+        program = Program(sys.argv[1], pathlib.Path(place) / "app", APP.format(port=alertmanager.port))
+        (program.folder / "metrics.jsonl").touch()
+
+        def the_story():
+            with program.start():
+                story(program, alertmanager)
+                program.stop()
         alertmanager.start()
-        (root / "app.yaml").write_text(APP.format(port=alertmanager.port))
-        (root / "metrics.jsonl").touch()
-        with open(root / "stderr.txt", "wb") as errors:
-            process = subprocess.Popen([sys.argv[1], "run", str(root / "app.yaml")], stderr=errors)
         try:
-            story(root, process, alertmanager)
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(LIMIT_S) == 0, f"ended with {process.returncode}"
-        except AssertionError as error:
-            print(f"FAIL {error}\n{(root / 'stderr.txt').read_text()[-3000:]}")
-            return 1
+            run_cases(the_story)
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
             alertmanager.stop()
-    print("1 passed, 0 failed, 0 skipped")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,6 +9,7 @@ receiver, from its metrics, and from its journal afterwards.
 """
 import argparse
 import collections
+import functools
 import hashlib
 import hmac
 import http.server
@@ -17,15 +18,16 @@ import os
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 
-LIMIT_S = 120  # of any one wait: far above what is needed, only so that a broken program does not hang the test
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from program import Program, run_cases, wait_for
+
 SECRET = "a key that both ends know"
 PARTS = ["web", "db", "cache", "queue", "disk", "net", "idle"]
 
@@ -62,7 +64,7 @@ decisions:
       - {{ name: fix, when: part = 'net', recover_within: 10m, command: {{ run: mend, timeout: 30s }} }}
       - {{ name: unneeded, when: part = 'idle', webhook: {{ url: "http://127.0.0.1:{port}/unneeded" }} }}
 healing:
-  enabled: {enabled}
+  enabled: true
   commands:
     hang: [/bin/sh, {folder}/hang.sh, {folder}]
     mend: [{python}, {folder}/mend.py, {folder}, "{{key}}", "{{severity}}", "$(touch {folder}/shell)"]
@@ -176,53 +178,8 @@ class Receiver:
             return list(self.requests[name])
 
 
-class Program:
-    """The program under test, running."""
-
-    def __init__(self, program, folder):
-        self.program = program
-        self.folder = folder
-        self.errors = open(folder / "stderr.txt", "ab")
-        begin = self.errors.tell()
-        self.process = subprocess.Popen([program, "run", str(folder / "app.yaml")], stdout=subprocess.DEVNULL,
-                                        stderr=self.errors)
-        found = wait_for("the program answers", lambda: re.search(
-            r"http://127\.0\.0\.1:(\d+)/metrics", (folder / "stderr.txt").read_text()[begin:]), self)
-        self.port = int(found.group(1))
-
-    def metrics(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=LIMIT_S) as answer:
-            return answer.read().decode()
-
-    def steps(self, heal, step):
-        name = f'quickwater_heal_steps_total{{heal="{heal}",step="{step}"}} '
-        return sum(int(line[len(name):]) for line in self.metrics().splitlines() if line.startswith(name))
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(LIMIT_S)
-        assert code == 0, f"ended with {code}: {(self.folder / 'stderr.txt').read_text()[-3000:]}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-
-def wait_for(what, condition, program=None):
-    limit = time.monotonic() + LIMIT_S
-    while True:
-        found = condition()
-        if found:
-            return found
-        if program is not None and program.process.poll() is not None:
-            raise AssertionError(f"{what}: the program ended: {(program.folder / 'stderr.txt').read_text()[-3000:]}")
-        if time.monotonic() > limit:
-            raise AssertionError(f"not within {LIMIT_S} s: {what}")
-        time.sleep(0.05)
+def count_steps(program, heal, step):
+    return program.metric("quickwater_heal_steps_total", heal=heal, step=step)
 
 
 def alive(pid):
@@ -232,10 +189,8 @@ def alive(pid):
         return False
 
 
-def journal(program, folder):
-    done = subprocess.run([program, "log", "journal", str(folder / "app.yaml")], check=True, capture_output=True,
-                          text=True)
-    return [(line["kind"], line["body"]) for line in map(json.loads, done.stdout.splitlines())]
+def journal(program):
+    return [(line["kind"], line["body"]) for line in program.log("journal")]
 
 
 def of_heal(records, heal):
@@ -247,141 +202,139 @@ def of_heal(records, heal):
     return steps
 
 
-def prepare(root, name, port, enabled=True):
-    folder = root / name
+def prepare(binary, root, port):
+    folder = root / "app"
     folder.mkdir()
     (folder / "hang.sh").write_text(HANG)
     (folder / "mend.py").write_text(MEND)
-    (folder / "app.yaml").write_text(APP.format(port=port, secret=SECRET, folder=folder, python=sys.executable,
-                                                enabled=str(enabled).lower()))
-    return folder
+    return Program(binary, folder, APP.format(port=port, secret=SECRET, folder=folder, python=sys.executable))
 
 
-def with_everything(root, test):
+def with_everything(binary, root, test):
     machine_folder = root / "machine"
-    machine_folder.mkdir(exist_ok=True)
+    machine_folder.mkdir(parents=True)
     machine = Machine(machine_folder)
     receiver = Receiver(machine)
-    folder = prepare(root, "app", receiver.port)
-    (folder / "metrics.jsonl").symlink_to(machine.path)
+    program = prepare(binary, root, receiver.port)
+    (program.folder / "metrics.jsonl").symlink_to(machine.path)
     try:
-        test(folder, machine, receiver)
+        with program:
+            test(program, machine, receiver)
     finally:
         machine.stop()
         receiver.server.shutdown()
 
 
-def a_webhook_that_helps(program, root):
-    def test(folder, machine, receiver):
-        with Program(program, folder) as running:
-            machine.set_ill("web")
-            wait_for("web recovers", lambda: running.steps("restart", "recovered"), running)
-            check_metrics(running.metrics())
-            running.stop()
+def a_webhook_that_helps(binary, root):
+    def test(program, machine, receiver):
+        program.start()
+        machine.set_ill("web")
+        wait_for("web recovers", lambda: count_steps(program, "restart", "recovered"), program)
+        check_metrics(program.ask("/metrics"))
+        program.stop()
         requests = receiver.of("restart")
         assert len(requests) >= 4, f"500, 500, silence, 200: {len(requests)} requests"
         assert not receiver.wrong, receiver.wrong
         assert len({one["key"] for one in requests}) == 1, "one action, one key, however often it is tried"
         assert all(one["body"] == requests[0]["body"] for one in requests)
         assert requests[0]["body"]["heal"] == "restart" and requests[0]["body"]["alert_id"]
-        steps = of_heal(journal(program, folder), "restart")
+        steps = of_heal(journal(program), "restart")
         assert [step for step, _ in steps] == ["started", "recovered"], steps
         assert steps[0][1]["action_id"] == requests[0]["key"]
         assert not receiver.of("unneeded"), "nothing was wrong with it"
 
-    with_everything(root, test)
+    with_everything(binary, root, test)
 
 
-def a_webhook_that_does_not(program, root):
-    def test(folder, machine, receiver):
-        with Program(program, folder) as running:
-            machine.set_ill("db")
-            wait_for("it is stopped", lambda: running.steps("stubborn", "skipped"), running)
-            machine.set_ill("db", False)
-            machine.settle()
-            running.stop()
+def a_webhook_that_does_not(binary, root):
+    def test(program, machine, receiver):
+        program.start()
+        machine.set_ill("db")
+        wait_for("it is stopped", lambda: count_steps(program, "stubborn", "skipped"), program)
+        machine.set_ill("db", False)
+        machine.settle()
+        program.stop()
         keys = {one["key"] for one in receiver.of("stubborn")}
         assert 1 <= len(keys) <= 2, f"stopped after two without recovery: {keys}"
-        steps = of_heal(journal(program, folder), "stubborn")
+        steps = of_heal(journal(program), "stubborn")
         assert [step for step, _ in steps] == ["started", "not_recovered", "started", "not_recovered", "skipped"], steps
         assert "stopped after 2 actions without recovery" in steps[-1][1]["message"], steps[-1]
         # A restart forgets nothing of it: the next alert is not acted on either.
-        with Program(program, folder) as running:
-            machine.set_ill("db")
-            wait_for("the next alert is skipped", lambda: running.steps("stubborn", "skipped"), running)
-            running.stop()
+        program.start()
+        machine.set_ill("db")
+        wait_for("the next alert is skipped", lambda: count_steps(program, "stubborn", "skipped"), program)
+        program.stop()
         assert {one["key"] for one in receiver.of("stubborn")} == keys, "it acted though it was stopped"
 
-    with_everything(root, test)
+    with_everything(binary, root, test)
 
 
-def dry_runs_and_limits(program, root):
-    def test(folder, machine, receiver):
-        with Program(program, folder) as running:
-            machine.set_ill("cache")
-            machine.set_ill("queue")
-            wait_for("the dry run is recorded", lambda: running.steps("practice", "dry_run"), running)
-            wait_for("the limit is reached", lambda: running.steps("limited", "skipped"), running)
-            running.stop()
+def dry_runs_and_limits(binary, root):
+    def test(program, machine, receiver):
+        program.start()
+        machine.set_ill("cache")
+        machine.set_ill("queue")
+        wait_for("the dry run is recorded", lambda: count_steps(program, "practice", "dry_run"), program)
+        wait_for("the limit is reached", lambda: count_steps(program, "limited", "skipped"), program)
+        program.stop()
         assert not receiver.of("practice"), "a dry run reached the world"
-        records = journal(program, folder)
+        records = journal(program)
         assert [step for step, _ in of_heal(records, "practice")] == ["dry_run"]
         assert [step for step, _ in of_heal(records, "limited")].count("started") == 2, "limit: 2/1h"
         assert len({one["key"] for one in receiver.of("limited")}) <= 2, receiver.of("limited")
         assert "limit of 2 in 3600 s" in of_heal(records, "limited")[-1][1]["message"]
 
-    with_everything(root, test)
+    with_everything(binary, root, test)
 
 
-def commands(program, root):
-    def test(folder, machine, receiver):
-        with Program(program, folder) as running:
-            machine.set_ill("disk")
-            wait_for("the command starts", lambda: (folder / "pids").exists(), running)
-            pids = [int(pid) for pid in (folder / "pids").read_text().split()]
-            wait_for("the command and its child are ended", lambda: not any(map(alive, pids)), running)
-            machine.set_ill("net")
-            wait_for("the other command runs", lambda: (folder / "mended").exists(), running)
-            machine.set_ill("net", False)
-            wait_for("net recovers", lambda: running.steps("fix", "recovered"), running)
-            running.stop()
-        mended = json.loads((folder / "mended").read_text())
-        assert mended["arguments"] == ["net", "critical", f"$(touch {folder}/shell)"], mended
-        assert not (folder / "shell").exists(), "a shell read the arguments"
+def commands(binary, root):
+    def test(program, machine, receiver):
+        program.start()
+        machine.set_ill("disk")
+        wait_for("the command starts", lambda: (program.folder / "pids").exists(), program)
+        pids = [int(pid) for pid in (program.folder / "pids").read_text().split()]
+        wait_for("the command and its child are ended", lambda: not any(map(alive, pids)), program)
+        machine.set_ill("net")
+        wait_for("the other command runs", lambda: (program.folder / "mended").exists(), program)
+        machine.set_ill("net", False)
+        wait_for("net recovers", lambda: count_steps(program, "fix", "recovered"), program)
+        program.stop()
+        mended = json.loads((program.folder / "mended").read_text())
+        assert mended["arguments"] == ["net", "critical", f"$(touch {program.folder}/shell)"], mended
+        assert not (program.folder / "shell").exists(), "a shell read the arguments"
         assert "HOME" not in mended["environment"], mended["environment"]
-        ended = [body for kind, body in journal(program, folder) if kind == "action_finished"]
+        ended = [body for kind, body in journal(program) if kind == "action_finished"]
         assert len(ended) == 2, ended
         assert ended[0]["end"] == "timed_out", ended[0]
         assert len(ended[0]["stdout"]) <= 16 * 1024, len(ended[0]["stdout"])
         assert ended[1]["exit_code"] == 0, ended[1]
 
-    with_everything(root, test)
+    with_everything(binary, root, test)
 
 
-def nothing_unless_allowed(program, root):
+def nothing_unless_allowed(binary, root):
     """`healing.enabled: false` makes every action a dry run; a command that is not on the list is refused."""
 
-    def test(folder, machine, receiver):
-        app = (folder / "app.yaml").read_text()
-        (folder / "app.yaml").write_text(app.replace("enabled: true", "enabled: false"))
-        with Program(program, folder) as running:
-            for part in ["web", "net"]:
-                machine.set_ill(part)
-            for heal in ["restart", "fix"]:
-                wait_for("it is a dry run", lambda: running.steps(heal, "dry_run"), running)
-            running.stop()
-        assert not receiver.of("restart") and not (folder / "mended").exists()
-        (folder / "app.yaml").write_text(app.replace("run: mend", "run: format_disk"))
-        checked = subprocess.run([program, "validate", str(folder / "app.yaml")], capture_output=True, text=True)
-        said = checked.stdout + checked.stderr
-        assert checked.returncode != 0, "a command that is not on the list was let pass"
+    def test(program, machine, receiver):
+        app = program.file.read_text()
+        program.file.write_text(app.replace("enabled: true", "enabled: false"))
+        program.start()
+        for part in ["web", "net"]:
+            machine.set_ill(part)
+        for heal in ["restart", "fix"]:
+            wait_for("it is a dry run", lambda: count_steps(program, heal, "dry_run"), program)
+        program.stop()
+        assert not receiver.of("restart") and not (program.folder / "mended").exists()
+        program.file.write_text(app.replace("run: mend", "run: format_disk"))
+        code, out, errors = program.call("validate", program.file)
+        assert code != 0, "a command that is not on the list was let pass"
+        said = out + errors
         assert re.search(r"app\.yaml:\d+:\d+: error: there is no allowed command 'format_disk'", said), said
-        (folder / "app.yaml").write_text(app.replace("'critical' end", "'fatal' end"))
-        checked = subprocess.run([program, "run", str(folder / "app.yaml")], capture_output=True, text=True)
-        said = checked.stdout + checked.stderr
-        assert checked.returncode != 0 and re.search(r"app\.yaml:19:\d+.*'fatal' is no severity", said), said
+        program.file.write_text(app.replace("'critical' end", "'fatal' end"))
+        code, _, said = program.call("run", program.file)
+        assert code != 0 and re.search(r"app\.yaml:19:\d+.*'fatal' is no severity", said), said
 
-    with_everything(root, test)
+    with_everything(binary, root, test)
 
 
 def check_metrics(text):
@@ -398,7 +351,7 @@ def check_metrics(text):
     assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
-TESTS = [a_webhook_that_helps, a_webhook_that_does_not, dry_runs_and_limits, commands, nothing_unless_allowed]
+CASES = [a_webhook_that_helps, a_webhook_that_does_not, dry_runs_and_limits, commands, nothing_unless_allowed]
 
 
 def main():
@@ -406,20 +359,11 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--only", nargs="*")
     arguments = parser.parse_args()
-    failed = 0
-    wanted = [test for test in TESTS if not arguments.only or test.__name__ in arguments.only]
-    for test in wanted:
-        with tempfile.TemporaryDirectory(prefix="qw_healing_") as place:
-            try:
-                test(arguments.program, pathlib.Path(place))
-                print(f"ok   {test.__name__}")
-            except AssertionError as error:
-                failed += 1
-                print(f"FAIL {test.__name__}: {error}")
-        sys.stdout.flush()
-    print(f"{len(wanted) - failed} passed, {failed} failed, 0 skipped")
-    return 1 if failed else 0
+    with tempfile.TemporaryDirectory(prefix="qw_healing_") as place:
+        def alone(case):
+            return functools.wraps(case)(lambda: case(arguments.program, pathlib.Path(place) / case.__name__))
+        run_cases(*(alone(case) for case in CASES if not arguments.only or case.__name__ in arguments.only))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -13,11 +13,13 @@ import json
 import pathlib
 import random
 import signal
-import subprocess
+import sys
 import tempfile
 import threading
 
-from program import Program, eventually, run_cases
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from program import Program, run_cases, wait_for
 
 FILES, LINES, INTERVAL_S = 3, 6000, 10
 BEGIN_US = 1_700_000_000_000_000
@@ -148,15 +150,16 @@ def followed(binary, root, kills, seed):
     try:
         for turn in range(kills):
             program.start(f"{('commit.before', 'commit.after')[turn % 2]}:{dice.randint(2, 5)}")
-            try:
-                assert program.wait(60) == -signal.SIGKILL, program.output()[-2000:]
-            except subprocess.TimeoutExpired:
+            code = program.wait(60)
+            assert code in (None, -signal.SIGKILL), program.output()[-2000:]
+            if code is None:
                 program.kill()
         program.start()
     finally:
         writer.finish()
     # The last intervals are closed by the clock: no line follows them.
-    assert eventually(lambda: sums(program)["lines"] >= writer.lines), f"{sums(program)} of {writer.lines} lines"
+    wait_for(lambda: f"{writer.lines} lines; there are {sums(program)}",
+             lambda: sums(program)["lines"] >= writer.lines, program)
     program.stop()
     total = collections.Counter()
     for (_, metric, _), score in reported(program).items():

@@ -21,9 +21,10 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 
-from program import Program, eventually, run_cases
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from program import Program, run_cases, wait_for
 
 SERIES, PARTITIONS = 8, 4
 WRITER_POINTS = ["kafka_sink.before_commit", "outbox.after_send", "outbox.before_erase", "outbox.before_send",
@@ -104,13 +105,6 @@ class Broker:
         os.kill(int((self.folder / "pid").read_text()), number)
 
 
-def metric(program, name):
-    """The sum of a metric's samples."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{program.port()}/metrics", timeout=60) as answer:
-        lines = answer.read().decode().splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
-
-
 class Pair:
     """The writer and the reader of one topic."""
 
@@ -146,9 +140,8 @@ class Pair:
     def finish(self):
         """Waits until all has gone through both, and compares."""
         self.end()
-        assert eventually(lambda: self.arrived() >= self.rows), (
-            f"{self.arrived()} of {self.rows} arrived; writer: {self.writer.output()[-1500:]} "
-            f"reader: {self.reader.output()[-1500:]}")
+        wait_for(lambda: f"{self.rows} arrive; {self.arrived()} did; writer: {self.writer.output()[-1500:]}",
+                 lambda: self.arrived() >= self.rows, self.reader)
         self.writer.stop()
         self.reader.stop()
         sent, got = self.writer.log("decisions"), self.reader.log("decisions")
@@ -185,19 +178,19 @@ def broker_away(pair, broker):
     pair.writer.start()
     pair.reader.start()
     for program in (pair.writer, pair.reader):
-        assert eventually(lambda: "start the broker or correct `brokers`" in program.output()), program.output()[-2000:]
+        program.said("start the broker or correct `brokers`")
     # What does not need the broker goes on.
-    assert eventually(lambda: metric(pair.writer, "quickwater_decisions_total") > 0), "the writer stands still"
+    wait_for("the writer decides", lambda: pair.writer.metric("quickwater_decisions_total") > 0, pair.writer)
     broker.start()
-    assert eventually(lambda: pair.arrived() > 0), f"nothing arrives: {pair.reader.output()[-2000:]}"
+    wait_for("something arrives", lambda: pair.arrived() > 0, pair.reader)
 
     def said(what):
         return pair.reader.output().count(what)
     waits, returns = said("waiting:"), said("back again")
     broker.stop()
-    assert eventually(lambda: said("waiting:") > waits), pair.reader.output()[-2000:]
+    wait_for("it waits again", lambda: said("waiting:") > waits, pair.reader)
     broker.start()
-    assert eventually(lambda: said("back again") > returns), pair.reader.output()[-2000:]
+    wait_for("it is back again", lambda: said("back again") > returns, pair.reader)
     broker.signal(signal.SIGSTOP)
     time.sleep(SESSION_S + 2)  # how long it is away, no wait for anything
     broker.signal(signal.SIGCONT)
@@ -208,13 +201,11 @@ def with_pair(name, case, binary, root, broker, *more):
     """The case, as run_cases() wants it; its programs end with it, whatever happens."""
     def run():
         pair = Pair(binary, root, broker, name)
-        try:
-            case(pair, broker, *more)
-        finally:
-            pair.end()
-            for program in (pair.writer, pair.reader):
-                if program.process and program.process.poll() is None:
-                    program.kill()
+        with pair.writer, pair.reader:
+            try:
+                case(pair, broker, *more)
+            finally:
+                pair.end()
     run.__name__ = case.__name__
     return run
 

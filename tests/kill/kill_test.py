@@ -13,22 +13,23 @@ each effect: none lost, none new, and none repeated more often than a kill in fl
 import argparse
 import collections
 import contextlib
+import functools
 import io
-import json
 import math
 import os
 import pathlib
 import random
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import workload
+from program import Program, run_cases, wait_for
 from receiver import Receiver
 
 LIMIT_S = 600
@@ -48,45 +49,9 @@ KAFKA_SOURCE = """kafka:
     format: json"""
 
 
-class Process:
-    """The program on a folder, until it is killed or ends."""
-
-    def __init__(self, program, folder, fail_point=None):
-        env = dict(os.environ)
-        env.pop("QUICKWATER_FAIL_POINT", None)
-        if fail_point:
-            env["QUICKWATER_FAIL_POINT"] = fail_point
-        self.said = folder / "stderr.txt"
-        self.began_at = self.said.stat().st_size if self.said.exists() else 0
-        with open(self.said, "ab") as sink:
-            command = [program, "run", str(folder / "app.yaml")]
-            self.process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=sink)
-
-    def text(self):
-        return self.said.read_bytes()[self.began_at:].decode(errors="replace")
-
-    def wait(self, seconds):
-        """The exit code, or None when it still runs."""
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def end(self, how):
-        self.process.send_signal(how)
-        return self.wait(LIMIT_S)
-
-    def runs_at(self):
-        """Where its metrics are, once it runs."""
-        place = re.search(r"metrics at (http://\S+),", self.text())
-        return place.group(1) if place else ""
-
-    def outbox_is_empty(self):
-        if not self.runs_at():
-            return False
-        with urllib.request.urlopen(self.runs_at(), timeout=LIMIT_S) as answer:
-            waiting = re.findall(r"^quickwater_outbox_waiting_rows\{.*\} (\S+)$", answer.read().decode(), re.M)
-        return len(waiting) == 2 and all(float(number) == 0 for number in waiting)
+def outbox_is_empty(program):
+    waiting = program.samples("quickwater_outbox_waiting_rows") if program.port_now() else []
+    return len(waiting) == 2 and not any(waiting)
 
 
 class Files:
@@ -152,49 +117,35 @@ class Topic:
             assert code == 0, f"fill_topic ended with {code}"
 
 
-def eventually(process, done):
-    deadline = time.monotonic() + LIMIT_S
-    while not done():
-        assert process.wait(0.1) is None, f"the program ended: {process.text()[-2000:]}"
-        assert time.monotonic() < deadline, f"not done in {LIMIT_S} s: {process.text()[-2000:]}"
-
-
-def finish(program, folder, receiver):
+def finish(program, receiver):
     """Until the last row of each partition had its effect and no effect is left to be told; then a clean stop."""
-    process = Process(program, folder)
-    eventually(process, lambda: receiver.count_ends() == workload.PARTITIONS and process.outbox_is_empty())
-    code = process.end(signal.SIGTERM)
-    assert code == 0, f"the program ended with {code}: {process.text()[-2000:]}"
+    program.start()
+    wait_for("the end of every partition, and no effect left to tell",
+             lambda: receiver.count_ends() == workload.PARTITIONS and outbox_is_empty(program), program, LIMIT_S)
+    program.stop(LIMIT_S)
     # Every state is on disk now: the next start has nothing to replay.
-    process = Process(program, folder)
-    eventually(process, process.runs_at)
-    assert process.end(signal.SIGTERM) == 0, f"the program did not stop: {process.text()[-2000:]}"
-    said = process.text()
-    assert " 0 records read behind the checkpoints" in said, f"left after a clean stop: {said[-2000:]}"
-
-
-def log_of(program, folder, what):
-    command = [program, "log", what, str(folder / "app.yaml")]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return [json.loads(line) for line in text.splitlines()]
+    program.start()
+    wait_for("it runs", program.port_now, program, LIMIT_S)
+    program.stop(LIMIT_S)
+    assert " 0 records read behind the checkpoints" in program.output(), f"left after a clean stop: {program.output()}"
 
 
 Outcome = collections.namedtuple("Outcome", "decisions alerts dead_letters effects")
 
 
-def outcome(program, folder, receiver):
+def outcome(program, receiver):
     decisions = {}
-    for line in log_of(program, folder, "decisions"):
+    for line in program.log("decisions"):
         key = (line["key"], line["event_seq"])
         assert key not in decisions, f"decided twice: {key}"
         decisions[key] = (line["event_time_us"], line["score"], line["warm"], line["inputs"], line["features"],
                           line["members"], line["outputs"])
     alerts = []
-    for line in log_of(program, folder, "journal"):
+    for line in program.log("journal"):
         if line["kind"].startswith("alert_"):
             body = line["body"]
             alerts.append((line["kind"], body["id"] if "id" in body else body["alert_id"]))
-    dead = [(line["reason"], line["raw"]) for line in log_of(program, folder, "dead-letters")]
+    dead = [(line["reason"], line["raw"]) for line in program.log("dead-letters")]
     return Outcome(decisions, sorted(alerts), sorted(dead), receiver.take())
 
 
@@ -209,22 +160,22 @@ def check_reference(got):
         assert sum(effects.values()) == 1, f"{action} was told {effects} without a kill"
 
 
-def run_with_kills(program, inputs, folder, receiver, dice, most):
+def run_with_kills(program, inputs, receiver, dice, most):
     """Kills up to `most` times; fewer when the run is done before. Returns the fail points (or None) that hit."""
     hits = []
     while len(hits) < most and receiver.count_ends() < workload.PARTITIONS:
         name = dice.choice(sorted(inputs.points)) if dice.random() < 0.5 else None
-        process = Process(program, folder, f"{name}:{dice.randint(1, inputs.points[name])}" if name else None)
+        program.start(f"{name}:{dice.randint(1, inputs.points[name])}" if name else None)
         # Long enough for states to reach the disk (replay_max is 1 s); now and then while it starts.
         starting = dice.random() < 0.2
-        while not starting and not process.runs_at() and process.wait(0.01) is None:
+        while not starting and not program.port_now() and program.wait(0.01) is None:
             pass
         # A fail point that is not reached in a while: the run goes on, and is killed at some moment.
-        code = process.wait(2.5 if name else dice.uniform(0, 0.4 if starting else 2.0))
+        code = program.wait(2.5 if name else dice.uniform(0, 0.4 if starting else 2.0))
         if code is None:
             name = None
-            code = process.end(signal.SIGKILL)
-        assert code == -signal.SIGKILL, f"ended with {code}: {process.text()[-2000:]}"
+            code = program.kill()
+        assert code == -signal.SIGKILL, f"ended with {code}: {program.output()[-2000:]}"
         hits.append(name)
     return hits
 
@@ -254,11 +205,12 @@ def run_all(arguments, root, receiver):
         folder = root / name
         folder.mkdir()
         source = inputs.prepare(folder, paced=most > 0)
-        (folder / "app.yaml").write_text(workload.APP.format(source=source, url=receiver.url))
-        hits = run_with_kills(arguments.program, inputs, folder, receiver, dice, most)
-        finish(arguments.program, folder, receiver)
+        program = Program(arguments.program, folder, workload.APP.format(source=source, url=receiver.url))
+        with program:
+            hits = run_with_kills(program, inputs, receiver, dice, most)
+            finish(program, receiver)
         inputs.put_away()
-        return hits, outcome(arguments.program, folder, receiver)
+        return hits, outcome(program, receiver)
 
     dice = random.Random(arguments.seed)
     hits, runs = collections.Counter(), 0
@@ -290,17 +242,10 @@ def main():
     globals()["LIMIT_S"] = arguments.limit_s
     if arguments.kafka and "QUICKWATER_KAFKA" not in os.environ:
         print("QUICKWATER_KAFKA=host:port is not set")
-        return 77
+        sys.exit(77)
     with tempfile.TemporaryDirectory(prefix="qw_kill_") as place:
-        try:
-            run_all(arguments, pathlib.Path(place), Receiver())
-        except AssertionError as problem:
-            print(problem)
-            print("0 passed, 1 failed, 0 skipped")
-            return 1
-    print("1 passed, 0 failed, 0 skipped")
-    return 0
+        run_cases(functools.wraps(run_all)(lambda: run_all(arguments, pathlib.Path(place), Receiver())))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

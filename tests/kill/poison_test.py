@@ -12,8 +12,11 @@ import http.client
 import json
 import pathlib
 import signal
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from program import Program, run_cases
 

@@ -15,11 +15,14 @@ import os
 import pathlib
 import random
 import signal
+import sys
 import tempfile
 import threading
 import time
 
-from program import Program, eventually, run_cases
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from program import Program, run_cases, wait_for
 
 PUSHERS = 3
 FAIL_POINTS = ["commit.before", "commit.after", "http_source.before_answer"]
@@ -159,7 +162,7 @@ def killed_in_between(binary, root, kills, seed):
     program.start()
     pushers.port = program.port()
     before = pushers.acknowledged_count()
-    assert eventually(lambda: pushers.acknowledged_count() > before + 100), "nothing is answered any more"
+    wait_for("something is answered again", lambda: pushers.acknowledged_count() > before + 100, program)
     pushers.finish()
     program.stop()
     assert not pushers.wrong, f"unexpected answers: {pushers.wrong[:3]}"
