@@ -17,6 +17,7 @@ constexpr Command kCommands[] = {
     {"help", "explain a command or a key of the application file", declare_help},
     {"incident", "put a harmless load on this machine for some seconds", declare_incident},
     {"log", "print the decisions, journal or dead letters of a stopped application", declare_log},
+    {"models", "list the versions of the models, or put the one before back", declare_models},
     {"new", "write a commented starter application", declare_new},
     {"parity", "measure whether every executor computes the same features", declare_parity},
     {"retrain", "ask a running application to train a new version", declare_retrain},

@@ -34,6 +34,7 @@ Run declare_completion(CLI::App& command);
 Run declare_help(CLI::App& command);
 Run declare_incident(CLI::App& command);
 Run declare_log(CLI::App& command);
+Run declare_models(CLI::App& command);
 Run declare_new(CLI::App& command);
 Run declare_parity(CLI::App& command);
 Run declare_retrain(CLI::App& command);

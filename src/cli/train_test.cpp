@@ -100,6 +100,36 @@ TEST_F(TrainCommand, PublishesWhatIsBetterAndRefusesTheRest) {
   EXPECT_EQ(registry->version("odd", 2)->state, models::VersionState::kRefused);
 }
 
+TEST_F(TrainCommand, VersionsAreListedAndRolledBack) {
+  write_labels(12);
+  ASSERT_EQ(train({"--trials", "6"}), kOk) << err_;
+  const auto models = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), "models");
+    words.insert(words.begin() + 2, (root_ / "app.yaml").string());
+    std::ostringstream out, err;
+    const int code = run(words, {out, err});
+    out_ = out.str();
+    err_ = err.str();
+    return code;
+  };
+  EXPECT_EQ(models({"rollback"}), kUnavailable);
+  EXPECT_NE(err_.find("nothing came before"), std::string::npos) << err_;
+  const auto registry = models::Registry::open((root_ / "data").string()).value();
+  ASSERT_TRUE(registry->promote("odd", 1, 5).ok());
+  ASSERT_EQ(models({"rollback", "--reason", "too loud"}), kOk) << err_;
+  EXPECT_NE(out_.find("version 0 of 'odd' will take the place of version 1"), std::string::npos);
+  EXPECT_EQ(models({"rollback"}), kUnavailable);
+  EXPECT_NE(err_.find("is being rolled back already"), std::string::npos) << err_;
+  ASSERT_EQ(models({"list", "--json"}), kOk) << err_;
+  const auto listed = nlohmann::json::parse(out_);
+  ASSERT_EQ(listed.size(), 2u);
+  EXPECT_EQ(listed[0]["state"], "rolling_back");
+  EXPECT_EQ(listed[0]["reason"], "too loud");
+  EXPECT_EQ(listed[1]["version"], 0);
+  ASSERT_EQ(models({"list"}), kOk) << err_;
+  EXPECT_NE(out_.find("what the application file says"), std::string::npos) << out_;
+}
+
 TEST_F(TrainCommand, TooFewLabelsAreRefusedWithTheCount) {
   write_labels(4);
   EXPECT_EQ(train({}), kFailed);

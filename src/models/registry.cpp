@@ -119,10 +119,10 @@ class Transaction {
   bool open_ = false;
 };
 
-constexpr VersionState kStates[] = {VersionState::kPublished, VersionState::kWarming,
-                                    VersionState::kWarmed,    VersionState::kChampion,
-                                    VersionState::kPrevious,  VersionState::kRefused,
-                                    VersionState::kFailed};
+constexpr VersionState kStates[] = {VersionState::kPublished,   VersionState::kWarming,
+                                    VersionState::kWarmed,      VersionState::kChampion,
+                                    VersionState::kRollingBack, VersionState::kPrevious,
+                                    VersionState::kRefused,     VersionState::kFailed};
 
 VersionState parse_state(const std::string& text) {
   for (const VersionState state : kStates)
@@ -189,6 +189,7 @@ std::string_view name_of(VersionState state) {
     case VersionState::kWarming: return "warming";
     case VersionState::kWarmed: return "warmed";
     case VersionState::kChampion: return "champion";
+    case VersionState::kRollingBack: return "rolling_back";
     case VersionState::kPrevious: return "previous";
     case VersionState::kRefused: return "refused";
     case VersionState::kFailed: return "failed";
@@ -322,11 +323,16 @@ Result<void> Registry::set_state(const std::string& model, int64_t version, Vers
 Result<void> Registry::promote(const std::string& model, int64_t version, int64_t at_us) {
   Transaction transaction(database_);
   QW_TRY(transaction.begin());
-  QW_TRY(this->version(model, version));
   QW_TRY(run(database_,
-             "UPDATE versions SET state = 'previous' WHERE model = ? AND state = 'champion' AND "
-             "version <> ?",
+             "UPDATE versions SET state = 'previous' WHERE model = ? AND state IN ('champion', "
+             "'rolling_back') AND version <> ?",
              {model, version}));
+  if (version == 0) {
+    QW_TRY(run(database_, "DELETE FROM aliases WHERE model = ? AND alias = 'champion'", {model}));
+    QW_TRY(add_event(database_, at_us, model, version, "alias:champion", ""));
+    return transaction.commit();
+  }
+  QW_TRY(this->version(model, version));
   QW_TRY(run(database_,
              "UPDATE versions SET state = 'champion', reason = '', swapped_us = ? WHERE model = ? "
              "AND version = ?",

@@ -15,13 +15,16 @@ struct sqlite3;
 
 namespace qw::models {
 
-// published: exists; warming/warmed: beside the champion; champion: answers; previous: was
-// champion; refused/failed: never served, `reason` says why.
+// published: exists; warming/warmed: beside the champion; champion: answers; rolling_back: answers
+// until its parent is warm again; previous: was champion (`reason`: why it was rolled
+// back);
+// refused/failed: never served, `reason` says why.
 enum class VersionState : uint8_t {
   kPublished,
   kWarming,
   kWarmed,
   kChampion,
+  kRollingBack,
   kPrevious,
   kRefused,
   kFailed
@@ -77,7 +80,8 @@ class Registry {
   Result<void> set_state(const std::string& model, int64_t version, VersionState state,
                          const std::string& reason, int64_t at_us,
                          std::optional<VersionState> expected = std::nullopt);
-  // Points "champion" at the version; the version before becomes `previous`. One transaction.
+  // Points "champion" at the version; the version before becomes `previous`. Version 0, which is
+  // what the application file says, has no row: nothing is champion then. One transaction.
   Result<void> promote(const std::string& model, int64_t version, int64_t at_us);
 
  private:

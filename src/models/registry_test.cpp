@@ -85,6 +85,19 @@ TEST_F(RegistryTest, ThereIsOneChampion) {
   EXPECT_EQ(registry_->version("anomaly", 2)->swapped_us, 30);
 }
 
+TEST_F(RegistryTest, WhatIsRolledBackKeepsItsReason) {
+  ASSERT_EQ(publish("anomaly"), 1);
+  ASSERT_TRUE(registry_->promote("anomaly", 1, 20).ok());
+  ASSERT_TRUE(
+      registry_->set_state("anomaly", 1, VersionState::kRollingBack, "worse than thought", 30)
+          .ok());
+  EXPECT_EQ(registry_->alias("anomaly", "champion").value(), 1) << "it serves until the other can";
+  ASSERT_TRUE(registry_->promote("anomaly", 0, 40).ok());
+  EXPECT_EQ(registry_->version("anomaly", 1)->state, VersionState::kPrevious);
+  EXPECT_EQ(registry_->version("anomaly", 1)->reason, "worse than thought");
+  EXPECT_FALSE(registry_->alias("anomaly", "champion").value());
+}
+
 TEST_F(RegistryTest, RefusalKeepsItsReasonAndTheChampion) {
   const int64_t champion = publish("anomaly");
   ASSERT_TRUE(registry_->promote("anomaly", champion, 20).ok());

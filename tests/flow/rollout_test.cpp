@@ -243,6 +243,77 @@ TEST_F(RolloutTest, AVersionThatCannotBeLoadedFailsAndNothingElse) {
   check_decisions(1, 1);
 }
 
+// A person puts the version before back, twice: each is warmed up like any version, decides exactly
+// as if it had served from the beginning, and serves after a restart.
+TEST_F(RolloutTest, TheVersionBeforeIsPutBackExactly) {
+  auto running = start();
+  const auto decided = [&] {
+    return running->runtime->store().last_seq(store::Log::kDecisions, PartitionId{2}).value();
+  };
+  wait_until("some history", [&] { return decided() > Seq{1000}; });
+  EXPECT_EQ(running->runtime->rollout().roll_back("", "nothing to leave").error().code,
+            ErrorCode::kConflict);
+  ASSERT_EQ(publish(0.05, 0), 1);
+  wait_until("a swap", [&] { return state_of(1) == models::VersionState::kChampion; });
+  ASSERT_EQ(publish(0.1, 1), 2);
+  wait_until("the next swap", [&] { return state_of(2) == models::VersionState::kChampion; });
+  const Seq before = decided();
+  wait_until("decisions by it", [&] { return decided() > before; });
+
+  finish(*running);
+
+  // Asked for while the program is down, with a version waiting that was compared with the one to
+  // be left: it must not come in between.
+  const auto plan = plan_of(flow_app());
+  const auto registry = models::Registry::open(root_).value();
+  const auto asked = app::ask_rollback(*plan, *registry, kModel, "too many alarms", 1);
+  ASSERT_TRUE(asked.ok()) << asked.error().to_string();
+  EXPECT_EQ(asked->from, 2);
+  EXPECT_EQ(asked->to, 1);
+  ASSERT_EQ(publish(0.2, 2), 3);
+  running = start();
+  wait_until("version 1 again", [&] { return state_of(1) == models::VersionState::kChampion; });
+  wait_until("its refusal", [&] { return state_of(3) == models::VersionState::kRefused; });
+  const auto left = registry->version(kModel, 2).value();
+  EXPECT_EQ(left.state, models::VersionState::kPrevious);
+  EXPECT_EQ(left.reason, "too many alarms");
+  finish(*running);
+  check_decisions(3, 4);  // version 1 may be back before the first event
+
+  running = start();
+  ASSERT_TRUE(running->runtime->rollout().roll_back(kModel, "").ok());
+  wait_until("version 0", [&] { return state_of(1) == models::VersionState::kPrevious; });
+  EXPECT_FALSE(registry->alias(kModel, "champion").value());
+  EXPECT_EQ(running->runtime->rollout().roll_back(kModel, "").error().code, ErrorCode::kConflict);
+  finish(*running);
+  EXPECT_EQ(phases(),
+            (std::vector<std::string>{"warming1", "warmed1", "swapped1", "warming2", "warmed2",
+                                      "swapped2", "warming1", "warmed1", "rolled_back2", "refused3",
+                                      "warming0", "warmed0", "rolled_back1"}));
+  running = start();
+  finish(*running);
+  check_decisions(4, 5);
+}
+
+// What cannot come back leaves the version that serves in its place.
+TEST_F(RolloutTest, ARollbackToWhatIsBrokenChangesNothing) {
+  auto running = start();
+  ASSERT_EQ(publish(0.05, 0), 1);
+  wait_until("a swap", [&] { return state_of(1) == models::VersionState::kChampion; });
+  ASSERT_EQ(publish(0.1, 1), 2);
+  wait_until("the next swap", [&] { return state_of(2) == models::VersionState::kChampion; });
+  std::filesystem::remove(root_ + "/models/anomaly/1/settings.json");
+  ASSERT_TRUE(running->runtime->rollout().roll_back(kModel, "too many alarms").ok());
+  wait_until("the failure", [&] {
+    const auto info = models::Registry::open(root_).value()->version(kModel, 2).value();
+    return info.state == models::VersionState::kChampion &&
+           info.reason.starts_with("not rolled back: ");
+  });
+  finish(*running);
+  EXPECT_EQ(phases().back(), "failed1");
+  EXPECT_EQ(state_of(1), models::VersionState::kPrevious);
+}
+
 // The whole loop in one process: asked, trained beside the events, published, warmed, swapped.
 TEST_F(RolloutTest, ATrainingOfTheRunningProgramTakesOver) {
   auto running = start(300, {{{"threshold", {9, 9}}, 80.0, {9, 9}}});
@@ -285,7 +356,7 @@ TEST_F(RolloutTest, AWarmUpGoesOnAfterARestart) {
            Seq{1500};
   });
   ASSERT_EQ(publish(0.05, 0), 1);
-  running->runtime->wake_rollout();
+  running->runtime->rollout().wake();
   finish(*running);
   running = start();
   wait_until("the swap", [&] { return state_of(1) == models::VersionState::kChampion; });

@@ -29,6 +29,33 @@ bool waits(VersionState state) {
 
 }  // namespace
 
+Result<RollbackAsked> ask_rollback(const Plan& plan, models::Registry& registry,
+                                   const std::string& model, const std::string& reason,
+                                   int64_t at_us) {
+  QW_ASSIGN(const size_t index, trainable_model(plan, model));
+  const PlanModel& planned = plan.models[index];
+  if (const auto pinned = pinned_version(planned))
+    return Error{ErrorCode::kBadInput,
+                 fmt::format("the application file pins '{}' to version {}", planned.name, *pinned),
+                 plan.file.path, "name the version there that shall serve"};
+  QW_ASSIGN(const auto serving, registry.alias(planned.registry_name, "champion"));
+  if (!serving)
+    return Error{ErrorCode::kConflict,
+                 fmt::format("'{}' is served as the application file says; nothing came before",
+                             planned.name),
+                 planned.name, ""};
+  QW_ASSIGN(const models::VersionInfo info, registry.version(planned.registry_name, *serving));
+  if (info.state == VersionState::kRollingBack)
+    return Error{
+        ErrorCode::kConflict,
+        fmt::format("version {} of '{}' is being rolled back already", *serving, planned.name),
+        planned.name, "wait: a program that runs does it within seconds"};
+  QW_TRY(registry.set_state(planned.registry_name, *serving, VersionState::kRollingBack,
+                            reason.empty() ? "no reason was given" : reason, at_us,
+                            VersionState::kChampion));
+  return RollbackAsked{planned.name, *serving, info.parent};
+}
+
 Rollout::Rollout(std::shared_ptr<const Plan> plan, store::Store& store, std::string registry_folder,
                  Committer& committer, Pipeline& pipeline, Journal& journal, const Clock& clock,
                  Options options)
@@ -61,6 +88,15 @@ void Rollout::wake() {
   wake_.notify_one();
 }
 
+Result<RollbackAsked> Rollout::roll_back(const std::string& model, const std::string& reason) {
+  // A handle of its own: the thread's is its alone.
+  QW_ASSIGN(const auto registry, models::Registry::open(registry_folder_));
+  QW_ASSIGN(const RollbackAsked asked,
+            ask_rollback(*plan_, *registry, model, reason, clock_.wall_us()));
+  wake();
+  return asked;
+}
+
 void Rollout::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (const auto looked = look(stop); !looked.ok() && !stop.stop_requested())
@@ -83,39 +119,47 @@ Result<void> Rollout::look(const std::stop_token& stop) {
   return {};
 }
 
-// The newest version that waits to be taken into service.
+// What serves is on its way back, or else the newest version that waits to be taken into service.
 Result<void> Rollout::look_at(size_t model, const std::stop_token& stop) {
   const PlanModel& planned = plan_->models[model];
   QW_ASSIGN(const int64_t serving, serving_version(&store_, *registry_, planned));
+  // A crash, or a locked registry, between a swap and its note there: the store knows better.
+  QW_ASSIGN(const auto champion, registry_->alias(planned.registry_name, "champion"));
+  if (champion.value_or(0) != serving)
+    QW_TRY(registry_->promote(planned.registry_name, serving, clock_.wall_us()));
   QW_ASSIGN(const auto versions, registry_->versions(planned.registry_name));
+  for (const models::VersionInfo& info : versions)
+    if (info.version == serving && info.state == VersionState::kRollingBack)
+      return roll_out({model, info.parent, serving, true, info.reason}, stop);
   for (const models::VersionInfo& info : versions) {
     if (!waits(info.state) || info.version == serving) continue;
     if (train::lineage_facts(info.lineage).then != "swap") continue;
     if (info.parent != serving)
-      return set_state(model, info.version, VersionState::kRefused,
+      return set_state({model, info.version, serving, false, ""}, VersionState::kRefused,
                        fmt::format("Version {} of '{}' is refused", info.version, planned.name),
                        fmt::format("it was compared with version {}, but version {} serves",
                                    info.parent, serving));
-    return roll_out(model, info, serving, stop);
+    return roll_out({model, info.version, serving, false, ""}, stop);
   }
   return {};
 }
 
-Result<void> Rollout::roll_out(size_t model, const models::VersionInfo& info, int64_t serving,
-                               const std::stop_token& stop) {
-  const PlanModel& planned = plan_->models[model];
-  auto engine = models::load_engine(*registry_, planned.registry_name, info.version);
+Result<void> Rollout::roll_out(const Change& change, const std::stop_token& stop) {
+  const PlanModel& planned = plan_->models[change.model];
+  const std::string name = fmt::format("Version {} of '{}'", change.version, planned.name);
+  using Engine = std::shared_ptr<const models::LearningEngine>;
+  const Result<Engine> engine =
+      change.version == 0 ? Result<Engine>(planned.engine)
+                          : models::load_engine(*registry_, planned.registry_name, change.version);
   if (!engine.ok())
-    return set_state(model, info.version, VersionState::kFailed,
-                     fmt::format("Version {} of '{}' cannot be loaded", info.version, planned.name),
+    return set_state(change, VersionState::kFailed, name + " cannot be loaded",
                      engine.error().to_string());
-  QW_TRY(set_state(model, info.version, VersionState::kWarming,
-                   fmt::format("Version {} of '{}' warms up", info.version, planned.name), ""));
+  QW_TRY(set_state(change, VersionState::kWarming, name + " warms up", change.reason));
   fail_point("swap.warming");
   Warming warming;
-  for (const size_t decision : decisions_of(model))
+  for (const size_t decision : decisions_of(change.model))
     warming.push_back(std::make_unique<WarmUp>(store_, committer_, pipeline_, decision,
-                                               info.version, engine.value(), clock_));
+                                               change.version, engine.value(), clock_));
   Result<void> warmed;
   for (int attempt = 0; attempt < kTries; ++attempt) {
     warmed = warm(warming, stop);
@@ -124,14 +168,12 @@ Result<void> Rollout::roll_out(size_t model, const models::VersionInfo& info, in
   if (!warmed.ok() && stop.stop_requested()) return warmed;
   if (!warmed.ok()) {
     give_up(warming);
-    return set_state(model, info.version, VersionState::kFailed,
-                     fmt::format("Version {} of '{}' cannot warm up", info.version, planned.name),
+    return set_state(change, VersionState::kFailed, name + " cannot warm up",
                      warmed.error().to_string());
   }
-  QW_TRY(set_state(model, info.version, VersionState::kWarmed,
-                   fmt::format("Version {} of '{}' is warm", info.version, planned.name), ""));
+  QW_TRY(set_state(change, VersionState::kWarmed, name + " is warm", ""));
   fail_point("swap.warmed");
-  return swap(model, info, serving, stop);
+  return swap(change, stop);
 }
 
 // From whatever was learned to installed beside the champion, up to the last event.
@@ -180,27 +222,31 @@ void Rollout::give_up(Warming& warming) {
       pipeline_.erase_version(one->version());
 }
 
-Result<void> Rollout::swap(size_t model, const models::VersionInfo& info, int64_t before,
-                           const std::stop_token& stop) {
-  const PlanModel& planned = plan_->models[model];
+Result<void> Rollout::swap(const Change& change, const std::stop_token& stop) {
+  const PlanModel& planned = plan_->models[change.model];
   std::vector<std::unique_ptr<serve::LearningVersion>> old;
   {
     const std::lock_guard lock(committer_.mutex());
     PendingCommit& open = committer_.open();
-    for (const size_t decision : decisions_of(model)) {
+    for (const size_t decision : decisions_of(change.model)) {
       old.push_back(pipeline_.swap_challenger(decision));
       pipeline_.erase_version(*old.back());
     }
-    open.txn.put_meta(serving_meta_name(planned), std::to_string(info.version));
+    open.txn.put_meta(serving_meta_name(planned), std::to_string(change.version));
     open.need(store::Durability::kMachine);
-    tell(open, model, info.version, "swapped",
-         fmt::format("Version {} of '{}' serves", info.version, planned.name),
-         fmt::format("it took the place of version {}", before));
+    if (change.back)
+      tell(open, change.model, change.before, "rolled_back",
+           fmt::format("Version {} of '{}' is rolled back", change.before, planned.name),
+           fmt::format("version {} serves again: {}", change.version, change.reason));
+    else
+      tell(open, change.model, change.version, "swapped",
+           fmt::format("Version {} of '{}' serves", change.version, planned.name),
+           fmt::format("it took the place of version {}", change.before));
   }
   fail_point("swap.done");
   QW_TRY(wait_durable(stop));
   fail_point("swap.durable");
-  return registry_->promote(planned.registry_name, info.version, clock_.wall_us());
+  return registry_->promote(planned.registry_name, change.version, clock_.wall_us());
 }
 
 Result<void> Rollout::wait_durable(const std::stop_token& stop) {
@@ -228,13 +274,19 @@ void Rollout::tell(PendingCommit& open, size_t model, int64_t version, const cha
   log::info("rollout", "{}{}{}", title, detail.empty() ? "" : ": ", detail);
 }
 
-Result<void> Rollout::set_state(size_t model, int64_t version, VersionState state,
-                                const std::string& title, const std::string& reason) {
-  QW_TRY(registry_->set_state(plan_->models[model].registry_name, version, state, reason,
-                              clock_.wall_us()));
+// The registry and the journal. What comes back in a rollback stays `previous` until it serves; a
+// rollback that cannot be is over.
+Result<void> Rollout::set_state(const Change& change, VersionState state, const std::string& title,
+                                const std::string& reason) {
+  const std::string& name = plan_->models[change.model].registry_name;
+  if (!change.back)
+    QW_TRY(registry_->set_state(name, change.version, state, reason, clock_.wall_us()));
+  else if (state == VersionState::kFailed)
+    QW_TRY(registry_->set_state(name, change.before, VersionState::kChampion,
+                                "not rolled back: " + reason, clock_.wall_us()));
   const std::lock_guard lock(committer_.mutex());
-  tell(committer_.open(), model, version, std::string(models::name_of(state)).c_str(), title,
-       reason);
+  tell(committer_.open(), change.model, change.version, std::string(models::name_of(state)).c_str(),
+       title, reason);
   return {};
 }
 

@@ -23,11 +23,28 @@
 
 namespace qw::app {
 
+// A version that shall be left, and the one that comes back. A value.
+struct RollbackAsked {
+  std::string model;
+  int64_t from = 0;
+  int64_t to = 0;  // 0: what the application file says
+};
+// Marks the version that serves as rolling back: the running program warms up the version before it
+// and swaps, a stopped one after its next start. `model` empty: the only one with a detector.
+// kConflict: nothing came before, or it is under way already; kBadInput: the file pins the version.
+Result<RollbackAsked> ask_rollback(const Plan& plan, models::Registry& registry,
+                                   const std::string& model, const std::string& reason,
+                                   int64_t at_us);
+
 // Owns a thread that looks into the registry every poll_us, and at once when woken: a
 // version published by this process or another, whose lineage says `then: swap` and whose parent
 // serves, is warmed, swapped in, and made champion. A version compared with another parent than
 // the one that serves is refused; one that cannot be loaded fails; each with its reason, in the
 // registry and in the journal (kind "model").
+//
+// A version that is rolling back is left in the same way, for the version it was compared with,
+// whose states are made anew from the decision log; that comes before anything that was published.
+// Its parent cannot be loaded: it goes on serving, and the journal says why.
 //
 // The swap is one commit: the decisions before it, the record which version serves from here on
 // (meta "serving/<name>"), the journal record, and the end of the old version's states. After a
@@ -49,27 +66,35 @@ class Rollout {
   void stop();
   // Looks at once. Any thread.
   void wake();
+  // Asks for a rollback (see ask_rollback) and wakes the thread. Any thread.
+  Result<RollbackAsked> roll_back(const std::string& model, const std::string& reason);
 
  private:
+  // One version that shall take another's place. A value.
+  struct Change {
+    size_t model = 0;
+    int64_t version = 0;
+    int64_t before = 0;
+    bool back = false;   // rolled back: the versions' states say so already
+    std::string reason;  // of a rollback
+  };
   using Warming = std::vector<std::unique_ptr<WarmUp>>;
 
   void run(const std::stop_token& stop);
   Result<void> look(const std::stop_token& stop);
   Result<void> look_at(size_t model, const std::stop_token& stop);
-  Result<void> roll_out(size_t model, const models::VersionInfo& info, int64_t serving,
-                        const std::stop_token& stop);
+  Result<void> roll_out(const Change& change, const std::stop_token& stop);
   Result<void> warm(Warming& warming, const std::stop_token& stop);
   Result<void> bridge(Warming& warming, const std::stop_token& stop);
   Result<void> install(Warming& warming);
   void give_up(Warming& warming);
-  Result<void> swap(size_t model, const models::VersionInfo& info, int64_t before,
-                    const std::stop_token& stop);
+  Result<void> swap(const Change& change, const std::stop_token& stop);
   // Until everything in the open commit is durable.
   Result<void> wait_durable(const std::stop_token& stop);
   void tell(PendingCommit& open, size_t model, int64_t version, const char* phase,
             const std::string& title, const std::string& detail);
-  Result<void> set_state(size_t model, int64_t version, models::VersionState state,
-                         const std::string& title, const std::string& reason);
+  Result<void> set_state(const Change& change, models::VersionState state, const std::string& title,
+                         const std::string& reason);
   std::vector<size_t> decisions_of(size_t model) const;
 
   const std::shared_ptr<const Plan> plan_;

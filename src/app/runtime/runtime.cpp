@@ -222,10 +222,6 @@ Result<void> Runtime::install_versions() {
     std::shared_ptr<const models::LearningEngine> engine = model.engine;
     if (number > 0) {
       QW_ASSIGN(engine, models::load_engine(*registry_, model.registry_name, number));
-      // A crash between a swap and its note in the registry: the store knows better.
-      QW_ASSIGN(const auto alias, registry_->alias(model.registry_name, "champion"));
-      if (alias != number && !pinned_version(model))
-        QW_TRY(registry_->promote(model.registry_name, number, clock_.wall_us()));
     }
     QW_TRY(pipeline_->install_champion(
         decision, std::make_unique<serve::LearningVersion>(

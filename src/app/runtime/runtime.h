@@ -66,8 +66,7 @@ class Runtime {
   Pipeline& pipeline() { return *pipeline_; }
   const Monitors& monitors() const { return *monitors_; }
   Trainer& trainer() { return *trainer_; }
-  // Looks for published versions at once, not at the next poll.
-  void wake_rollout() { rollout_->wake(); }
+  Rollout& rollout() { return *rollout_; }
   const Clock& clock() const { return clock_; }
 
   // Runs `work` between two events, under the committer's mutex, on the calling thread.
