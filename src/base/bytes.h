@@ -96,6 +96,7 @@ class ByteReader {
 // Wraps a record body as {magic, kind, version, checksum, body}. `kind` tells record types apart.
 void seal_record(uint8_t kind, uint8_t version, std::string_view body, std::string& out);
 
+// What open_record found inside. A value; `body` lives as long as the bytes it was opened from.
 struct SealedRecord {
   uint8_t kind = 0;
   uint8_t version = 0;

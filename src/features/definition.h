@@ -15,11 +15,13 @@
 
 namespace qw::features {
 
+// One aggregate as the application file writes it, not checked yet. A value.
 struct AggregateDefinition {
   std::string name;  // "spent"
   std::string text;  // "sum(amount)", "quantile(amount, 0.95)", "last(price) max_age 1h"
 };
 
+// A view as the application file writes it, not checked yet: View::compile does that. A value.
 struct ViewDefinition {
   std::string name;    // "card"
   std::string source;  // "transactions"
@@ -31,6 +33,8 @@ struct ViewDefinition {
   std::string on_hot_key = "reject";  // what to do above max_rows; reject is the only way yet
 };
 
+// A derived feature as the application file writes it, not checked yet: compile_derived does that.
+// A value.
 struct DeriveDefinition {
   std::string name;
   std::string expression;
@@ -107,6 +111,7 @@ using ViewPtr = std::shared_ptr<const View>;
 std::shared_ptr<const schema::Schema> expression_inputs(const schema::Schema& source,
                                                         const std::vector<ViewPtr>& views);
 
+// A derived feature that was checked. Immutable, like its expression; any thread.
 struct Derived {
   std::string name;
   Expression expression;

@@ -14,14 +14,15 @@ constexpr int kSchemaVersion = 1;
 constexpr const char* kSchema = R"sql(
 CREATE TABLE IF NOT EXISTS counters (model TEXT PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS versions (
-  model TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, folder TEXT NOT NULL,
-  digest TEXT NOT NULL, parent INTEGER NOT NULL, published_us INTEGER NOT NULL, swapped_us INTEGER NOT NULL,
+  model TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
+  folder TEXT NOT NULL, digest TEXT NOT NULL, parent INTEGER NOT NULL,
+  published_us INTEGER NOT NULL, swapped_us INTEGER NOT NULL,
   metrics TEXT NOT NULL, lineage TEXT NOT NULL, PRIMARY KEY (model, version));
 CREATE TABLE IF NOT EXISTS aliases (
   model TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (model, alias));
 CREATE TABLE IF NOT EXISTS events (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, model TEXT NOT NULL, version INTEGER NOT NULL,
-  kind TEXT NOT NULL, detail TEXT NOT NULL);
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, model TEXT NOT NULL,
+  version INTEGER NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL);
 )sql";
 
 Error sqlite_error(sqlite3* database, int code) {

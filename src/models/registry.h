@@ -31,6 +31,7 @@ enum class VersionState : uint8_t {
 };
 std::string_view name_of(VersionState state);
 
+// What the registry knows of one version, as of the call that read it. A value.
 struct VersionInfo {
   std::string model;
   int64_t version = 0;
@@ -45,6 +46,7 @@ struct VersionInfo {
   std::string lineage = "{}";
 };
 
+// One line of the registry's history: appended with the change it tells of, never altered. A value.
 struct RegistryEvent {
   int64_t id = 0;
   int64_t at_us = 0;

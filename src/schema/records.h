@@ -16,6 +16,8 @@ namespace qw::schema {
 enum class EventStatus : uint8_t { kOk = 1, kLateRepaired, kLateDropped, kDuplicate, kQuarantined };
 std::string_view name_of(EventStatus status);
 
+// What was decided about one event when it came in; stored with it and never derived again. A
+// value.
 struct EventFacts {
   PartitionId partition;
   Seq seq;
@@ -36,6 +38,8 @@ struct EventBatch {
 // One event of a log: facts and the row's bytes (decode_row with the schema of that fingerprint).
 void encode_event(const EventFacts& facts, uint64_t schema_fingerprint, std::string_view row_bytes,
                   std::string& out);
+// An event as the log holds it. A value; `row_bytes` lives as long as the record it was decoded
+// from.
 struct StoredEvent {
   EventFacts facts;
   uint64_t schema_fingerprint = 0;

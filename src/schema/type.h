@@ -14,6 +14,7 @@ namespace qw::schema {
 // timestamp: int64 microseconds UTC. decimal: unscaled int64, at most 18 digits.
 enum class Kind : uint8_t { kBool = 1, kInt64, kDouble, kString, kTimestamp, kDecimal };
 
+// A column's type. A value; precision and scale are zero for everything but decimals.
 struct Type {
   Kind kind = Kind::kDouble;
   uint8_t precision = 0;  // decimal only: digits, 1..18
@@ -37,6 +38,7 @@ constexpr Type kTimestamp{Kind::kTimestamp};
 // kBadInput with the list of known types.
 Result<Type> parse_type(std::string_view text);
 
+// One column's name and type. A value.
 struct Field {
   std::string name;
   Type type;

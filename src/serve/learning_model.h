@@ -18,6 +18,8 @@
 
 namespace qw::serve {
 
+// Whom a learning model serves, and what its states may take. A value, copied at construction. The
+// memory limit is soft: a state whose change is not on disk yet stays.
 struct LearningOptions {
   std::string decision;  // the decision that this model serves; part of the states' owner
   std::string model;

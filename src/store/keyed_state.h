@@ -42,6 +42,7 @@ class KeyedStateKind {
                               std::string_view record) const = 0;
 };
 
+// Whose states a table keeps, and within which limits. A value, copied at construction.
 struct KeyedTableOptions {
   // Behaviour
   std::string owner;       // StateId::owner

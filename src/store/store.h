@@ -88,6 +88,7 @@ class Txn {
   std::unique_ptr<rocksdb::WriteBatch> batch_;
 };
 
+// Where a Store lives and what it may use. A value; `clock` is the caller's and outlives the Store.
 struct StoreOptions {
   std::string folder;
   // Commits are refused with kExhausted while less than this is free, so that the database never

@@ -22,17 +22,22 @@ namespace qw::streams {
 enum class OnFail : uint8_t { kWarn, kQuarantine, kDrop, kNull };
 Result<OnFail> parse_on_fail(std::string_view text);  // "warn", "quarantine", "drop", "null"
 
+// A rule: a number within bounds. A value.
 struct Between {
   std::optional<double> low, high;  // inclusive; absent: open
 };
+// A rule: there is a value.
 struct NotNull {};
+// A rule: one of these. A value.
 struct InSet {
   std::vector<std::string> values;  // texts; numbers as the data writes them ("12", "0.5", "true")
 };
+// A rule: a text of this form. A value.
 struct Matches {
   std::string pattern;  // RE2 syntax (linear time), the whole text must match
 };
 
+// A rule as the application file writes it, not bound to a column yet. A value.
 struct Expectation {
   std::string column;
   std::variant<Between, NotNull, InSet, Matches> rule;

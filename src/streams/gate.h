@@ -29,6 +29,7 @@ namespace qw::streams {
 constexpr int64_t kMinEventTimeUs = -2'208'988'800'000'000;
 constexpr int64_t kMaxEventTimeUs = 7'258'118'400'000'000;
 
+// What the Gate judges by. A value, moved into the Gate; Gate::make names what does not fit.
 struct GateOptions {
   std::string source;
   std::shared_ptr<const schema::Schema> schema;

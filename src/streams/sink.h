@@ -26,11 +26,13 @@ struct OutboxRow {
 void encode_outbox_row(const OutboxRow& row, std::string& out);
 Result<OutboxRow> decode_outbox_row(std::string_view bytes);
 
+// A row that waits in an outbox, and its place there. A value.
 struct PendingRow {
   Seq seq;
   OutboxRow row;
 };
 
+// It arrived, or there is nothing to say.
 struct Delivered {};
 // Not now. after_ms: what the receiver asked for (Retry-After); 0: the worker's backoff decides.
 struct Retry {

@@ -46,6 +46,8 @@ struct PendingCommit {
 enum class CommitState : uint8_t { kOk, kSlow, kDiskFull, kFailing };
 std::string_view name_of(CommitState state);
 
+// How often and how much at once the Committer makes durable. A value: copied at construction,
+// never changed after.
 struct CommitterOptions {
   int64_t interval_us = 5'000;           // between commits while there is something to commit
   int64_t retry_us = 200'000;            // after a failed commit

@@ -25,6 +25,8 @@
 
 namespace qw::app {
 
+// What the Pipeline may hold and how far it may fall behind. A value: copied at construction, never
+// changed after. The memory limits are soft: a state whose change is not on disk yet stays.
 struct PipelineOptions {
   store::Durability event_durability = store::Durability::kMachine;
   int64_t replay_max_us = 10'000'000;

@@ -26,6 +26,8 @@
 
 namespace qw::app {
 
+// How one application is run. A value, copied by start(). `observers` are the caller's and outlive
+// the Runtime; they, and the functions here, are called on the Runtime's threads.
 struct RuntimeOptions {
   std::string data_folder;
   size_t inbox_batches = 16;       // read from sources and not applied yet

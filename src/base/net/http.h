@@ -17,6 +17,8 @@ namespace qw::net {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
+// One request as the server read it: whole, within the limits of HttpServerOptions. A value; a
+// handler that answers later copies what it needs.
 struct HttpRequest {
   std::string method;                         // "GET"
   std::string path;                           // percent-decoded, without the query: "/v1/status"
@@ -30,6 +32,7 @@ struct HttpRequest {
   std::string_view header(std::string_view name) const;
 };
 
+// One answer, body and all. A value; the server adds the length.
 struct HttpResponse {
   int status = 200;
   std::string body;
@@ -63,6 +66,7 @@ class HttpReply {
 using HttpHandler =
     std::function<void(const HttpRequest& request, std::shared_ptr<HttpReply> reply)>;
 
+// Where a server listens, and the most that a peer may cost it. A value, fixed once it listens.
 struct HttpServerOptions {
   std::string address = "127.0.0.1";
   uint16_t port = 0;                 // 0: the system chooses

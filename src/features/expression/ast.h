@@ -11,6 +11,9 @@
 
 namespace qw::features {
 
+// One node of an expression as it was written: no name is resolved, no type known. Owns its
+// arguments. Brackets nest at most kExpressionDepthMax deep; a chain of operators makes a tree as
+// deep as the chain is long, which kExpressionBytesMax bounds.
 struct Ast {
   enum class Kind { kNumber, kString, kBool, kNull, kName, kCall };
   Kind kind = Kind::kNull;

@@ -10,11 +10,14 @@
 
 namespace qw::features {
 
+// An expression and its one right answer: a line of the reference page and a test. Static text.
 struct Example {
   std::string_view expression;
   std::string_view result;  // as Value text: 1, 0.5, 'a', true, null
 };
 
+// One row of the table: an operator or function, what it means and how its types are decided.
+// Static and constant; any thread.
 struct Function {
   std::string_view name;     // as in Ast::text
   std::string_view group;    // a heading of the reference page

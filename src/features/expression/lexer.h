@@ -9,6 +9,7 @@
 
 namespace qw::features {
 
+// One word of an expression and where it begins. A value.
 struct Token {
   enum class Kind { kNumber, kString, kName, kKeyword, kSymbol, kEnd };
   Kind kind = Kind::kEnd;

@@ -52,6 +52,8 @@ struct Meaning {
 
 struct Function;
 
+// One node of a checked expression: what it names is found, its type decided. Owns its arguments.
+// Changed while it is checked, constant after.
 struct Typed {
   enum class Kind { kLiteral, kColumn, kCall };
   Kind kind = Kind::kLiteral;

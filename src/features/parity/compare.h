@@ -17,6 +17,7 @@ struct Difference {
   std::string inputs;  // the read, and the events of its key up to it
 };
 
+// How far two executors differ on one feature of one scenario. A value.
 struct FeatureReport {
   std::string scenario;
   std::string feature;  // "card.spent_7d"; a derived feature has no dot
@@ -30,6 +31,7 @@ struct FeatureReport {
   std::vector<Difference> first;  // none or one
 };
 
+// What all comparisons of a run found. A value.
 struct ParityReport {
   std::vector<FeatureReport> features;
   std::vector<std::string> notes;  // what could not be run, and why

@@ -10,6 +10,8 @@
 
 namespace qw::features {
 
+// A value as the oracle computes with it, apart from the executors' own Cell on purpose: what is
+// shared cannot judge. A value.
 struct OracleValue {
   enum class Kind { kNull, kBool, kInt, kDecimal, kDouble, kText };
   Kind kind = Kind::kNull;

@@ -11,6 +11,7 @@
 
 namespace qw::features {
 
+// What is compared, and how much of it. A value; the same options give the same events and reads.
 struct ParityOptions {
   uint64_t seed = 1;
   size_t fixture_events = 5'000;

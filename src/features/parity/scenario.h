@@ -21,6 +21,7 @@ struct Read {
   std::optional<size_t> event;  // the index of the event it is about: its columns feed `derived`
 };
 
+// One definition, its events and its reads. Constant once it is built; the executors share it.
 struct Scenario {
   std::string name;
   ViewPtr view;

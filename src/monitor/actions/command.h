@@ -26,6 +26,7 @@ Result<void> check_command(const CommandTemplate& command);
 Result<std::vector<std::string>> fill_command(const CommandTemplate& command,
                                               const std::map<std::string, std::string>& values);
 
+// What one run of a program may take. A value.
 struct CommandLimits {
   int64_t timeout_ms = 30'000;
   int64_t grace_ms = 2'000;             // between SIGTERM and SIGKILL
@@ -35,6 +36,7 @@ struct CommandLimits {
 enum class CommandEnd : uint8_t { kExited, kSignalled, kTimedOut, kCancelled, kNotStarted };
 std::string_view name_of(CommandEnd end);  // "exited", "signalled", ...
 
+// How one run ended and what it said. A value: trouble is told here, never by an error.
 struct CommandReport {
   CommandEnd end = CommandEnd::kNotStarted;
   int exit_code = -1;  // of kExited

@@ -20,6 +20,8 @@
 
 namespace qw::monitor {
 
+// When an action may start: allowed at all, how often, and when to give up. A value; check() names
+// what is out of range.
 struct HealPolicy {
   bool enabled = false;  // the application allows healing; false: every attempt is a dry run
   bool dry_run = false;
@@ -44,6 +46,7 @@ std::string_view name_of(HealStepKind kind);  // "action_started", "action_skipp
 enum class HealOutcome : uint8_t { kRecovered, kNotRecovered, kNoData };
 std::string_view name_of(HealOutcome outcome);
 
+// One step of a healing action, as the journal keeps it. A value.
 struct HealStep {
   HealStepKind kind = HealStepKind::kStart;
   std::string heal;  // its name in the application

@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 namespace qw::monitor {
@@ -148,11 +148,9 @@ Json alert_json(const AlertDetail& detail) {
 }  // namespace
 
 std::string rfc3339(int64_t time_us) {
-  using namespace std::chrono;
-  const sys_time<microseconds> moment{microseconds(time_us)};
-  const auto second = floor<seconds>(moment);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z", fmt::gmtime(system_clock::to_time_t(second)),
-                     (moment - second).count());
+  const int64_t fraction_us = (time_us % 1'000'000 + 1'000'000) % 1'000'000;
+  const auto second = static_cast<std::time_t>((time_us - fraction_us) / 1'000'000);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z", fmt::gmtime(second), fraction_us);
 }
 
 std::string summary_of(const AlertDetail& detail) {

@@ -18,6 +18,7 @@ struct AlertMember {
   double raw = 0;
   double contribution = 0;  // weights applied: they sum to the score
 };
+// One feature of the decision behind an alert, and what is usual for it. A value.
 struct AlertFeature {
   std::string name;
   double value = 0;

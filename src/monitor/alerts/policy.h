@@ -50,6 +50,7 @@ enum class OnMissing : uint8_t {
   kMarkStale,  // keep it open and say so, once per silence
 };
 
+// The times and counts that step() measures by. A value; check() names what is out of range.
 struct AlertPolicy {
   int64_t for_us = 2'000'000;
   int64_t resolve_after_us = 10'000'000;
@@ -125,6 +126,7 @@ std::string_view name_of(TransitionKind kind);  // "alert_fired", "alert_escalat
 enum class ResolveReason : uint8_t { kCleared, kNoData };
 std::string_view name_of(ResolveReason reason);  // "cleared", "no_data"
 
+// The one change that a step may make. A value.
 struct Transition {
   TransitionKind kind = TransitionKind::kFired;
   Severity severity = Severity::kNone;

@@ -12,6 +12,7 @@ namespace qw::streams {
 Result<std::unique_ptr<RecordDecoder>> make_csv_decoder(const DecodeOptions& options,
                                                         const TimeParser& times);
 
+// One cell of a CSV record, quotes taken off. A value.
 struct CsvCell {
   std::string text;
   bool quoted = false;

@@ -14,6 +14,7 @@ enum class Framing : uint8_t {
   kCsv
 };  // csv: a line end inside quotes does not end a record
 
+// One record as it was cut out. `text` lives until the Framer is called again.
 struct Frame {
   enum class Problem : uint8_t { kNone, kTooLong, kUnclosedQuote };
   std::string_view text;  // without the line end; the beginning only when too long

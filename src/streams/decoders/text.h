@@ -16,6 +16,7 @@ namespace qw::streams {
 Result<std::unique_ptr<RecordDecoder>> make_text_decoder(const DecodeOptions& options,
                                                          const TimeParser& times);
 
+// A pattern, read once. Immutable; any thread.
 class TextPattern {
  public:
   enum class Shape : uint8_t { kAny, kWord, kInt, kNumber };

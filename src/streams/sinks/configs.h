@@ -11,10 +11,12 @@
 
 namespace qw::streams {
 
+// A file of JSON lines. A value.
 struct LogSinkConfig {
   std::string path;  // appended to, one JSON object a line; empty: standard error
 };
 
+// An address that is sent a POST for each row. A value.
 struct WebhookSinkConfig {
   std::string url;
   std::string secret;    // signs the body when set; never logged
@@ -22,6 +24,7 @@ struct WebhookSinkConfig {
   int timeout_ms = 5'000;
 };
 
+// Alertmanager's API. A value.
 struct AlertmanagerSinkConfig {
   std::string url;  // "http://127.0.0.1:9093"
   int timeout_ms = 5'000;
@@ -29,15 +32,17 @@ struct AlertmanagerSinkConfig {
   int64_t resend_ms = 60'000;       // it is sent again so often; well below ends_after
 };
 
+// A topic, written in transactions. A value.
 struct KafkaSinkConfig {
   std::string brokers;
   std::string topic;
-  std::string transactional_id;  // fixed for this sink of this application
-  size_t batch_rows = 500;       // per transaction
-  int timeout_ms = 10'000;       // of a whole transaction
+  std::string transactional_id;               // fixed for this sink of this application
+  size_t batch_rows = 500;                    // per transaction
+  int timeout_ms = 10'000;                    // of a whole transaction
   std::map<std::string, std::string> client;  // librdkafka settings; values are never logged
 };
 
+// One sink of the application, of one of the kinds above. A value.
 struct SinkConfig {
   std::string name;  // unique in the application; names the outbox
   std::variant<LogSinkConfig, WebhookSinkConfig, AlertmanagerSinkConfig, KafkaSinkConfig> kind;

@@ -21,6 +21,7 @@ std::string one_line(std::string_view text);
 // One expression; columns appear under their own names, quoted.
 std::string expression(const Expression& expression);
 
+// The tables that a query of a view reads, by name and as they must be. A value.
 struct ViewQuery {
   // Columns of the source, then event_time, partition, seq, known_at (bigint), status (varchar).
   std::string events;

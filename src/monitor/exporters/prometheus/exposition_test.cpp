@@ -12,6 +12,8 @@
 #include <map>
 #include <thread>
 
+#include "monitor/actions/command.h"
+
 namespace qw::monitor::prometheus {
 namespace {
 
@@ -243,32 +245,27 @@ TEST(PrometheusExposition, NamingProblemsAreFound) {
   EXPECT_EQ(naming_problems(bad).size(), 5u);
 }
 
-// Runs promtool on the text; its exit code, or -1 when there is no promtool.
-int promtool(const std::string& text, std::string& output) {
-  if (std::system("command -v promtool >/dev/null 2>&1") != 0) return -1;
+// What promtool says of the text, which it reads from standard input. 127: there is no promtool.
+CommandReport promtool(const std::string& text) {
   const std::string path = ::testing::TempDir() + "quickwater_exposition_" +
                            std::to_string(std::hash<std::string>{}(text)) + ".txt";
   std::ofstream(path) << text;
-  FILE* pipe = popen(("promtool check metrics < '" + path + "' 2>&1").c_str(), "r");
-  char piece[512];
-  while (fgets(piece, sizeof piece, pipe) != nullptr) output += piece;
-  const int status = pclose(pipe);
+  const CommandReport report = run_command(
+      {"/bin/sh", "-c", "exec promtool check metrics < \"$0\"", path}, {}, {}, real_clock());
   std::remove(path.c_str());
-  return WEXITSTATUS(status);
+  return report;
 }
 
 TEST(PrometheusExposition, PromtoolAgrees) {
   MetricRegistry registry;
   fill(registry);
-  std::string output;
-  const int code = promtool(exposition(registry, Format::kText), output);
-  if (code < 0) {
+  const CommandReport said = promtool(exposition(registry, Format::kText));
+  if (said.exit_code == 127) {
     if (std::getenv("CI") != nullptr) FAIL() << "promtool is not installed (apt: prometheus)";
     GTEST_SKIP() << "promtool is not installed (apt: prometheus)";
   }
-  EXPECT_EQ(code, 0) << output;
-  std::string complaint;
-  EXPECT_NE(promtool("# TYPE a counter\na{b=\"c} 1\n", complaint), 0) << "the judge must be awake";
+  EXPECT_TRUE(said.ok()) << said.out << said.err << said.message;
+  EXPECT_FALSE(promtool("# TYPE a counter\na{b=\"c} 1\n").ok()) << "the judge must be awake";
 }
 
 }  // namespace

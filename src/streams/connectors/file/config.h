@@ -32,6 +32,7 @@ struct Counts {
   int64_t max_future_us = 60'000'000;  // lines further ahead of the clock are refused (tail only)
 };
 
+// What a file source reads, and how. A value; check() names what is out of range.
 struct Config {
   std::string path;  // a file, a folder (its files, recursively), or a glob ("logs/*.log")
   Mode mode = Mode::kRead;

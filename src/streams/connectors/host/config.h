@@ -12,6 +12,7 @@
 
 namespace qw::streams::host {
 
+// What a host source measures. A value; check() names what is out of range.
 struct Config {
   int64_t interval_ms = 1000;           // 100 or more
   size_t top_processes = 10;            // by CPU, grouped by command name; 0: none

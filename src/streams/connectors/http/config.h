@@ -9,6 +9,7 @@
 
 namespace qw::streams::http {
 
+// What an http source takes, and the most it may hold. A value; check() names what is out of range.
 struct Config {
   std::string path;                   // empty: "/v1/events/<source name>"
   size_t max_pending_requests = 256;  // more: 429 with Retry-After

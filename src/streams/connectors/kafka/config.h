@@ -12,6 +12,8 @@ namespace qw::streams::kafka {
 
 enum class Start : uint8_t { kEarliest, kLatest };
 
+// Which topic a kafka source reads, and as whom. A value; check() names what is missing or out of
+// range.
 struct Config {
   std::string brokers;  // "host:port,host:port"
   std::string topic;
