@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "arguments.h"
 #include "base/bytes.h"
 #include "base/env.h"
 #include "report.h"
@@ -390,8 +391,11 @@ void run_all(Report& report) {
 }  // namespace
 }  // namespace qw::bench
 
-int main(int count, char** arguments) {
-  const bool as_json = count > 1 && std::strcmp(arguments[1], "--json") == 0;
+int main(int count, char** words) {
+  bool as_json = false;
+  qw::bench::Arguments arguments("bench_commit");
+  arguments.flag("--json", as_json);
+  if (!arguments.read(count, words)) return 2;
   qw::bench::Report report("commit");
   qw::bench::run_all(report);
   report.print(as_json);

@@ -9,12 +9,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <string_view>
 
+#include "arguments.h"
 #include "base/env.h"
 #include "base/files.h"
 #include "base/net/http.h"
@@ -242,23 +241,12 @@ int measure(double idle_minutes, bool as_json) {
 }  // namespace
 }  // namespace qw::bench
 
-int main(int count, char** arguments) {
+int main(int count, char** words) {
   double idle_minutes = 20;
   bool as_json = false;
-  for (int index = 1; index < count; ++index) {
-    const std::string_view word = arguments[index];
-    const std::string_view value = index + 1 < count ? arguments[index + 1] : "";
-    if (word == "--json") {
-      as_json = true;
-    } else if (word == "--idle-minutes" &&
-               std::from_chars(value.data(), value.data() + value.size(), idle_minutes).ec ==
-                   std::errc{} &&
-               idle_minutes > 0) {
-      ++index;
-    } else {
-      std::fprintf(stderr, "usage: bench_demo [--json] [--idle-minutes N]\n");
-      return 2;
-    }
-  }
+  qw::bench::Arguments arguments("bench_demo");
+  arguments.flag("--json", as_json);
+  arguments.value("--idle-minutes", "N", idle_minutes);
+  if (!arguments.read(count, words)) return 2;
   return qw::bench::measure(idle_minutes, as_json);
 }

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "arguments.h"
 #include "models/engines/builtin.h"
 #include "report.h"
 
@@ -174,14 +175,10 @@ int run(bool as_json) {
 }  // namespace
 }  // namespace qw::bench
 
-int main(int argc, char** argv) {
+int main(int count, char** words) {
   bool as_json = false;
-  for (int i = 1; i < argc; ++i) {
-    if (std::string(argv[i]) != "--json") {
-      std::fprintf(stderr, "usage: bench_detectors [--json]\n");
-      return 2;
-    }
-    as_json = true;
-  }
+  qw::bench::Arguments arguments("bench_detectors");
+  arguments.flag("--json", as_json);
+  if (!arguments.read(count, words)) return 2;
   return qw::bench::run(as_json);
 }

@@ -5,12 +5,12 @@
 // shows how many events one second of CPU time carries.
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/runtime.h"
+#include "arguments.h"
 #include "flow_app.h"
 #include "paced_source.h"
 #include "report.h"
@@ -146,29 +146,15 @@ Result<void> run(const Options& options) {
 }  // namespace
 }  // namespace qw::bench
 
-int main(int argc, char** argv) {
+int main(int count, char** words) {
   qw::bench::Options options;
-  for (int index = 1; index < argc; ++index) {
-    const std::string_view word = argv[index];
-    const auto number = [&] {
-      return index + 1 < argc ? std::strtoll(argv[++index], nullptr, 10) : 0;
-    };
-    if (word == "--json")
-      options.json = true;
-    else if (word == "--seconds")
-      options.load.seconds = number();
-    else if (word == "--series")
-      options.load.series = static_cast<uint32_t>(number());
-    else if (word == "--rate")
-      options.load.rate = number();
-    else if (word == "--warm-rows")
-      options.load.warm_rows = static_cast<uint64_t>(number());
-    else {
-      std::cerr << "usage: bench_loop [--json] [--seconds N] [--series N] [--rate N] "
-                   "[--warm-rows N]\n";
-      return 2;
-    }
-  }
+  qw::bench::Arguments arguments("bench_loop");
+  arguments.flag("--json", options.json);
+  arguments.value("--seconds", "N", options.load.seconds);
+  arguments.value("--series", "N", options.load.series);
+  arguments.value("--rate", "N", options.load.rate);
+  arguments.value("--warm-rows", "N", options.load.warm_rows);
+  if (!arguments.read(count, words)) return 2;
   const auto done = qw::bench::run(options);
   if (!done.ok()) std::cerr << done.error().to_string() << '\n';
   return done.ok() ? 0 : 1;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "arguments.h"
 #include "base/env.h"
 #include "models/engines/builtin.h"
 #include "nab/run.h"
@@ -143,23 +144,18 @@ class Bench {
   Scorer scorer_;
 };
 
-int run(int argc, char** argv) {
+int run(int count, char** words) {
   bool as_json = false;
   const char* from_environment = std::getenv("QUICKWATER_DATA");
   std::string data = from_environment != nullptr ? from_environment : "";
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument == "--json") {
-      as_json = true;
-    } else if (argument == "--data" && i + 1 < argc) {
-      data = argv[++i];
-    } else {
-      std::fprintf(stderr, "usage: bench_nab --data DIR [--json]   (DIR/nab holds the files)\n");
-      return 2;
-    }
-  }
+  Arguments arguments("bench_nab");
+  arguments.flag("--json", as_json);
+  arguments.value("--data", "DIR", data);
+  if (!arguments.read(count, words)) return 2;
   if (data.empty()) {
-    std::fprintf(stderr, "bench_nab: no data: give --data DIR or set QUICKWATER_DATA\n");
+    std::fprintf(stderr,
+                 "bench_nab: no data: give --data DIR, whose folder nab holds the files, or set "
+                 "QUICKWATER_DATA\n");
     return 2;
   }
   auto corpus = read_corpus(data + "/nab");
@@ -180,4 +176,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace qw::bench::nab
 
-int main(int argc, char** argv) { return qw::bench::nab::run(argc, argv); }
+int main(int count, char** words) { return qw::bench::nab::run(count, words); }

@@ -10,13 +10,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/runtime.h"
+#include "arguments.h"
 #include "flow_app.h"
 #include "report.h"
 
@@ -270,33 +270,17 @@ Result<void> run(Options options) {
 }  // namespace
 }  // namespace qw::bench
 
-int main(int argc, char** argv) {
+int main(int count, char** words) {
   qw::bench::Options options;
-  for (int index = 1; index < argc; ++index) {
-    const std::string_view word = argv[index];
-    const std::string value = index + 1 < argc ? argv[index + 1] : "";
-    if (word == "--json") {
-      options.json = true;
-      continue;
-    }
-    ++index;
-    if (word == "--series")
-      options.series = static_cast<uint32_t>(std::stoul(value));
-    else if (word == "--rate")
-      options.rate = std::stoll(value);
-    else if (word == "--seconds")
-      options.seconds = std::stoll(value);
-    else if (word == "--child")
-      options.child = value;
-    else if (word == "--folder")
-      options.folder = value;
-    else if (word == "--spawned-ns")
-      options.spawned_ns = std::stoll(value);
-    else {
-      std::cerr << "usage: bench_recovery [--json] [--series N] [--rate N] [--seconds N]\n";
-      return 2;
-    }
-  }
+  qw::bench::Arguments arguments("bench_recovery");
+  arguments.flag("--json", options.json);
+  arguments.value("--series", "N", options.series);
+  arguments.value("--rate", "N", options.rate);
+  arguments.value("--seconds", "N", options.seconds);
+  arguments.value("--child", "run|watch", options.child);
+  arguments.value("--folder", "DIR", options.folder);
+  arguments.value("--spawned-ns", "N", options.spawned_ns);
+  if (!arguments.read(count, words)) return 2;
   const auto done = options.child.empty() ? qw::bench::run(options) : qw::bench::be_child(options);
   if (!done.ok()) std::cerr << done.error().to_string() << '\n';
   return done.ok() ? 0 : 1;
