@@ -40,11 +40,14 @@ class Program(program.Program):
                  lambda: len(self.decided()) >= count, self)
         return self.decided()
 
+    def wait_metric(self, count, name, **labels):
+        """Counters follow what happened about once a second; this one never passes the number."""
+        total = lambda: self.metric(name, **labels)
+        wait_for(lambda: f"{count} of {name} {labels}; it says {total()}", lambda: total() >= count, self)
+        check(total() == count, f"{name} {labels} says {total()}, it is {count}")
+
     def wait_dead_letters(self, count):
-        """The counter follows the source about once a second; it never passes the number."""
-        total = lambda: self.metric("quickwater_dead_letters_total", source="events")
-        wait_for(lambda: f"{count} dead letters; the counter says {total()}", lambda: total() >= count, self)
-        check(total() == count, f"{count} dead letters, and the counter says {total()}")
+        self.wait_metric(count, "quickwater_dead_letters_total", source="events")
 
 
 def app(sources, on="events", when=""):
@@ -237,8 +240,8 @@ def jumping_clock(make):
         write_lines(program.folder / "events.jsonl", lines)
         decided = ids(program.wait_decided(3))
         check(decided == ["a", "second_back", "z"], f"decided: {decided}")
-        metric = lambda status: program.metric("quickwater_source_events_total", source="events", status=status)
-        check([metric(s) for s in ("ok", "late_repaired", "late_dropped")] == [2, 1, 1], "the counters")
+        for status, count in (("ok", 2), ("late_repaired", 1), ("late_dropped", 1)):
+            program.wait_metric(count, "quickwater_events_total", source="events", status=status)
         program.stop()
         letters_of(program, 0)
 

@@ -56,7 +56,6 @@ Result<void> Pipeline::accept(size_t index, streams::SourceBatch&& batch, int64_
     computed_latency_.record_ns(clock_.monotonic_ns() - arrived_ns);
   }
   run.gate->stage(open.txn);
-  count(plan_->sources[index].name, gated.events.facts);
   if (gated.events.facts.empty()) return {};
   open.need(options_.event_durability);
   open.arrivals.emplace_back(arrived_ns, static_cast<uint32_t>(gated.events.facts.size()));
@@ -69,16 +68,6 @@ void Pipeline::save_position(size_t source, PartitionRun& run, const streams::So
   committer_.open().txn.put_meta(
       fmt::format("position/{}/{}", plan_->sources[source].name, run.source_partition),
       batch.resume);
-}
-
-void Pipeline::count(const std::string& source, const std::vector<schema::EventFacts>& facts) {
-  std::map<schema::EventStatus, uint64_t> counts;
-  for (const schema::EventFacts& one : facts) ++counts[one.status];
-  for (const auto& [status, events] : counts)
-    metrics_
-        .counter("quickwater_source_events_total", "Events taken in, by what ingest decided.",
-                 {{"source", source}, {"status", std::string(schema::name_of(status))}})
-        .add(events);
 }
 
 void Pipeline::bury(const std::vector<schema::DeadLetter>& letters) {

@@ -189,7 +189,6 @@ class Pipeline {
   Result<void> index_tail(size_t source, PartitionRun& run);
   Result<void> index_decisions(size_t decision, PartitionId stream);
   Result<void> index_version(serve::LearningVersion& version, PartitionId stream);
-  void count(const std::string& source, const std::vector<schema::EventFacts>& facts);
   void bury(const std::vector<schema::DeadLetter>& letters);
   void save_position(size_t source, PartitionRun& run, const streams::SourceBatch& batch);
 

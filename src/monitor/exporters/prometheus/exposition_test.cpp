@@ -93,9 +93,8 @@ Parsed parse(const std::string& text) {
 }
 
 void fill(MetricRegistry& registry) {
-  registry.counter("quickwater_source_events_total", "Events read", {{"source", "machine"}})
-      .add(41);
-  registry.counter("quickwater_source_events_total", "Events read", {{"source", "b"}}).add(2);
+  registry.counter("quickwater_events_total", "Events read", {{"source", "machine"}}).add(41);
+  registry.counter("quickwater_events_total", "Events read", {{"source", "b"}}).add(2);
   registry.gauge("quickwater_watermark_age_seconds", "Age of the watermark").set(1.5);
   registry
       .gauge("quickwater_process_cpu_ratio", "By name",
@@ -115,11 +114,11 @@ TEST(PrometheusExposition, EveryNumberIsReadBack) {
   const Parsed parsed = parse(exposition(registry, Format::kText));
   ASSERT_EQ(parsed.error, "");
   const auto& samples = parsed.samples;
-  EXPECT_EQ(samples.at("quickwater_source_events_total{source=machine}"), "41");
-  EXPECT_EQ(samples.at("quickwater_source_events_total{source=b}"), "2");
+  EXPECT_EQ(samples.at("quickwater_events_total{source=machine}"), "41");
+  EXPECT_EQ(samples.at("quickwater_events_total{source=b}"), "2");
   EXPECT_EQ(samples.at("quickwater_watermark_age_seconds"), "1.5");
   EXPECT_EQ(samples.at("quickwater_lag_events"), "-3");
-  EXPECT_EQ(parsed.types.at("quickwater_source_events_total"), "counter");
+  EXPECT_EQ(parsed.types.at("quickwater_events_total"), "counter");
   EXPECT_EQ(parsed.types.at("quickwater_stage_duration_seconds"), "histogram");
   EXPECT_EQ(samples.at("quickwater_process_cpu_ratio{name=a \"b\" \\ c\nd|user=caf\xC3\xA9 "
                        "\xEF\xBF\xBD\xEF\xBF\xBD}"),
@@ -189,8 +188,8 @@ TEST(PrometheusExposition, OpenMetricsNamesFamiliesAndEnds) {
   EXPECT_TRUE(text.ends_with("# EOF\n"));
   const Parsed parsed = parse(text);
   ASSERT_EQ(parsed.error, "");
-  EXPECT_EQ(parsed.types.at("quickwater_source_events"), "counter");
-  EXPECT_EQ(parsed.samples.at("quickwater_source_events_total{source=b}"), "2");
+  EXPECT_EQ(parsed.types.at("quickwater_events"), "counter");
+  EXPECT_EQ(parsed.samples.at("quickwater_events_total{source=b}"), "2");
 }
 
 TEST(PrometheusExposition, ConsistentWhileItMoves) {
