@@ -9,14 +9,13 @@
 #include <rocksdb/write_batch.h>
 
 #include <filesystem>
-#include <mutex>
-#include <shared_mutex>
 
 #include "base/fail_point.h"
 #include "base/log.h"
 #include "store/internal/database.h"
 #include "store/internal/folder.h"
 #include "store/internal/keys.h"
+#include "store/internal/reader_gate.h"
 
 namespace qw::store {
 
@@ -77,9 +76,8 @@ struct Store::Impl {
   StoreOptions options;
   std::string folder;
   const Clock* clock = nullptr;
-  internal::FolderLock lock;  // before the database: released after it
-  // Readers hold it shared; changed only while the committing thread reopens the database.
-  mutable std::shared_mutex gate;
+  internal::FolderLock lock;          // before the database: released after it
+  mutable internal::ReaderGate gate;  // closed while the committing thread reopens the database
   internal::Database database;
   bool failing = false;  // the database refused a write; the committing thread's
   Counter* commits = nullptr;
@@ -157,7 +155,7 @@ Result<void> Store::Impl::require_space() const {
 // After a failed write to its log RocksDB 7.8 refuses every other, even when resumed (the log's
 // writer remembers the error); only a new log helps.
 Result<void> Store::Impl::reopen() {
-  const std::unique_lock lock(gate);
+  const internal::ReaderGate::Closed closed(gate);
   database.close();
   QW_ASSIGN(database, internal::open_database(options));
   failing = false;
@@ -190,7 +188,7 @@ Result<void> Store::commit(Txn& txn, Durability durability) {
 
 Result<void> Store::scan(Log log, PartitionId partition, Seq from, Seq to,
                          const RecordVisitor& visit) const {
-  const std::shared_lock lock(impl_->gate);
+  const internal::ReaderGate::Reading reading(impl_->gate);
   QW_TRY(impl_->require_open());
   if (from == Seq{0}) from = Seq{1};
   if (to <= from) return {};
@@ -203,7 +201,7 @@ Result<void> Store::scan(Log log, PartitionId partition, Seq from, Seq to,
 
 Result<void> Store::read(Log log, PartitionId partition, const std::vector<Seq>& seqs,
                          const RecordVisitor& visit) const {
-  const std::shared_lock lock(impl_->gate);
+  const internal::ReaderGate::Reading reading(impl_->gate);
   QW_TRY(impl_->require_open());
   constexpr size_t kBatch = 64;
   const internal::Database& database = impl_->database;
@@ -232,7 +230,7 @@ Result<void> Store::read(Log log, PartitionId partition, const std::vector<Seq>&
 
 Result<void> Store::scan_back(Log log, PartitionId partition, Seq before, size_t count,
                               const RecordVisitor& visit) const {
-  const std::shared_lock lock(impl_->gate);
+  const internal::ReaderGate::Reading reading(impl_->gate);
   QW_TRY(impl_->require_open());
   if (before <= Seq{1}) return {};
   Range rows(impl_->database, Family::kLog, internal::log_key(log, partition, Seq{1}),
@@ -261,21 +259,21 @@ Result<Seq> highest(const internal::Database& database, Family family, std::stri
 }  // namespace
 
 Result<Seq> Store::last_seq(Log log, PartitionId partition) const {
-  const std::shared_lock lock(impl_->gate);
+  const internal::ReaderGate::Reading reading(impl_->gate);
   QW_TRY(impl_->require_open());
   return highest(impl_->database, Family::kLog, internal::log_key(log, partition, Seq{0}),
                  internal::log_end(log, partition), impl_->folder);
 }
 
 Result<Seq> Store::last_outbox_seq(std::string_view sink) const {
-  const std::shared_lock lock(impl_->gate);
+  const internal::ReaderGate::Reading reading(impl_->gate);
   QW_TRY(impl_->require_open());
   return highest(impl_->database, Family::kOutbox, internal::outbox_key(sink, Seq{0}),
                  internal::outbox_end(sink), impl_->folder);
 }
 
 Result<std::optional<std::string>> Store::get_meta(std::string_view name) const {
-  const std::shared_lock lock(impl_->gate);
+  const internal::ReaderGate::Reading reading(impl_->gate);
   QW_TRY(impl_->require_open());
   std::string value;
   const rocksdb::Status status = impl_->database.db->Get(
@@ -286,7 +284,7 @@ Result<std::optional<std::string>> Store::get_meta(std::string_view name) const 
 }
 
 Result<void> Store::scan_meta(std::string_view prefix, const MetaVisitor& visit) const {
-  const std::shared_lock lock(impl_->gate);
+  const internal::ReaderGate::Reading reading(impl_->gate);
   QW_TRY(impl_->require_open());
   rocksdb::ReadOptions options;
   const std::unique_ptr<rocksdb::Iterator> rows(
@@ -299,7 +297,7 @@ Result<void> Store::scan_meta(std::string_view prefix, const MetaVisitor& visit)
 
 Result<void> Store::scan_outbox(std::string_view sink, Seq from, size_t limit,
                                 const OutboxVisitor& visit) const {
-  const std::shared_lock lock(impl_->gate);
+  const internal::ReaderGate::Reading reading(impl_->gate);
   QW_TRY(impl_->require_open());
   if (from == Seq{0}) from = Seq{1};
   Range rows(impl_->database, Family::kOutbox, internal::outbox_key(sink, from),
@@ -310,7 +308,7 @@ Result<void> Store::scan_outbox(std::string_view sink, Seq from, size_t limit,
 }
 
 Result<std::optional<StateImage>> Store::load_state(const StateId& id, StatePages& pages) const {
-  const std::shared_lock lock(impl_->gate);
+  const internal::ReaderGate::Reading reading(impl_->gate);
   QW_TRY(impl_->require_open());
   pages = StatePages{};
   const internal::Database& database = impl_->database;
@@ -352,7 +350,7 @@ Result<std::optional<StateImage>> Store::load_state(const StateId& id, StatePage
 
 Result<void> Store::scan_states(std::string_view owner, PartitionId partition,
                                 const KeyVisitor& visit) const {
-  const std::shared_lock lock(impl_->gate);
+  const internal::ReaderGate::Reading reading(impl_->gate);
   QW_TRY(impl_->require_open());
   const std::string prefix =
       internal::state_partition_prefix(internal::kHeaderTag, owner, partition);

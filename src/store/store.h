@@ -106,11 +106,11 @@ struct StoreOptions {
 
 // One open data folder. Owns its files: a second open of the same folder fails with kConflict and
 // names the holder's process. commit() may be called by one thread at a time; reads run
-// concurrently with it and see whole commits; visitors must not commit. After a failed commit
-// (kExhausted: disk full; kIo) nothing of it is visible and reads go on; the same transaction,
-// committed again before any other, succeeds once the disk works again. (A process that ends
-// between the two may find the failed commit on disk: whole or not at all.)
-// open() fails with kCorrupt for a damaged folder, kUnsupported for one of a newer format.
+// concurrently with it and see whole commits; visitors may read, and must not commit. After a
+// failed commit (kExhausted: disk full; kIo) nothing of it is visible and reads go on; the same
+// transaction, committed again before any other, succeeds once the disk works again. (A process
+// that ends between the two may find the failed commit on disk: whole or not at all.) open() fails
+// with kCorrupt for a damaged folder, kUnsupported for one of a newer format.
 class Store {
  public:
   static Result<std::unique_ptr<Store>> open(const StoreOptions& options, MetricRegistry& metrics);
