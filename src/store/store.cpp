@@ -199,6 +199,23 @@ Result<void> Store::scan(Log log, PartitionId partition, Seq from, Seq to,
   return impl_->check(rows->status(), "cannot read a log");
 }
 
+Result<Seq> Store::scan_tail(Log log, PartitionId partition, Seq from, Seq to,
+                             const RecordVisitor& visit) const {
+  const internal::ReaderGate::Reading reading(impl_->gate);
+  QW_TRY(impl_->require_open());
+  Range rows(impl_->database, Family::kLog, internal::log_key(log, partition, Seq{0}),
+             internal::log_key(log, partition, std::max(to, Seq{1})));
+  Seq begin{1};
+  rows->SeekToFirst();
+  if (rows->Valid() && internal::trailing_u64(rows.key()) == 0)
+    begin = Seq{internal::trailing_u64(rows.value()) + 1};
+  if (from >= begin && from < to)
+    for (rows->Seek(slice(internal::log_key(log, partition, from))); rows->Valid(); rows->Next())
+      if (!visit(Seq{internal::trailing_u64(rows.key())}, rows.value())) break;
+  QW_TRY(impl_->check(rows->status(), "cannot read a log"));
+  return begin;
+}
+
 Result<void> Store::read(Log log, PartitionId partition, const std::vector<Seq>& seqs,
                          const RecordVisitor& visit) const {
   const internal::ReaderGate::Reading reading(impl_->gate);

@@ -120,10 +120,15 @@ class Store {
   // kMachine makes everything committed before survive a power cut.
   Result<void> commit(Txn& txn, Durability durability);
 
-  // Calls `visit` for records with seq in [from, to) in order until it returns false.
+  // Calls `visit` for records with seq in [from, to) in order until it returns false. Of what was
+  // trimmed nothing is seen: store::History reads that too.
   using RecordVisitor = std::function<bool(Seq seq, std::string_view record)>;
   Result<void> scan(Log log, PartitionId partition, Seq from, Seq to,
                     const RecordVisitor& visit) const;
+  // As scan(), when no record from `from` on was trimmed; else visits nothing. Answers with the
+  // first seq that was not: both as of one moment, so that a reader of segments misses none.
+  Result<Seq> scan_tail(Log log, PartitionId partition, Seq from, Seq to,
+                        const RecordVisitor& visit) const;
   // Calls `visit` for the records with these seqs (rising); kCorrupt when one is missing.
   Result<void> read(Log log, PartitionId partition, const std::vector<Seq>& seqs,
                     const RecordVisitor& visit) const;

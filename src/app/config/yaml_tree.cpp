@@ -8,6 +8,8 @@
 #include <map>
 #include <sstream>
 
+#include "base/utf8.h"
+
 namespace qw::app {
 namespace {
 
@@ -189,31 +191,9 @@ Place place_at(std::string_view text, size_t offset) {
   return {static_cast<uint32_t>(newlines + 1), static_cast<uint32_t>(column + 1)};
 }
 
-// The length of the UTF-8 character at `at`, 0 when the bytes are none.
-size_t utf8_length(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) -> unsigned {
-    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0u;
-  };
-  const auto follows = [&](size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF && follows(1)) return 2;
-  if (first >= 0xE0 && first <= 0xEF && follows(1) && follows(2)) {
-    const bool overlong = first == 0xE0 && byte(1) < 0xA0;
-    const bool surrogate = first == 0xED && byte(1) > 0x9F;
-    return overlong || surrogate ? 0 : 3;
-  }
-  if (first >= 0xF0 && first <= 0xF4 && follows(1) && follows(2) && follows(3)) {
-    const bool overlong = first == 0xF0 && byte(1) < 0x90;
-    const bool beyond = first == 0xF4 && byte(1) > 0x8F;
-    return overlong || beyond ? 0 : 4;
-  }
-  return 0;
-}
-
 bool check_bytes(std::string_view text, Problems& problems) {
   for (size_t at = 0; at < text.size();) {
-    const size_t length = utf8_length(text, at);
+    const size_t length = utf8_length(text.substr(at));
     const auto byte = static_cast<unsigned char>(text[at]);
     if (length == 0) {
       problems.error("bad_encoding", place_at(text, at),

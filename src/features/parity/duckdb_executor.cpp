@@ -85,7 +85,7 @@ Result<void> run_derived(const Scenario& scenario, const schema::Batch& inputs,
 
 Result<Answers> answer_by_duckdb(const Scenario& scenario, const schema::Batch& inputs,
                                  const duckdb::Limits& limits) {
-  QW_ASSIGN(const auto engine, duckdb::Engine::open(limits));
+  QW_ASSIGN(const auto engine, duckdb::open_engine(limits));
   Answers answers(scenario);
   QW_TRY(engine->load_events("events", scenario.events));
   QW_TRY(engine->load("spine", spine_of(scenario)));

@@ -2,7 +2,7 @@
 // features from the given inputs (inputs_of).
 #pragma once
 
-#include "features/dialects/duckdb/engine.h"
+#include "features/dialects/duckdb/sql.h"
 #include "features/parity/scenario.h"
 
 namespace qw::features {

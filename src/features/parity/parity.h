@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "features/dialects/duckdb/engine.h"
+#include "features/dialects/duckdb/sql.h"
 #include "features/parity/compare.h"
 
 namespace qw::features {

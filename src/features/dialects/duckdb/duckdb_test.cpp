@@ -8,7 +8,6 @@
 #include <sstream>
 
 #include "features/cell_text.h"
-#include "features/dialects/duckdb/engine.h"
 #include "features/dialects/duckdb/sql.h"
 #include "features/expression/functions.h"
 
@@ -16,7 +15,7 @@ namespace qw::features::duckdb {
 namespace {
 
 std::unique_ptr<Engine> open_engine() {
-  auto engine = Engine::open({});
+  auto engine = open_engine({});
   QW_ASSERT(engine.ok());
   return std::move(*engine);
 }
@@ -81,7 +80,7 @@ TEST(DuckDbEngine, RefusesWhatItCannotDoWithItsWords) {
   const auto wrong = engine->run("selec 1");
   ASSERT_FALSE(wrong.ok());
   EXPECT_THAT(wrong.error().message, testing::HasSubstr("DuckDB: "));
-  auto small = Engine::open({16, 1});
+  auto small = open_engine({16, 1});
   ASSERT_TRUE(small.ok());
   const auto full = (*small)->run(
       "set temp_directory = ''; create table t as select range r, random()::varchar x from "

@@ -82,12 +82,6 @@ std::string write(const Typed& node) {
 
 }  // namespace
 
-std::string quoted(std::string_view identifier) {
-  std::string text = "\"";
-  for (const char c : identifier) text += c == '"' ? "\"\"" : std::string(1, c);
-  return text + "\"";
-}
-
 std::string one_line(std::string_view text) {
   std::string line;
   for (const char c : text)
@@ -95,14 +89,10 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
-std::string type_name(const schema::Type& type) {
-  switch (type.kind) {
-    case Kind::kBool: return "boolean";
-    case Kind::kDouble: return "double";
-    case Kind::kString: return "varchar";
-    case Kind::kDecimal: return fmt::format("decimal({},{})", type.precision, type.scale);
-    default: return "bigint";
-  }
+Result<std::unique_ptr<Engine>> open_engine(const Limits& limits) {
+  QW_ASSIGN(auto engine, Engine::open(limits));
+  QW_TRY(engine->run(prelude()));
+  return engine;
 }
 
 std::string prelude() {

@@ -1,20 +1,30 @@
 // The same definitions as DuckDB SQL: text that a person can read and run.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "features/definition.h"
+#include "store/duckdb/engine.h"
 
 namespace qw::features::duckdb {
+
+using store::duckdb::Engine;
+using store::duckdb::Limits;
+using store::duckdb::quoted;
+
+// One that knows the prelude.
+Result<std::unique_ptr<Engine>> open_engine(const Limits& limits);
 
 // The macros that generated SQL uses (qw_add, qw_finite, ...); run once per connection.
 std::string prelude();
 
 // "bigint", "double", "varchar", "boolean", "decimal(12,2)"; timestamps are bigint microseconds.
-std::string type_name(const schema::Type& type);
-std::string quoted(std::string_view identifier);
+inline std::string type_name(const schema::Type& type) {
+  return store::duckdb::type_name_in_micros(type);
+}
 // For comments: without what could end them.
 std::string one_line(std::string_view text);
 
