@@ -20,6 +20,7 @@ constexpr Command kCommands[] = {
     {"models", "list the versions of the models, or put the one before back", declare_models},
     {"new", "write a commented starter application", declare_new},
     {"parity", "measure whether every executor computes the same features", declare_parity},
+    {"query", "ask what an application remembers, in SQL, also while it runs", declare_query},
     {"retrain", "ask a running application to train a new version", declare_retrain},
     {"run", "run an application", declare_run},
     {"train", "search better settings for a model and publish them as a new version",

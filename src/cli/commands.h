@@ -37,6 +37,7 @@ Run declare_log(CLI::App& command);
 Run declare_models(CLI::App& command);
 Run declare_new(CLI::App& command);
 Run declare_parity(CLI::App& command);
+Run declare_query(CLI::App& command);
 Run declare_retrain(CLI::App& command);
 Run declare_run(CLI::App& command);
 Run declare_train(CLI::App& command);

@@ -13,6 +13,7 @@
 #include "app/runtime/plan.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "store/segments/history.h"
 
 namespace qw::cli {
 namespace {
@@ -36,11 +37,12 @@ template <class Use>
 Result<void> each_record(const store::Store& store, store::Log log, PartitionId partition,
                          const Use& use) {
   std::optional<Error> trouble;
-  QW_TRY(store.scan(log, partition, Seq{}, kEnd, [&](Seq seq, std::string_view record) {
-    const Result<void> used = use(seq, record);
-    if (!used.ok()) trouble = used.error();
-    return used.ok();
-  }));
+  QW_TRY(store::History(store).scan(log, partition, Seq{}, kEnd,
+                                    [&](Seq seq, std::string_view record) {
+                                      const Result<void> used = use(seq, record);
+                                      if (!used.ok()) trouble = used.error();
+                                      return used.ok();
+                                    }));
   if (trouble) return *trouble;
   return {};
 }

@@ -7,6 +7,7 @@
 
 #include "app/api/page.h"
 #include "base/log.h"
+#include "store/segments/history.h"
 
 namespace qw::app {
 namespace {
@@ -226,15 +227,15 @@ void Api::recall_decisions() {
     const auto streams = runtime_->between_events(
         [&](Pipeline& pipeline, PendingCommit&) { return pipeline.streams_of(decision); });
     for (const auto& [stream, last] : streams) {
-      const auto read =
-          runtime_->store().scan_back(store::Log::kDecisions, stream, next(last), left,
-                                      [&, stream = stream](Seq seq, std::string_view bytes) {
-                                        const auto record = schema::decode_decision(bytes);
-                                        if (record.ok())
-                                          board_.recall(decision, stream, seq, *record);
-                                        --left;
-                                        return running_.load();
-                                      });
+      const auto read = store::History(runtime_->store())
+                            .scan_back(store::Log::kDecisions, stream, next(last), left,
+                                       [&, stream = stream](Seq seq, std::string_view bytes) {
+                                         const auto record = schema::decode_decision(bytes);
+                                         if (record.ok())
+                                           board_.recall(decision, stream, seq, *record);
+                                         --left;
+                                         return running_.load();
+                                       });
       if (!read.ok())
         log::warning("api", "earlier decisions are not shown: {}", read.error().to_string());
     }
@@ -251,21 +252,20 @@ void Api::recall_journal() {
 
 void Api::catch_up(Seq to, bool tell) {
   if (to <= journal_read_) return;
-  const auto read =
-      runtime_->store().scan(store::Log::kJournal, kJournalPartition, next(journal_read_), next(to),
-                             [&](Seq seq, std::string_view bytes) {
-                               const auto record = schema::decode_journal(bytes);
-                               if (!record.ok()) return true;
-                               const Story::Change change = story_.take(seq, *record);
-                               if (!tell) return true;
-                               if (const auto entry = timeline_entry(seq, *record, story_))
-                                 hub_.tell("timeline", *entry);
-                               const ShownAlert* const alert = story_.find(change.alert_id);
-                               if (alert != nullptr) hub_.tell("alert", alert->body);
-                               if (change.incident) hub_.beat("status", status_.answer(*runtime_));
-                               models_.heed(*record);
-                               return true;
-                             });
+  const auto read = store::History(runtime_->store())
+                        .scan(store::Log::kJournal, kJournalPartition, next(journal_read_),
+                              next(to), [&](Seq seq, std::string_view bytes) {
+                                const auto record = schema::decode_journal(bytes);
+                                if (!record.ok()) return true;
+                                const Story::Change change = story_.take(seq, *record);
+                                if (!tell) return true;
+                                if (const auto entry = timeline_entry(seq, *record, story_))
+                                  hub_.tell("timeline", *entry);
+                                const ShownAlert* const alert = story_.find(change.alert_id);
+                                if (alert != nullptr) hub_.tell("alert", alert->body);
+                                if (change.incident) hub_.beat("status", status_.answer(*runtime_));
+                                return true;
+                              });
   if (!read.ok()) log::warning("api", "the journal cannot be read: {}", read.error().to_string());
   journal_read_ = to;
 }

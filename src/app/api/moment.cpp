@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "schema/settings.h"
+#include "store/segments/history.h"
 
 namespace qw::app {
 namespace {
@@ -14,14 +15,21 @@ namespace {
 std::optional<schema::DecisionRecord> record_of(const store::Store& store, PartitionId stream,
                                                 uint64_t seq) {
   std::optional<schema::DecisionRecord> record;
-  const auto read =
-      store.read(store::Log::kDecisions, stream, {Seq{seq}}, [&](Seq, std::string_view bytes) {
-        auto decoded = schema::decode_decision(bytes);
-        if (decoded.ok()) record = std::move(decoded).value();
-        return true;
-      });
+  const auto read = store::History(store).read(store::Log::kDecisions, stream, {Seq{seq}},
+                                               [&](Seq, std::string_view bytes) {
+                                                 auto decoded = schema::decode_decision(bytes);
+                                                 if (decoded.ok())
+                                                   record = std::move(decoded).value();
+                                                 return true;
+                                               });
   if (!read.ok()) return std::nullopt;
   return record;
+}
+
+// Retention removed it; a decision that is only not durable yet is not.
+bool is_removed(const store::Store& store, PartitionId stream, uint64_t seq) {
+  const auto last = store.last_seq(store::Log::kDecisions, stream);
+  return last.ok() && Seq{seq} <= *last;
 }
 
 std::string_view status_of(features::FeatureStatus status, bool null) {
@@ -102,6 +110,9 @@ Outcome MomentAnswers::answer(const net::HttpRequest& request, const Pipeline& p
     return Refusal{410, "history_gone", "that moment is older than what is kept",
                    "choose a later moment"};
   const auto record = record_of(store, series->stream, point->seq);
+  if (!record && is_removed(store, series->stream, point->seq))
+    return Refusal{410, "history_gone", "the decision at that moment is no longer kept",
+                   "choose a later moment, or raise retention.decisions"};
   std::optional<FeatureAnswer> read;
   if (const auto bytes = names_.view_key(*decision, *key)) {
     auto found =

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
+#include "base/log.h"
 #include "schema/settings.h"
+#include "store/segments/history.h"
 
 namespace qw::app {
 namespace {
@@ -59,6 +62,26 @@ Json spark_of(std::vector<BoardPoint> points) {
     score.push_back(rounded(point.score));
   }
   return {{"t0_us", t0_us}, {"dt_ms", dt}, {"value", value}, {"score", score}};
+}
+
+// What the decisions on these rows were made from, by seq; those that are not durable yet or no
+// longer kept are left out.
+std::map<uint64_t, std::vector<schema::Value>> features_of(const store::Store& store,
+                                                           PartitionId stream,
+                                                           const std::vector<BoardRow>& rows) {
+  std::vector<Seq> seqs;
+  for (const BoardRow& row : rows) seqs.emplace_back(row.seq);
+  std::sort(seqs.begin(), seqs.end());
+  seqs.erase(std::unique(seqs.begin(), seqs.end()), seqs.end());
+  std::map<uint64_t, std::vector<schema::Value>> found;
+  const auto read = store::History(store).read(
+      store::Log::kDecisions, stream, seqs, [&](Seq seq, std::string_view bytes) {
+        auto record = schema::decode_decision(bytes);
+        if (record.ok()) found.emplace(seq.value(), std::move(record->features));
+        return true;
+      });
+  if (!read.ok()) log::warning("api", "features cannot be drawn: {}", read.error().to_string());
+  return found;
 }
 
 int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
@@ -188,6 +211,8 @@ Outcome SeriesAnswers::draw(const Board::Span& span, int64_t from_us, int64_t to
   std::vector<BoardRow> rows = span.rows;
   put_in_order(rows);
   const int64_t bucket_us = reduce(rows, most);
+  std::map<uint64_t, std::vector<schema::Value>> decided;
+  if (!wanted.empty()) decided = features_of(store, series.stream, rows);
   Json columns = Json::object();
   for (const FeatureName* feature : wanted) columns[feature->name] = Json::array();
   Json t = Json::array(), value = Json::array(), low = Json::array(), high = Json::array(),
@@ -199,18 +224,11 @@ Outcome SeriesAnswers::draw(const Board::Span& span, int64_t from_us, int64_t to
     high.push_back(number(row.max));
     score.push_back(number(row.score));
     if (wanted.empty()) continue;
-    // What the decision was made from; nothing for one that is not durable yet.
-    std::optional<schema::DecisionRecord> record;
-    const auto read = store.read(store::Log::kDecisions, series.stream, {Seq{row.seq}},
-                                 [&](Seq, std::string_view bytes) {
-                                   auto decoded = schema::decode_decision(bytes);
-                                   if (decoded.ok()) record = std::move(decoded).value();
-                                   return true;
-                                 });
+    const auto made_from = decided.find(row.seq);
     for (const FeatureName* feature : wanted)
       columns[feature->name].push_back(
-          read.ok() && record && feature->in_record < record->features.size()
-              ? number(number_of(record->features[feature->in_record], feature->type))
+          made_from != decided.end() && feature->in_record < made_from->second.size()
+              ? number(number_of(made_from->second[feature->in_record], feature->type))
               : Json(nullptr));
   }
   Json answer{{"id", series.id},

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "app/runtime/journal.h"
+#include "store/segments/history.h"
 
 namespace qw::app {
 namespace {
@@ -228,7 +229,7 @@ Outcome TimelineAnswers::answer(const net::HttpRequest& request, const store::St
   bool more = false;
   int64_t looked_at = 0;  // the last record that was looked at
   size_t records = 0;
-  const auto read = store.scan_back(
+  const auto read = store::History(store).scan_back(
       store::Log::kJournal, kJournalPartition, Seq{static_cast<uint64_t>(before)}, kRecordsMax,
       [&](Seq seq, std::string_view bytes) {
         if (seq.value() <= static_cast<uint64_t>(after)) return false;

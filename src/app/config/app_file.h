@@ -64,6 +64,22 @@ struct DurabilitySettings {
   int64_t replay_max_us = 0;  // how much event history a restart may have to replay
 };
 
+// An entry of `retention`: how long, and how much of, a log's segments are kept.
+struct Retention {
+  int64_t max_age_us = 30LL * 24 * 3600 * 1'000'000;
+  int64_t max_size_bytes = 4'000'000'000;
+};
+// `retention`: the same for every log.
+struct RetentionSettings {
+  Retention events, decisions, dead_letters, journal;
+};
+// `segments`: when records move from the database into files.
+struct SegmentSettings {
+  int64_t size_bytes = 8'000'000;
+  int64_t age_us = 3'600'000'000;
+  int64_t every_us = 10'000'000;
+};
+
 // `server`: where the page, the control API and the metrics are served.
 struct Server {
   std::string address;
@@ -399,6 +415,8 @@ struct AppFile {
   Name app;
   std::string data;  // folder, as written (absolute or relative to `folder`)
   DurabilitySettings durability;
+  RetentionSettings retention;
+  SegmentSettings segments;
   Server server;
   std::vector<Source> sources;
   std::vector<View> views;      // `features` entries with `view`, in order

@@ -212,6 +212,14 @@ void NameCheck::check(const View& view) {
     if (!windows.insert(window.text).second)
       problems_.error("duplicate_name", window.place,
                       fmt::format("the window '{}' is given twice", window.text), "keep one");
+  // A view that is new or changed is built from the events that are kept.
+  const int64_t kept_us = app_.retention.events.max_age_us;
+  for (const Window& window : view.windows)
+    if (window.size_us + window.step_us > kept_us)
+      problems_.error("bad_value", window.place,
+                      fmt::format("the window '{}' is longer than events are kept ({})",
+                                  window.text, schema::format_duration(kept_us)),
+                      "raise retention.events.max_age, or choose a shorter window");
   if (!known(view.from, "source", names_of(app_.sources))) return;
   const Source* const source = app_.source(view.from.text);
   for (const Name& key : view.key) column(*source, key);

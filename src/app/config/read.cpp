@@ -14,6 +14,10 @@
 namespace qw::app {
 namespace {
 
+Retention read_retention(const Cursor& at) {
+  return {at.duration_us("max_age"), at.size_bytes("max_size")};
+}
+
 AppFile read_parts(const Cursor& top) {
   AppFile app;
   app.app = top.name("app");
@@ -23,6 +27,13 @@ AppFile read_parts(const Cursor& top) {
   app.durability.decisions = durability.choice<Durability>("decisions");
   app.durability.commit_interval_us = durability.duration_us("commit_interval");
   app.durability.replay_max_us = durability.duration_us("replay_max");
+  const Cursor retention = top.group("retention");
+  app.retention = {
+      read_retention(retention.group("events")), read_retention(retention.group("decisions")),
+      read_retention(retention.group("dead_letters")), read_retention(retention.group("journal"))};
+  const Cursor segments = top.group("segments");
+  app.segments = {segments.size_bytes("size"), segments.duration_us("age"),
+                  segments.duration_us("every")};
   const Cursor server = top.group("server");
   app.server.address = server.text("address");
   app.server.port = static_cast<uint16_t>(server.integer("port"));

@@ -9,6 +9,7 @@
 #include "app/runtime/partitions.h"
 #include "app/runtime/view_states.h"
 #include "features/parity/generate.h"
+#include "store/segments/history.h"
 
 namespace qw::app {
 namespace {
@@ -73,17 +74,17 @@ Result<schema::EventBatch> newest_events(const PlanSource& source, const store::
     QW_ASSIGN(const Seq last, store.last_seq(store::Log::kEvents, partition));
     const Seq from{last.value() > share ? last.value() - share + 1 : 0};
     Result<void> taken;
-    QW_TRY(store.scan(store::Log::kEvents, partition, from, Seq{last.value() + 1},
-                      [&](Seq, std::string_view record) {
-                        auto event = stored_event_rows(record, source.schema);
-                        if (!event.ok()) {
-                          taken = event.error();
-                          return false;
-                        }
-                        events.rows.append_row_from(event.value().rows, 0);
-                        events.facts.push_back(event.value().facts[0]);
-                        return true;
-                      }));
+    QW_TRY(store::History(store).scan(store::Log::kEvents, partition, from, Seq{last.value() + 1},
+                                      [&](Seq, std::string_view record) {
+                                        auto event = stored_event_rows(record, source.schema);
+                                        if (!event.ok()) {
+                                          taken = event.error();
+                                          return false;
+                                        }
+                                        events.rows.append_row_from(event.value().rows, 0);
+                                        events.facts.push_back(event.value().facts[0]);
+                                        return true;
+                                      }));
     QW_TRY(taken);
   }
   return events;

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "monitor/alerts/payload.h"
+#include "store/segments/history.h"
 
 namespace qw::app {
 namespace {
@@ -121,6 +122,7 @@ Result<void> Monitors::open(const store::Store& store, const StreamsOf& streams_
 
 Result<void> Monitors::replay(const store::Store& store, Watched& watched,
                               const std::map<PartitionId, Seq>& streams) {
+  store::History history(store);
   for (const auto& [stream, last] : streams) {
     std::optional<Error> trouble;
     const auto decoded = [&](std::string_view bytes) {
@@ -129,19 +131,19 @@ Result<void> Monitors::replay(const store::Store& store, Watched& watched,
       return record;
     };
     Seq from{1};
-    QW_TRY(store.scan_back(store::Log::kDecisions, stream, next(last), 1,
-                           [&](Seq, std::string_view bytes) {
-                             const auto record = decoded(bytes);
-                             if (record.ok()) from = next(watched.applied[record->partition]);
-                             return false;
-                           }));
+    QW_TRY(history.scan_back(store::Log::kDecisions, stream, next(last), 1,
+                             [&](Seq, std::string_view bytes) {
+                               const auto record = decoded(bytes);
+                               if (record.ok()) from = next(watched.applied[record->partition]);
+                               return false;
+                             }));
     if (trouble) return *trouble;
-    QW_TRY(store.scan(store::Log::kDecisions, stream, from, next(last),
-                      [&](Seq, std::string_view bytes) {
-                        const auto record = decoded(bytes);
-                        if (record.ok()) take(watched, *record);
-                        return record.ok();
-                      }));
+    QW_TRY(history.scan(store::Log::kDecisions, stream, from, next(last),
+                        [&](Seq, std::string_view bytes) {
+                          const auto record = decoded(bytes);
+                          if (record.ok()) take(watched, *record);
+                          return record.ok();
+                        }));
     if (trouble) return *trouble;
   }
   return {};

@@ -121,6 +121,9 @@ class Pipeline {
   void erase_version(const serve::LearningVersion& version);
   // Up to here every state of the owner is on disk. Any thread.
   Result<Seq> low_water(const std::string& owner, PartitionId partition) const;
+  // Up to where every state made from this log partition is on disk, champion's and challenger's
+  // alike; stages that as the point where a start begins to read. Nothing when there are none.
+  Result<std::optional<Seq>> settle(PartitionId partition);
   serve::LearningVersion* champion(size_t decision) { return decisions_[decision].champion.get(); }
   serve::LearningVersion* challenger(size_t decision) {
     return decisions_[decision].challenger.get();
@@ -187,6 +190,12 @@ class Pipeline {
   Result<void> open_source(size_t index);
   Result<PartitionRun*> partition(size_t source, uint32_t number);
   Result<void> index_tail(size_t source, PartitionRun& run);
+  Result<void> rebuild_views(size_t source, PartitionRun& run, Seq from);
+  Result<void> rebuild_version(serve::LearningVersion& version, PartitionId stream, Seq from,
+                               Seq last);
+  // Commits what the tables hold up to `head` at once; while nothing else runs.
+  Result<void> checkpoint_now(const std::shared_ptr<store::KeyedTable>& table,
+                              const std::string& owner, PartitionId partition, Seq head);
   Result<void> index_decisions(size_t decision, PartitionId stream);
   Result<void> index_version(serve::LearningVersion& version, PartitionId stream);
   void bury(const std::vector<schema::DeadLetter>& letters);

@@ -5,9 +5,13 @@
 
 #include "app/runtime/connect.h"
 #include "app/runtime/pipeline.h"
+#include "base/log.h"
+#include "store/segments/history.h"
 
 namespace qw::app {
 namespace {
+
+constexpr size_t kRebuiltAtOnce = 16'384;  // records between two checkpoints
 
 std::string low_water_name(const std::string& owner, PartitionId partition) {
   return fmt::format("low_water/{}/{}", owner, partition.value());
@@ -114,6 +118,8 @@ Result<void> Pipeline::index_tail(size_t source, PartitionRun& run) {
     low.push_back(seq);
   }
   const Seq from = next(*std::min_element(low.begin(), low.end()));
+  QW_ASSIGN(const Seq kept, store_.scan_tail(store::Log::kEvents, run.id, Seq{}, Seq{}, {}));
+  if (from < kept) return rebuild_views(source, run, from);
   std::optional<Error> trouble;
   std::string key;
   QW_TRY(store_.scan(
@@ -137,6 +143,89 @@ Result<void> Pipeline::index_tail(size_t source, PartitionRun& run) {
   return {};
 }
 
+// A view that is new or was changed, when the beginning of the log is in segments: reads events as
+// one stream, because reading each key's own from files would take for ever.
+Result<void> Pipeline::rebuild_views(size_t source, PartitionRun& run, Seq from) {
+  const PlanSource& planned = plan_->sources[source];
+  log::info("recovery", "views of {}/{} are built from the log", planned.name,
+            run.source_partition);
+  for (const auto& table : run.views) QW_TRY(table->finish_recovery(clock_.monotonic_ns() / 1000));
+  store::History history(store_);
+  std::vector<features::ViewScratch> scratch(run.views.size());
+  const auto apply = [&](Seq seq, std::string_view record) -> Result<void> {
+    QW_ASSIGN(const schema::EventBatch event, stored_event_rows(record, planned.schema));
+    if (!event.facts.front().counts()) return {};
+    std::string key;
+    for (size_t index = 0; index < run.views.size(); ++index) {
+      const features::View& view = *planned.views[index].view;
+      key.clear();
+      if (!view.key_of(event.rows, 0, key)) continue;
+      QW_TRY(run.views[index]->apply<ViewState>(
+          key, seq, clock_.monotonic_ns() / 1000, [&](ViewState& state) {
+            state.rows().apply(view, event.rows, 0, event.facts.front(), scratch[index]);
+          }));
+    }
+    return {};
+  };
+  while (from <= run.last) {
+    size_t read = 0;
+    Result<void> applied;
+    QW_TRY(history.scan(store::Log::kEvents, run.id, from, next(run.last),
+                        [&](Seq seq, std::string_view record) {
+                          applied = apply(seq, record);
+                          from = next(seq);
+                          return applied.ok() && ++read < kRebuiltAtOnce;
+                        }));
+    QW_TRY(applied);
+    tail_read_ += read;
+    if (read == 0) from = next(run.last);
+    for (size_t index = 0; index < run.views.size(); ++index)
+      QW_TRY(checkpoint_now(run.views[index], planned.views[index].owner, run.id,
+                            Seq{from.value() - 1}));
+  }
+  return {};
+}
+
+// The same for a version whose states are not on disk.
+Result<void> Pipeline::rebuild_version(serve::LearningVersion& version, PartitionId stream,
+                                       Seq from, Seq last) {
+  log::info("recovery", "{} learns from the log", version.owner());
+  const auto& table = version.tables().at(stream);
+  QW_TRY(table->finish_recovery(clock_.monotonic_ns() / 1000));
+  store::History history(store_);
+  while (from <= last) {
+    size_t read = 0;
+    Result<void> learned;
+    QW_TRY(history.scan(
+        store::Log::kDecisions, stream, from, next(last), [&](Seq seq, std::string_view bytes) {
+          const auto record = schema::decode_decision(bytes);
+          if (!record.ok()) learned = record.error();
+          if (!record.ok()) return false;
+          const auto score = version.score(stream, record->key, seq, clock_.monotonic_ns() / 1000,
+                                           serve::observation_of(*record));
+          if (!score.ok()) learned = score.error();
+          from = next(seq);
+          return learned.ok() && ++read < kRebuiltAtOnce;
+        }));
+    QW_TRY(learned);
+    tail_read_ += read;
+    if (read == 0) from = next(last);
+    QW_TRY(checkpoint_now(table, version.owner(), stream, Seq{from.value() - 1}));
+  }
+  return {};
+}
+
+Result<void> Pipeline::checkpoint_now(const std::shared_ptr<store::KeyedTable>& table,
+                                      const std::string& owner, PartitionId partition, Seq head) {
+  store::Txn txn;
+  QW_ASSIGN(const store::CheckpointPass pass,
+            table->checkpoint_some(txn, store::KeyedTable::kAllAreDue, SIZE_MAX));
+  txn.put_meta(low_water_name(owner, partition), std::to_string(table->low_water(head).value()));
+  QW_TRY(store_.commit(txn, store::Durability::kProcess));
+  table->committed(pass.ticket);
+  return {};
+}
+
 Result<void> Pipeline::index_decisions(size_t decision, PartitionId stream) {
   DecisionRun& run = decisions_[decision];
   QW_ASSIGN(run.streams[stream], store_.last_seq(store::Log::kDecisions, stream));
@@ -149,6 +238,8 @@ Result<void> Pipeline::index_version(serve::LearningVersion& version, PartitionI
   store::KeyedTable& table = version.add_stream(stream);
   QW_ASSIGN(const Seq low, low_water(version.owner(), stream));
   QW_ASSIGN(const Seq last, store_.last_seq(store::Log::kDecisions, stream));
+  QW_ASSIGN(const Seq kept, store_.scan_tail(store::Log::kDecisions, stream, Seq{}, Seq{}, {}));
+  if (next(low) < kept) return rebuild_version(version, stream, next(low), last);
   std::optional<Error> trouble;
   QW_TRY(store_.scan(store::Log::kDecisions, stream, next(low), next(last),
                      [&](Seq seq, std::string_view record) {
@@ -257,6 +348,20 @@ Result<void> Pipeline::each_table(const Visit& visit) {
         QW_TRY(visit(table, version->owner(), stream, run.streams[stream]));
     }
   return {};
+}
+
+Result<std::optional<Seq>> Pipeline::settle(PartitionId wanted) {
+  std::optional<Seq> settled;
+  PendingCommit& open = committer_.open();
+  QW_TRY(each_table([&](const std::shared_ptr<store::KeyedTable>& table, const std::string& owner,
+                        PartitionId partition, Seq head) -> Result<void> {
+    if (partition != wanted) return {};
+    const Seq low = table->low_water(head);
+    settled = settled ? std::min(*settled, low) : low;
+    open.txn.put_meta(low_water_name(owner, partition), std::to_string(low.value()));
+    return {};
+  }));
+  return settled;
 }
 
 Result<size_t> Pipeline::checkpoint(bool all) {

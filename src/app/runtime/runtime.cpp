@@ -182,6 +182,9 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   lags_ = std::make_unique<Lags>(*this, clock_, metrics_);
   pipeline_->watch(*lags_);
   journal_->watch(*lags_);
+  roller_ = std::make_unique<Roller>(plan_, *store_, *committer_, *pipeline_, clock_, metrics_,
+                                     options_.roller);
+  QW_TRY(roller_->open());
   QW_TRY(pipeline_->open());
   QW_TRY(install_versions());
   QW_TRY(open_monitors());
@@ -203,6 +206,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   for (auto& source : sources_) source->start();
   rollout_->start();
   trainer_->start();
+  roller_->start();
   lags_->start();
   return {};
 }
@@ -355,6 +359,7 @@ std::optional<Error> Runtime::failure() const {
 
 void Runtime::stop() {
   if (stopping_.exchange(true)) return;
+  if (roller_) roller_->stop();
   if (trainer_) trainer_->stop();
   if (rollout_) rollout_->stop();
   if (lags_) lags_->stop();

@@ -15,6 +15,7 @@
 #include "app/runtime/outboxes.h"
 #include "app/runtime/pipeline.h"
 #include "app/runtime/plan.h"
+#include "app/runtime/roller.h"
 #include "app/runtime/rollout.h"
 #include "app/runtime/trainer.h"
 #include "base/bounded_queue.h"
@@ -39,6 +40,7 @@ struct RuntimeOptions {
   Monitors::TrainingHook on_training_wanted;
   Rollout::Options rollout;
   Trainer::Options trainer;
+  Roller::Options roller;
   // Benchmarks and simulations bring their own sources; empty: the file's connectors.
   std::function<Result<std::unique_ptr<streams::Source>>(size_t source)> make_source;
 };
@@ -69,6 +71,7 @@ class Runtime {
   const Monitors& monitors() const { return *monitors_; }
   Trainer& trainer() { return *trainer_; }
   Rollout& rollout() { return *rollout_; }
+  Roller& roller() { return *roller_; }
   const Clock& clock() const { return clock_; }
 
   // Runs `work` between two events, under the committer's mutex, on the calling thread.
@@ -123,6 +126,7 @@ class Runtime {
   std::unique_ptr<Monitors> monitors_;
   std::unique_ptr<Rollout> rollout_;
   std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<Roller> roller_;
   std::unique_ptr<Lags> lags_;
   std::unique_ptr<BoundedQueue<Inbound>> inbox_;
   std::vector<std::unique_ptr<SourceThread>> sources_;

@@ -13,6 +13,7 @@
 #include "app/runtime/truth.h"
 #include "base/bytes.h"
 #include "serve/learning_model.h"
+#include "store/segments/history.h"
 
 namespace qw::app {
 namespace {
@@ -100,12 +101,12 @@ class Truth {
 Result<Truth> read_truth(const store::Store& store, const Plan& plan, size_t model) {
   Truth truth(plan, model);
   Result<void> taken;
-  QW_TRY(store.scan(store::Log::kJournal, kJournalPartition, Seq{}, kEnd,
-                    [&](Seq, std::string_view bytes) {
-                      const auto record = schema::decode_journal(bytes);
-                      taken = record.ok() ? truth.take(*record) : Result<void>(record.error());
-                      return taken.ok();
-                    }));
+  QW_TRY(store::History(store).scan(
+      store::Log::kJournal, kJournalPartition, Seq{}, kEnd, [&](Seq, std::string_view bytes) {
+        const auto record = schema::decode_journal(bytes);
+        taken = record.ok() ? truth.take(*record) : Result<void>(record.error());
+        return taken.ok();
+      }));
   QW_TRY(taken);
   return truth;
 }
@@ -128,13 +129,13 @@ Result<std::map<SeriesId, size_t>> count_rows(const store::Store& store,
   std::map<SeriesId, size_t> rows;
   Result<void> counted;
   for (const PartitionId stream : streams)
-    QW_TRY(
-        store.scan(store::Log::kDecisions, stream, Seq{}, kEnd, [&](Seq, std::string_view bytes) {
-          const auto key = schema::decision_key(bytes);
-          if (key.ok()) ++rows[{stream, std::string(*key)}];
-          if (!key.ok()) counted = key.error();
-          return counted.ok();
-        }));
+    QW_TRY(store::History(store).scan(store::Log::kDecisions, stream, Seq{}, kEnd,
+                                      [&](Seq, std::string_view bytes) {
+                                        const auto key = schema::decision_key(bytes);
+                                        if (key.ok()) ++rows[{stream, std::string(*key)}];
+                                        if (!key.ok()) counted = key.error();
+                                        return counted.ok();
+                                      }));
   QW_TRY(counted);
   return rows;
 }
@@ -166,8 +167,8 @@ Result<void> read_rows(const store::Store& store, const std::vector<PartitionId>
                        std::map<SeriesId, train::Series>& series) {
   Result<void> done;
   for (const PartitionId stream : streams)
-    QW_TRY(
-        store.scan(store::Log::kDecisions, stream, Seq{}, kEnd, [&](Seq, std::string_view bytes) {
+    QW_TRY(store::History(store).scan(
+        store::Log::kDecisions, stream, Seq{}, kEnd, [&](Seq, std::string_view bytes) {
           const auto key = schema::decision_key(bytes);
           const SeriesId id{stream, key.ok() ? std::string(*key) : ""};
           const auto wanted = skipped.find(id);

@@ -16,7 +16,7 @@ Error stopped() { return {ErrorCode::kUnavailable, "the application is stopping"
 WarmUp::WarmUp(const store::Store& store, Committer& committer, Pipeline& pipeline, size_t decision,
                int64_t version, std::shared_ptr<const models::LearningEngine> engine,
                const Clock& clock)
-    : store_(store),
+    : history_(store),
       committer_(committer),
       pipeline_(pipeline),
       decision_(decision),
@@ -61,20 +61,20 @@ Result<size_t> WarmUp::replay_stream(PartitionId stream, Seq until, const std::s
     const int64_t began_ns = clock_.monotonic_ns();
     size_t read = 0;
     Result<void> learned;
-    QW_TRY(store_.scan(store::Log::kDecisions, stream, next(learned_[stream]), next(until),
-                       [&](Seq seq, std::string_view bytes) {
-                         const auto record = schema::decode_decision(bytes);
-                         if (!record.ok()) {
-                           learned = record.error();
-                           return false;
-                         }
-                         const auto score =
-                             version_->score(stream, record->key, seq, clock_.monotonic_ns() / 1000,
-                                             serve::observation_of(*record));
-                         if (!score.ok()) learned = score.error();
-                         learned_[stream] = seq;
-                         return learned.ok() && ++read < kRecordsAtOnce;
-                       }));
+    QW_TRY(history_.scan(store::Log::kDecisions, stream, next(learned_[stream]), next(until),
+                         [&](Seq seq, std::string_view bytes) {
+                           const auto record = schema::decode_decision(bytes);
+                           if (!record.ok()) {
+                             learned = record.error();
+                             return false;
+                           }
+                           const auto score = version_->score(stream, record->key, seq,
+                                                              clock_.monotonic_ns() / 1000,
+                                                              serve::observation_of(*record));
+                           if (!score.ok()) learned = score.error();
+                           learned_[stream] = seq;
+                           return learned.ok() && ++read < kRecordsAtOnce;
+                         }));
     QW_TRY(learned);
     records += read;
     if (read == 0) break;  // the rest is not durable yet

@@ -11,6 +11,7 @@
 #include "app/runtime/committer.h"
 #include "app/runtime/pipeline.h"
 #include "serve/learning_model.h"
+#include "store/segments/history.h"
 #include "store/store.h"
 
 namespace qw::app {
@@ -53,7 +54,7 @@ class WarmUp {
   Result<void> checkpoint_if_many();
   Result<void> learn(const std::vector<TappedDecision>& decisions);
 
-  const store::Store& store_;
+  store::History history_;
   Committer& committer_;
   Pipeline& pipeline_;
   const size_t decision_;

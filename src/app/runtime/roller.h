@@ -1,0 +1,99 @@
+// Moves what the logs hold into segments, and removes what is older or more than retention keeps.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "app/runtime/committer.h"
+#include "app/runtime/pipeline.h"
+#include "app/runtime/plan.h"
+#include "app/runtime/rolled_logs.h"
+#include "base/env.h"
+#include "base/metrics.h"
+#include "store/segments/parquet.h"
+#include "store/segments/segment.h"
+#include "store/store.h"
+
+namespace qw::app {
+
+// Owns a thread that looks at every log now and then. A log's partition is rolled when its records
+// in the database are more than a segment, or the oldest waits for long; never records that a start
+// might replay into a state. One segment at a time; the committer's mutex is held only to put the
+// finished file into the manifest. A failure (disk full) is said once, loses nothing and is tried
+// again. Calls from any thread; stop() before the committer stops.
+class Roller {
+ public:
+  // A value. What the application file does not say.
+  struct Options {
+    int64_t grace_us = 300'000'000;  // a removed file is still there for this long
+    int64_t commit_limit_us = 60'000'000;
+    store::SegmentSteps steps = store::real_segment_steps();
+  };
+  Roller(std::shared_ptr<const Plan> plan, store::Store& store, Committer& committer,
+         Pipeline& pipeline, const Clock& clock, MetricRegistry& metrics, Options options);
+  ~Roller();
+
+  // Puts right what a crash left behind. Before start().
+  Result<void> open();
+  void start();
+  void stop();
+  // Rolls all that may be rolled, however little, and waits for it. kTimeout, or why it failed.
+  Result<void> roll_now(int64_t limit_us);
+
+ private:
+  // Of one log's partition: what waits in the database, as far as it was counted.
+  struct Waiting {
+    Seq counted;
+    uint64_t bytes = 0;
+    uint64_t records = 0;
+    int64_t since_us = 0;  // wall clock; 0: nothing waits
+  };
+  using LogPartition = std::pair<store::Log, PartitionId>;
+
+  void run(const std::stop_token& stop);
+  // One look at everything.
+  Result<void> look(bool all, const std::stop_token& stop);
+  Result<void> roll_log(const RolledLog& log, bool all, const std::stop_token& stop);
+  Result<void> count(const RolledLog& log, Waiting& waiting);
+  // False: nothing may be rolled yet.
+  Result<bool> roll(const RolledLog& log, bool small_too, const std::stop_token& stop);
+  Result<store::SegmentRows> gather(const RolledLog& log, Seq end) const;
+  Result<bool> put_into_manifest(const store::Segment& segment, const std::stop_token& stop);
+  Result<void> retain(const std::stop_token& stop);
+  Result<void> drop(const std::vector<store::Segment>& gone, const std::stop_token& stop);
+  Result<void> wait_durable(const std::stop_token& stop);
+  Result<void> write_views() const;
+  void unlink_dropped();
+  void note(const Result<void>& looked);
+  void measure();
+
+  const std::shared_ptr<const Plan> plan_;
+  store::Store& store_;
+  Committer& committer_;
+  Pipeline& pipeline_;
+  const Clock& clock_;
+  MetricRegistry& metrics_;
+  const Options options_;
+
+  // The thread's own.
+  std::map<LogPartition, Waiting> waiting_;
+  std::deque<std::pair<int64_t, std::string>> dropped_;  // when its file may go (monotonic), file
+  bool first_look_ = true;
+  bool failing_ = false;
+
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  uint64_t asked_ = 0;     // times somebody asked for all
+  uint64_t answered_ = 0;  // of these, done
+  Result<void> answer_;
+  std::jthread thread_;
+};
+
+}  // namespace qw::app
