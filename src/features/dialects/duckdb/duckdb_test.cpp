@@ -14,14 +14,14 @@
 namespace qw::features::duckdb {
 namespace {
 
-std::unique_ptr<Engine> open_engine() {
+std::unique_ptr<Engine> engine_of_tests() {
   auto engine = open_engine({});
   QW_ASSERT(engine.ok());
   return std::move(*engine);
 }
 
 TEST(DuckDbExpression, EveryExampleOfTheReferenceHolds) {
-  const auto engine = open_engine();
+  const auto engine = engine_of_tests();
   for (const Function& function : all_functions()) {
     for (const Example& example : function.examples) {
       const auto compiled = Expression::compile(example.expression, schema::Schema{});
@@ -76,7 +76,7 @@ TEST(DuckDbView, TextIsTheGoldenOne) {
 }
 
 TEST(DuckDbEngine, RefusesWhatItCannotDoWithItsWords) {
-  const auto engine = open_engine();
+  const auto engine = engine_of_tests();
   const auto wrong = engine->run("selec 1");
   ASSERT_FALSE(wrong.ok());
   EXPECT_THAT(wrong.error().message, testing::HasSubstr("DuckDB: "));
