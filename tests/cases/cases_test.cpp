@@ -71,7 +71,7 @@ TEST_P(Cases, AllExecutorsGiveTheOneAnswer) {
   ASSERT_TRUE(test.ok()) << test.error().to_string();
   const features::Scenario& scenario = test->scenario;
   const features::Answers stream = features::answer_by_stream(scenario);
-  const schema::Batch inputs = features::inputs_of(scenario, stream.features);
+  const schema::Batch inputs = features::inputs_of(scenario, stream);
   const auto duckdb = features::answer_by_duckdb(scenario, inputs, {256, 1});
   ASSERT_TRUE(duckdb.ok()) << duckdb.error().to_string();
   check(*test, "stream", stream, duckdb->bounds);

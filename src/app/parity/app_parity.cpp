@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <set>
 
 #include "app/runtime/partitions.h"
 #include "app/runtime/view_states.h"
@@ -24,39 +23,27 @@ const Derive& written(const Plan& plan, const std::string& name) {
   return *found;
 }
 
-// The derived features of the source that a scenario with this one view can compute, in order.
-std::vector<DeriveDefinition> derives_of(const Plan& plan, const PlanSource& source,
-                                         const features::View& view,
-                                         std::set<std::string>& compared) {
-  std::vector<DeriveDefinition> fitting;
-  for (const features::Derived& derived : source.derived) {
-    if (compared.contains(derived.name)) continue;
-    fitting.push_back({derived.name, written(plan, derived.name).as.text});
-    const auto made = features::make_scenario(view.definition(), fitting, source.schema,
-                                              view.allowed_lateness_us());
-    if (made.ok())
-      compared.insert(derived.name);
-    else
-      fitting.pop_back();
-  }
-  return fitting;
-}
-
 using MakeScenario = std::function<Result<Scenario>(const PlanSource&, const features::View&,
-                                                    const std::vector<DeriveDefinition>&)>;
+                                                    const std::vector<DeriveDefinition>&,
+                                                    const std::vector<features::ViewDefinition>&)>;
 
+// Each view in a scenario of its own; in the first one's also all derived features of the source,
+// which may read every view.
 Result<void> compare_views(const Plan& plan, const PlanSource& source,
                            const AppParityOptions& options, const MakeScenario& make,
                            ParityReport& report) {
-  std::set<std::string> compared;
-  for (const PlanView& view : source.views) {
-    const auto derives = derives_of(plan, source, *view.view, compared);
-    QW_ASSIGN(const Scenario scenario, make(source, *view.view, derives));
-    QW_TRY(features::compare_scenario(scenario, options.compare, report));
-  }
+  std::vector<DeriveDefinition> derives;
   for (const features::Derived& derived : source.derived)
-    if (!compared.contains(derived.name) && !source.views.empty())
-      report.notes.push_back(fmt::format("{} reads several views: not compared", derived.name));
+    derives.push_back({derived.name, written(plan, derived.name).as.text});
+  std::vector<features::ViewDefinition> also;
+  for (const PlanView& view : source.views)
+    if (&view != &source.views.front()) also.push_back(view.view->definition());
+  for (const PlanView& view : source.views) {
+    QW_ASSIGN(const Scenario scenario, make(source, *view.view, derives, also));
+    QW_TRY(features::compare_scenario(scenario, options.compare, report));
+    derives.clear();
+    also.clear();
+  }
   return {};
 }
 
@@ -103,10 +90,11 @@ Result<void> parity_of_generated(const Plan& plan, const AppParityOptions& optio
                                  ParityReport& report) {
   for (const PlanSource& source : plan.sources) {
     const MakeScenario make = [&](const PlanSource& from, const features::View& view,
-                                  const std::vector<DeriveDefinition>& derives) {
+                                  const std::vector<DeriveDefinition>& derives,
+                                  const std::vector<features::ViewDefinition>& also) {
       return features::make_generated(view.definition(), derives, from.schema,
                                       from.file->event_time.text, view.allowed_lateness_us(),
-                                      options.compare.seed, options.events);
+                                      options.compare.seed, options.events, also);
     };
     QW_TRY(compare_views(plan, source, options, make, report));
   }
@@ -124,9 +112,10 @@ Result<void> parity_of_history(const Plan& plan, const store::Store& store,
     }
     const MakeScenario make =
         [&](const PlanSource&, const features::View& view,
-            const std::vector<DeriveDefinition>& derives) -> Result<Scenario> {
+            const std::vector<DeriveDefinition>& derives,
+            const std::vector<features::ViewDefinition>& also) -> Result<Scenario> {
       QW_ASSIGN(Scenario scenario, features::scenario_of_events(view.definition(), derives, events,
-                                                                view.allowed_lateness_us()));
+                                                                view.allowed_lateness_us(), also));
       scenario.name = fmt::format("{}, history", view.name());
       thin_out(scenario.reads, options.history_reads);
       return scenario;

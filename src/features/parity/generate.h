@@ -9,8 +9,8 @@
 namespace qw::features {
 
 // The fixture that CI always runs: all aggregates over several windows; out-of-order arrivals,
-// duplicates, ties, nulls, NaN, dropped late events, two partitions, and a key whose equal small
-// amounts make a plain sum drift. Every event is read as it arrives.
+// duplicates, ties, nulls, NaN, dropped late events, two partitions, and a key whose small amounts
+// a plain sum loses beside large ones that cancel. Every event is read as it arrives.
 Result<Scenario> make_fixture(uint64_t seed, size_t events);
 
 // A random small scenario: random definition (windows, aggregates, arguments, exclude_current,
@@ -29,7 +29,8 @@ Result<Scenario> make_generated(const ViewDefinition& view,
                                 const std::vector<DeriveDefinition>& derived,
                                 std::shared_ptr<const schema::Schema> source,
                                 const std::string& event_time, int64_t allowed_lateness_us,
-                                uint64_t seed, size_t events);
+                                uint64_t seed, size_t events,
+                                const std::vector<ViewDefinition>& also = {});
 
 // The same scenario without some of its events and reads, for shrinking; `keep_events` and
 // `keep_reads` hold true for what stays.

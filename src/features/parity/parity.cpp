@@ -106,7 +106,7 @@ Result<void> run_nab(const ParityOptions& options, ParityReport& report) {
 Result<void> compare_scenario(const Scenario& scenario, const ParityOptions& options,
                               ParityReport& report) {
   const Answers stream = answer_by_stream(scenario);
-  const schema::Batch inputs = inputs_of(scenario, stream.features);
+  const schema::Batch inputs = inputs_of(scenario, stream);
   QW_ASSIGN(const Answers sql, answer_by_duckdb(scenario, inputs, options.duckdb));
   compare_answers(scenario, stream, sql, "duckdb", {}, report);
   const std::vector<size_t> sample = spread_sample(scenario.reads.size(), options.oracle_reads);
@@ -132,9 +132,10 @@ Result<ParityReport> run_parity(const ParityOptions& options) {
 
 Result<Scenario> scenario_of_events(const ViewDefinition& view,
                                     const std::vector<DeriveDefinition>& derived,
-                                    schema::EventBatch events, int64_t allowed_lateness_us) {
+                                    schema::EventBatch events, int64_t allowed_lateness_us,
+                                    const std::vector<ViewDefinition>& also) {
   QW_ASSIGN(Scenario scenario,
-            make_scenario(view, derived, events.rows.schema_ptr(), allowed_lateness_us));
+            make_scenario(view, derived, events.rows.schema_ptr(), allowed_lateness_us, also));
   scenario.events = std::move(events);
   for (size_t e = 0; e < scenario.events.facts.size(); ++e) read_at(scenario, e);
   return scenario;

@@ -39,7 +39,8 @@ Result<ParityReport> run_parity(const ParityOptions& options);
 // event is read as known when it arrived.
 Result<Scenario> scenario_of_events(const ViewDefinition& view,
                                     const std::vector<DeriveDefinition>& derived,
-                                    schema::EventBatch events, int64_t allowed_lateness_us);
+                                    schema::EventBatch events, int64_t allowed_lateness_us,
+                                    const std::vector<ViewDefinition>& also = {});
 
 // The smallest scenario, by leaving out events and reads, that still differs.
 Result<Scenario> shrink(const Scenario& scenario, const ParityOptions& options);

@@ -13,14 +13,22 @@ std::shared_ptr<const schema::Schema> derived_schema(const Scenario& scenario) {
 }  // namespace
 
 Answers::Answers(const Scenario& scenario)
-    : features(scenario.view->output()), derived(derived_schema(scenario)) {}
+    : features(scenario.view->output()), derived(derived_schema(scenario)) {
+  for (const ViewPtr& view : scenario.also) also.emplace_back(view->output());
+}
 
 Result<Scenario> make_scenario(const ViewDefinition& view,
                                const std::vector<DeriveDefinition>& derived,
                                std::shared_ptr<const schema::Schema> source,
-                               int64_t allowed_lateness_us) {
+                               int64_t allowed_lateness_us,
+                               const std::vector<ViewDefinition>& also) {
   QW_ASSIGN(ViewPtr compiled, View::compile(view, source, allowed_lateness_us));
-  auto inputs = expression_inputs(*source, {compiled});
+  std::vector<ViewPtr> views{compiled};
+  for (const ViewDefinition& further : also) {
+    QW_ASSIGN(ViewPtr made, View::compile(further, source, allowed_lateness_us));
+    views.push_back(std::move(made));
+  }
+  auto inputs = expression_inputs(*source, views);
   const auto own = inputs;
   QW_ASSIGN(std::vector<Derived> checked, compile_derived(derived, inputs));
   return Scenario{view.name,
@@ -28,10 +36,11 @@ Result<Scenario> make_scenario(const ViewDefinition& view,
                   std::move(checked),
                   own,
                   schema::EventBatch{schema::Batch(std::move(source)), {}},
-                  {}};
+                  {},
+                  {views.begin() + 1, views.end()}};
 }
 
-schema::Batch inputs_of(const Scenario& scenario, const schema::Batch& features) {
+schema::Batch inputs_of(const Scenario& scenario, const Answers& stream) {
   schema::Batch inputs(scenario.inputs);
   const size_t own = scenario.events.rows.columns().size();
   for (size_t row = 0; row < scenario.reads.size(); ++row) {
@@ -42,8 +51,13 @@ schema::Batch inputs_of(const Scenario& scenario, const schema::Batch& features)
       else
         inputs.column(i).append_null();
     }
-    for (size_t i = 0; i < features.columns().size(); ++i)
-      inputs.column(own + i).append_from(features.column(i), row);
+    size_t next = own;
+    const auto append = [&](const schema::Batch& features) {
+      for (const schema::Column& column : features.columns())
+        inputs.column(next++).append_from(column, row);
+    };
+    append(stream.features);
+    for (const schema::Batch& features : stream.also) append(features);
   }
   return inputs;
 }

@@ -29,13 +29,17 @@ struct Scenario {
   std::shared_ptr<const schema::Schema> inputs;  // of derived, without the derived ones
   schema::EventBatch events;                     // in the order of arrival
   std::vector<Read> reads;
+  // Further views of the same events that `derived` reads. They are not compared here: only what is
+  // derived from them, on equal inputs.
+  std::vector<ViewPtr> also;
 };
 
 // Compiles a scenario without events and reads.
 Result<Scenario> make_scenario(const ViewDefinition& view,
                                const std::vector<DeriveDefinition>& derived,
                                std::shared_ptr<const schema::Schema> source,
-                               int64_t allowed_lateness_us);
+                               int64_t allowed_lateness_us,
+                               const std::vector<ViewDefinition>& also = {});
 
 // What one executor says: a row for each read.
 struct Answers {
@@ -43,13 +47,16 @@ struct Answers {
   // [read * features + feature]; how far a float feature may be off; empty where not computed.
   std::vector<double> bounds;
   std::vector<FeatureStatus> statuses;  // the same layout; only the stream executor fills it
+  // Of each further view, for the events that the reads are about; the stream executor's alone.
+  std::vector<schema::Batch> also;
   // The derived features, one column each, computed from the features that the caller gave.
   schema::Batch derived;
 
   explicit Answers(const Scenario& scenario);
 };
 
-// The columns that derived features read, one row for each read: the event's own, then `features`.
-schema::Batch inputs_of(const Scenario& scenario, const schema::Batch& features);
+// The columns that derived features read, one row for each read: the event's own, then the features
+// of the view and of the further ones.
+schema::Batch inputs_of(const Scenario& scenario, const Answers& stream);
 
 }  // namespace qw::features

@@ -8,9 +8,9 @@ namespace {
 
 class StreamRun {
  public:
-  explicit StreamRun(const Scenario& scenario) : scenario_(scenario) {}
+  StreamRun(const Scenario& scenario, const View& view) : scenario_(scenario), view_(view) {}
 
-  void run(Answers& answers) {
+  void run(schema::Batch& features, std::vector<FeatureStatus>* statuses) {
     rows_.resize(scenario_.reads.size());
     // Reads in the order in which their known position is reached; without one, at the end.
     note_arrivals();
@@ -26,9 +26,9 @@ class StreamRun {
     }
     while (next < order.size()) read(order[next++]);
     for (const FeatureRow& row : rows_) {
-      for (size_t f = 0; f < row.cells.size(); ++f)
-        append_cell(answers.features.column(f), row.cells[f]);
-      answers.statuses.insert(answers.statuses.end(), row.statuses.begin(), row.statuses.end());
+      for (size_t f = 0; f < row.cells.size(); ++f) append_cell(features.column(f), row.cells[f]);
+      if (statuses != nullptr)
+        statuses->insert(statuses->end(), row.statuses.begin(), row.statuses.end());
     }
   }
 
@@ -52,23 +52,27 @@ class StreamRun {
   void apply(size_t event) {
     std::string key;
     const schema::EventFacts& facts = scenario_.events.facts[event];
-    if (!scenario_.view->key_of(scenario_.events.rows, event, key)) return;
-    state_of(facts.partition, key)
-        .apply(*scenario_.view, scenario_.events.rows, event, facts, scratch_);
+    if (!view_.key_of(scenario_.events.rows, event, key)) return;
+    state_of(facts.partition, key).apply(view_, scenario_.events.rows, event, facts, scratch_);
+  }
+  // The key of the view that is read; of a further view the one that the event has.
+  bool key_of(const Read& what, std::string& key) const {
+    if (&view_ != scenario_.view.get())
+      return what.event && view_.key_of(scenario_.events.rows, *what.event, key);
+    schema::Batch row(scenario_.events.rows.schema_ptr());
+    std::vector<schema::Value> values(row.columns().size());
+    for (size_t i = 0; i < what.key.size(); ++i) values[view_.key_columns()[i]] = what.key[i];
+    row.append_row(values);
+    return view_.key_of(row, 0, key);
   }
   void read(size_t index) {
     const Read& what = scenario_.reads[index];
-    schema::Batch row(scenario_.events.rows.schema_ptr());
-    std::vector<schema::Value> values(row.columns().size());
-    for (size_t i = 0; i < what.key.size(); ++i)
-      values[scenario_.view->key_columns()[i]] = what.key[i];
-    row.append_row(values);
     std::string key;
-    const bool has_key = scenario_.view->key_of(row, 0, key);
-    KeyState nothing(*scenario_.view);
+    const bool has_key = key_of(what, key);
+    KeyState nothing(view_);
     KeyState& state = has_key ? state_of(what.partition, key) : nothing;
     FeatureRow& out = rows_[index];
-    state.read(*scenario_.view, what.point, scratch_, out);
+    state.read(view_, what.point, scratch_, out);
     for (size_t f = 0; f < out.cells.size(); ++f) {  // texts must outlive later events
       if (out.cells[f].null || out.cells[f].text.empty()) continue;
       texts_.push_back(std::make_unique<std::string>(out.cells[f].text));
@@ -79,10 +83,11 @@ class StreamRun {
     const auto id = std::pair(partition.value(), key);
     const auto found = states_.find(id);
     if (found != states_.end()) return found->second;
-    return states_.emplace(id, KeyState(*scenario_.view)).first->second;
+    return states_.emplace(id, KeyState(view_)).first->second;
   }
 
   const Scenario& scenario_;
+  const View& view_;
   std::map<uint32_t, std::vector<std::pair<Seq, size_t>>> arrivals_;  // by partition
   std::map<std::pair<uint32_t, std::string>, KeyState> states_;
   std::vector<FeatureRow> rows_;
@@ -94,12 +99,14 @@ class StreamRun {
 
 Answers answer_by_stream(const Scenario& scenario) {
   Answers answers(scenario);
-  StreamRun(scenario).run(answers);
+  StreamRun(scenario, *scenario.view).run(answers.features, &answers.statuses);
+  for (size_t i = 0; i < scenario.also.size(); ++i)
+    StreamRun(scenario, *scenario.also[i]).run(answers.also[i], nullptr);
   // Each derived feature may read the ones before it, so the inputs grow.
   std::vector<schema::Field> fields = scenario.inputs->fields();
   for (const Derived& derived : scenario.derived)
     fields.push_back({derived.name, derived.expression.type(), true});
-  const schema::Batch own = inputs_of(scenario, answers.features);
+  const schema::Batch own = inputs_of(scenario, answers);
   std::vector<ExpressionScratch> scratches(scenario.derived.size());
   for (size_t row = 0; row < scenario.reads.size(); ++row) {
     std::vector<Cell> cells;
