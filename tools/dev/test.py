@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Everything a change must pass: `./dev test [--asan|--tsan|--long|--mutants] [--filter X]`.
+"""Everything a change must pass: `./dev test [--asan|--tsan|--long|--mutants|--fuzz SECONDS] [--filter X]`.
 
 Builds, starts the engines that the chosen suites need, runs the suites, then the unit programs again under
 AddressSanitizer and UndefinedBehaviorSanitizer, and prints one summary. Exit code 0: nothing failed; 1: something
@@ -9,6 +9,7 @@ skip.
   --asan, --tsan   only the unit programs, under that sanitizer
   --long           only the long kill tests: more than 200 kills, from files and from Kafka; not part of the rest
   --mutants        only the proof that the kill test sees each step of a commit that is taken out; not part of the rest
+  --fuzz SECONDS   only the fuzzers, each decoder for that long and with a seed of its own
   --filter X       only the suite or label X; where there is none of that name, the GoogleTest cases *X*
 """
 import argparse
@@ -30,6 +31,7 @@ from runner import summary  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SANITIZER_STACK_BYTES = 64 << 20
+FUZZERS_MAX = 20
 BY_HAND = ("long", "mutants")  # labels that run only when they are asked for
 SANITIZERS = {
     "asan": {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1"},
@@ -144,7 +146,12 @@ class TestRun:
         wanted = targets(suites)
         if wanted:
             self.step("compile", "build", *wanted)
-        self.run_suites(label, [each for each in self.list("build") if each.label == label])
+        suites = [each for each in self.list("build") if each.label == label]
+        if label == "fuzz":
+            for suite in suites:
+                suite.environment["QUICKWATER_FUZZ_S"] = str(self.options.fuzz)
+                suite.timeout_s += FUZZERS_MAX * self.options.fuzz
+        self.run_suites(label, suites)
 
     def list(self, folder, prefix=""):
         return self.choose(suite_module.list_suites(ROOT / folder, prefix))
@@ -167,17 +174,18 @@ class TestRun:
         self.run_suites(f"unit suites under {name}", suites)
 
     def unit_programs(self, folder, name):
-        # The running application (tests/flow) is where threads meet.
+        # Decoders read past their input unseen without AddressSanitizer; the running application (tests/flow) is
+        # where threads meet.
         return [each for each in self.list(folder, f"{name}:") if each.kind == "gtest"
-                and (each.label == "unit" or each.name == "tsan:flow")]
+                and (each.label == "unit" or each.name in ("tsan:flow", "asan:fuzz"))]
 
     def everything(self):
         if self.options.asan:
             self.sanitized("asan")
         elif self.options.tsan:
             self.sanitized("tsan")
-        elif self.options.long or self.options.mutants:
-            self.by_hand("long" if self.options.long else "mutants")
+        elif self.options.long or self.options.mutants or self.options.fuzz:
+            self.by_hand("long" if self.options.long else "mutants" if self.options.mutants else "fuzz")
         else:
             self.release()
             if not self.options.filter:
@@ -206,6 +214,7 @@ def main():
     which.add_argument("--tsan", action="store_true")
     which.add_argument("--long", action="store_true")
     which.add_argument("--mutants", action="store_true")
+    which.add_argument("--fuzz", type=int, metavar="SECONDS")
     parser.add_argument("--filter", metavar="X")
     run = TestRun(parser.parse_args())
     signal.signal(signal.SIGTERM, interrupt)

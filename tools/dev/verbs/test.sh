@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./dev test [--asan|--tsan|--long|--mutants] [--filter X]: what a change must pass; tools/dev/test.py does it.
+# ./dev test [--asan|--tsan|--long|--mutants|--fuzz SECONDS] [--filter X]: what a change must pass (tools/dev/test.py).
 . tools/dev/lib.sh
 setup demo test
 exec python3 tools/dev/test.py "$@"
