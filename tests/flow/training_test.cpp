@@ -146,6 +146,62 @@ TEST_F(TrainingTest, TooFewLabelsPublishNothing) {
   EXPECT_TRUE(registry->versions("anomaly").value().empty());
 }
 
+// The program ended in the middle of three runs, as the journal tells it: none of them made a
+// version, and what drift had asked for is asked for again, once.
+TEST_F(TrainingTest, RunsOfBeforeAreKnownAfterARestart) {
+  const auto plan = plan_of(app_with_threshold(80));
+  run(plan, spiky());
+  const auto line = [](const std::string& id, const std::string& trigger, const std::string& state,
+                       bool again = false) -> JournalLine {
+    return {"training",
+            {{"run_id", id},
+             {"model", "anomaly"},
+             {"trigger", trigger},
+             {"reason", "because"},
+             {"phase", state == "running" ? "started" : "finished"},
+             {"state", state},
+             {"started_us", 5},
+             {"version", "7"},
+             {"best", 61.5},
+             {"again", again}}};
+  };
+  const auto runs_after_a_start = [&](size_t count) {
+    app::RuntimeOptions options;
+    options.data_folder = root_;
+    options.make_source = [&](size_t) -> Result<std::unique_ptr<streams::Source>> {
+      return std::unique_ptr<streams::Source>(std::make_unique<GeneratedSource>(spiky()));
+    };
+    MetricRegistry metrics;
+    auto runtime = app::Runtime::start(plan, options, real_clock(), metrics, nullptr).value();
+    wait_until("the runs of before", [&] {
+      const auto runs = runtime->trainer().runs("anomaly");
+      return runs.size() == count && runs.front().ended_us > 0;
+    });
+    const auto runs = runtime->trainer().runs("anomaly");
+    runtime->stop();
+    std::vector<std::string> told;
+    for (const app::TrainingStatus& one : runs)
+      told.push_back(fmt::format("{} {} {}{}", one.trigger, one.state, one.message.substr(0, 17),
+                                 one.again ? " again" : ""));
+    return told;
+  };
+  write({line("run-1", "person", "running"), line("run-1", "person", "published"),
+         line("run-2", "person", "running")});
+  using Told = std::vector<std::string>;
+  EXPECT_EQ(runs_after_a_start(2), (Told{"person failed the program ended", "person published "}))
+      << "a person sees that it failed, and asks anew";
+
+  write({line("run-3", "drift", "running")});
+  const Told again = {"drift refused there are 0 label again", "drift failed the program ended",
+                      "person failed the program ended", "person published "};
+  EXPECT_EQ(runs_after_a_start(4), again);
+  EXPECT_EQ(runs_after_a_start(4), again) << "it was asked for again already";
+
+  write({line("run-4", "drift", "running", true)});
+  const auto last = runs_after_a_start(5);
+  EXPECT_EQ(last.front(), "drift failed the program ended again") << "not for ever";
+}
+
 TEST_F(TrainingTest, ManySeriesAreReadWithinALimit) {
   const auto plan = plan_of(flow_app());
   run(plan, spiky());

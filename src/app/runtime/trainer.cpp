@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
@@ -10,6 +11,56 @@
 #include "base/nice.h"
 
 namespace qw::app {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kProgramEnded = "the program ended";
+
+json json_of(const TrainingStatus& run) {
+  json body = {{"run_id", run.run_id},
+               {"model", run.model},
+               {"state", run.state},
+               {"trigger", run.trigger},
+               {"reason", run.reason},
+               {"trials_done", run.trials_done},
+               {"trials_total", run.trials_total},
+               {"started_us", run.started_us},
+               {"ended_us", run.ended_us},
+               {"message", run.message},
+               {"training", run.training},
+               {"again", run.again}};
+  if (run.best) body["best"] = *run.best;
+  if (run.version) body["version"] = std::to_string(*run.version);
+  return body;
+}
+
+// What a journal record says of its run; nothing when it cannot be read.
+std::optional<TrainingStatus> status_of(const schema::JournalRecord& record) {
+  try {
+    const json body = json::parse(record.json);
+    TrainingStatus run;
+    run.run_id = body.at("run_id").get<std::string>();
+    run.model = body.at("model").get<std::string>();
+    run.state = body.at("state").get<std::string>();
+    run.trigger = body.value("trigger", "");
+    run.reason = body.value("reason", "");
+    run.trials_done = body.value("trials_done", size_t{0});
+    run.trials_total = body.value("trials_total", size_t{0});
+    run.started_us = body.value("started_us", record.at_us);
+    run.ended_us = body.value("ended_us", int64_t{0});
+    run.message = body.value("message", "");
+    run.training = body.value("training", "");
+    run.again = body.value("again", false);
+    if (body.contains("best")) run.best = body["best"].get<double>();
+    if (body.contains("version")) run.version = std::stoll(body["version"].get<std::string>());
+    return run;
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
 
 Trainer::Trainer(std::shared_ptr<const Plan> plan, const store::Store& store,
                  std::string registry_folder, Committer& committer, Journal& journal,
@@ -38,31 +89,87 @@ void Trainer::stop() {
 Result<TrainingStatus> Trainer::request(const std::string& model, const std::string& trigger,
                                         const std::string& reason, const std::string& training) {
   QW_ASSIGN(const size_t index, trainable_model(*plan_, model));
+  TrainingStatus wanted;
+  wanted.trigger = trigger;
+  wanted.reason = reason;
+  wanted.training = training;
   const std::lock_guard lock(mutex_);
+  return ask(index, std::move(wanted));
+}
+
+Result<TrainingStatus> Trainer::ask(size_t index, TrainingStatus status) {
   if (busy_)
-    return Error{ErrorCode::kConflict, "a training is under way", model, "wait until it is over"};
-  TrainingWish wish = training_wish(*plan_, index, training);
+    return Error{ErrorCode::kConflict, "a training is under way", plan_->models[index].name,
+                 "wait until it is over"};
+  TrainingWish wish = training_wish(*plan_, index, status.training);
   wish.sources.rows_max = options_.rows_max;
-  wish.trigger = trigger;
-  wish.reason = reason;
-  TrainingStatus status;
+  wish.trigger = status.trigger;
+  wish.reason = status.reason;
   status.started_us = clock_.wall_us();
   wish.run_id = status.run_id = fmt::format("run-{}", status.started_us);
   wish.seed = checksum64(wish.run_id) >> 1;  // a JSON reader's int64 holds it
   status.model = plan_->models[index].name;
   status.state = "queued";
-  status.trigger = trigger;
-  status.reason = reason;
   status.trials_total = wish.trials;
   runs_.insert(runs_.begin(), status);
-  size_t kept = 0;
-  std::erase_if(runs_, [&](const TrainingStatus& one) {
-    return one.model == status.model && ++kept > options_.runs_kept;
-  });
+  keep_newest(runs_);
   busy_ = true;
   wanted_ = std::move(wish);
   wake_.notify_one();
   return status;
+}
+
+void Trainer::keep_newest(std::vector<TrainingStatus>& runs) const {
+  std::map<std::string, size_t> kept;
+  std::erase_if(runs,
+                [&](const TrainingStatus& one) { return ++kept[one.model] > options_.runs_kept; });
+}
+
+// Runs of before, behind those asked for since the start.
+Result<void> Trainer::recover(const std::stop_token& stop) {
+  std::vector<TrainingStatus> before;  // newest first
+  QW_TRY(store_.scan(
+      store::Log::kJournal, kJournalPartition, Seq{}, Seq{~0ull}, [&](Seq, std::string_view bytes) {
+        const auto record = schema::decode_journal(bytes);
+        if (!record.ok() || record->kind != "training") return true;
+        auto run = status_of(*record);
+        if (!run) return true;
+        std::erase_if(before, [&](const TrainingStatus& one) { return one.run_id == run->run_id; });
+        before.insert(before.begin(), std::move(*run));
+        keep_newest(before);
+        return !stop.stop_requested();
+      }));
+  for (TrainingStatus& run : before) {
+    if (run.state != "queued" && run.state != "running") continue;
+    run.state = "failed";
+    run.message = kProgramEnded;
+    run.ended_us = clock_.wall_us();
+    tell(run, "failed", fmt::format("Training of '{}' made no new version", run.model));
+  }
+  const std::lock_guard lock(mutex_);
+  runs_.insert(runs_.end(), before.begin(), before.end());
+  keep_newest(runs_);
+  return {};
+}
+
+// Of each model the newest run, where drift had asked for it and the program ended first.
+void Trainer::ask_again() {
+  const std::lock_guard lock(mutex_);
+  for (size_t model = 0; model < plan_->models.size() && !busy_; ++model) {
+    const auto newest = std::find_if(runs_.begin(), runs_.end(), [&](const TrainingStatus& run) {
+      return run.model == plan_->models[model].name;
+    });
+    if (newest == runs_.end() || newest->message != kProgramEnded || newest->again ||
+        newest->trigger != "drift" || !plan_->models[model].engine)
+      continue;
+    TrainingStatus wanted;
+    wanted.trigger = newest->trigger;
+    wanted.reason = newest->reason;
+    wanted.training = newest->training;
+    wanted.again = true;
+    if (const auto asked = ask(model, std::move(wanted)); !asked.ok())
+      log::info("train", "not asked again: {}", asked.error().message);
+  }
 }
 
 Result<Trainer::Labels> Trainer::labels(const std::string& model) const {
@@ -84,6 +191,9 @@ std::vector<TrainingStatus> Trainer::runs(const std::string& model) const {
 
 void Trainer::run(const std::stop_token& stop) {
   be_nice();
+  if (const auto recovered = recover(stop); !recovered.ok())
+    log::warning("train", "runs of before are not shown: {}", recovered.error().to_string());
+  ask_again();
   while (true) {
     TrainingWish wish;
     {
@@ -99,15 +209,16 @@ void Trainer::run(const std::stop_token& stop) {
 }
 
 // The run under way is the newest.
-void Trainer::change(const std::function<void(TrainingStatus&)>& edit) {
+TrainingStatus Trainer::change(const std::function<void(TrainingStatus&)>& edit) {
   const std::lock_guard lock(mutex_);
   edit(runs_.front());
+  return runs_.front();
 }
 
 void Trainer::train(const TrainingWish& wish, const std::stop_token& stop) {
   const std::string& model = plan_->models[wish.model].name;
-  change([](TrainingStatus& run) { run.state = "running"; });
-  tell(wish, "started", fmt::format("Training of '{}' begins", model), wish.reason);
+  tell(change([](TrainingStatus& run) { run.state = "running"; }), "started",
+       fmt::format("Training of '{}' begins", model));
   train::Pace pace;
   pace.stop = stop;
   int64_t since_ns = clock_.monotonic_ns();
@@ -130,30 +241,30 @@ void Trainer::train(const TrainingWish& wish, const std::stop_token& stop) {
   const bool accepted = done && report->outcome.accepted;
   const bool few_labels = !done && report.error().where == "labels";
   const char* const state = accepted ? "published" : done || few_labels ? "refused" : "failed";
-  const std::string message = accepted ? ""
-                              : done   ? report->outcome.refusal
-                                       : report.error().message;
-  change([&](TrainingStatus& run) {
+  const std::string message = accepted                               ? ""
+                              : done                                 ? report->outcome.refusal
+                              : !few_labels && stop.stop_requested() ? kProgramEnded
+                                                                     : report.error().message;
+  const TrainingStatus ended = change([&](TrainingStatus& run) {
     run.state = state;
     run.message = message;
     run.ended_us = clock_.wall_us();
     if (done) run.version = report->version.version;
   });
   if (done) tell_version(report->version, wish);
-  tell(wish, accepted ? "finished" : state,
+  tell(ended, accepted ? "finished" : state,
        accepted ? fmt::format("Training of '{}' made version {}", model, report->version.version)
-                : fmt::format("Training of '{}' made no new version", model),
-       message, done ? std::optional(report->version.version) : std::nullopt);
+                : fmt::format("Training of '{}' made no new version", model));
   if (accepted) on_published_();
 }
 
-void Trainer::tell(const TrainingWish& wish, const char* phase, const std::string& title,
-                   const std::string& detail, std::optional<int64_t> version) {
+void Trainer::tell(const TrainingStatus& run, const char* phase, const std::string& title) {
+  const std::string& detail = run.ended_us > 0 ? run.message : run.reason;
   log::info("train", "{}{}{}", title, detail.empty() ? "" : ": ", detail);
-  nlohmann::json body = {{"phase", phase},        {"model", plan_->models[wish.model].name},
-                         {"run_id", wish.run_id}, {"trigger", wish.trigger},
-                         {"title", title},        {"detail", detail}};
-  if (version) body["version"] = std::to_string(*version);
+  json body = json_of(run);
+  body["phase"] = phase;
+  body["title"] = title;
+  body["detail"] = detail;
   const std::lock_guard lock(committer_.mutex());
   journal_.append(committer_.open(), "training", body);
 }
@@ -164,13 +275,13 @@ void Trainer::tell_version(const models::VersionInfo& version, const TrainingWis
   const bool refused = version.state == models::VersionState::kRefused;
   const std::lock_guard lock(committer_.mutex());
   journal_.append(committer_.open(), "model",
-                  nlohmann::json{{"phase", refused ? "refused" : "published"},
-                                 {"model", model},
-                                 {"version", number},
-                                 {"run_id", wish.run_id},
-                                 {"title", fmt::format("Version {} of '{}' is {}", number, model,
-                                                       refused ? "refused" : "published")},
-                                 {"detail", version.reason}});
+                  json{{"phase", refused ? "refused" : "published"},
+                       {"model", model},
+                       {"version", number},
+                       {"run_id", wish.run_id},
+                       {"title", fmt::format("Version {} of '{}' is {}", number, model,
+                                             refused ? "refused" : "published")},
+                       {"detail", version.reason}});
 }
 
 }  // namespace qw::app

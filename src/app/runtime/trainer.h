@@ -35,10 +35,15 @@ struct TrainingStatus {
   int64_t started_us = 0;
   int64_t ended_us = 0;  // 0: not yet
   std::string message;
+  std::string training;  // the application file's entry; empty: the model's first
+  bool again = false;    // drift asked before, and that run ended with the program
 };
 
 // Owns the thread. Runs are journalled (kind "training": started, then finished, refused or failed;
-// kind "model": published, refused). Calls from any thread.
+// kind "model": published, refused); those of before are read from there when the thread begins.
+// One that was under way when the program ended has failed. Drift asks only once for what it found,
+// so that a run of its own is asked for again, once: a training that the program cannot survive
+// must not come back for ever. Calls from any thread.
 class Trainer {
  public:
   // A value. `rows_max`: see TrainingSources. `share`: of one core.
@@ -72,11 +77,15 @@ class Trainer {
   std::vector<TrainingStatus> runs(const std::string& model) const;
 
  private:
+  // Under the mutex. kConflict: one runs or waits.
+  Result<TrainingStatus> ask(size_t model, TrainingStatus wanted);
+  Result<void> recover(const std::stop_token& stop);
+  void ask_again();
+  void keep_newest(std::vector<TrainingStatus>& runs) const;
   void run(const std::stop_token& stop);
   void train(const TrainingWish& wish, const std::stop_token& stop);
-  void change(const std::function<void(TrainingStatus&)>& edit);
-  void tell(const TrainingWish& wish, const char* phase, const std::string& title,
-            const std::string& detail, std::optional<int64_t> version = std::nullopt);
+  TrainingStatus change(const std::function<void(TrainingStatus&)>& edit);
+  void tell(const TrainingStatus& run, const char* phase, const std::string& title);
   void tell_version(const models::VersionInfo& version, const TrainingWish& wish);
 
   const std::shared_ptr<const Plan> plan_;
