@@ -96,7 +96,7 @@ int64_t backoff_ms(int failures, int64_t first_ms, int64_t max_ms, Random& rando
 
 struct OutboxWorker::Impl {
   struct Metrics {
-    Counter &delivered, &retried, &refused, &expired, &dropped;
+    Counter &delivered, &retried, &refused, &expired, &failed, &dropped;
     Gauge &waiting, &circuit_open;
     LatencyHistogram& latency;
   };
@@ -114,6 +114,7 @@ struct OutboxWorker::Impl {
             counter(m, "retried"),
             counter(m, "refused"),
             counter(m, "expired"),
+            counter(m, "failed"),
             counter(m, "dropped"),
             m.gauge("quickwater_outbox_waiting_rows", "Rows not delivered yet.", labels()),
             m.gauge("quickwater_outbox_circuit_open_info", "1: the receiver seems away.", labels()),
@@ -133,6 +134,7 @@ struct OutboxWorker::Impl {
   void stage_outcome(const std::vector<PendingRow>& rows, const DeliveryReport& report);
   void give_up(const PendingRow& row, const char* kind, const std::string& reason);
   bool expire(std::vector<PendingRow>& rows);
+  bool tried_enough(const PendingRow& row, const std::string& reason);
   void erase(Seq seq);
   void tick();
   void failed(const std::string& reason, int64_t asked_ms);
@@ -152,6 +154,8 @@ struct OutboxWorker::Impl {
   bool opened = false;
   bool positioned = false;
   Seq next{1};
+  Seq attempted;  // the row that was tried last, and how often
+  uint64_t attempts = 0;
   store::Txn pending;  // what is done but not durable yet: before it is, nothing more is sent
   std::vector<schema::JournalRecord> pending_records;
   bool has_pending = false;
@@ -307,6 +311,18 @@ void OutboxWorker::Impl::stage_outcome(const std::vector<PendingRow>& rows,
   status.refused += refused != nullptr ? 1 : 0;
 }
 
+// Counts the tries of the row at the front; true when that was its last.
+bool OutboxWorker::Impl::tried_enough(const PendingRow& row, const std::string& reason) {
+  attempts = row.seq == attempted ? attempts + 1 : 1;
+  attempted = row.seq;
+  if (options.attempts_max == 0 || attempts < options.attempts_max) return false;
+  give_up(row, "delivery_failed", fmt::format("{} attempts, the last: {}", attempts, reason));
+  metrics.failed.add();
+  std::lock_guard lock(mutex);
+  ++status.failed;
+  return true;
+}
+
 void OutboxWorker::Impl::tick() {
   const int64_t now_ns = clock.monotonic_ns();
   if (now_ns - last_tick_ns < kTickNs) return;
@@ -335,13 +351,16 @@ bool OutboxWorker::Impl::step() {
   const DeliveryReport report = sink->deliver(*rows);
   fail_point("outbox.after_send");
   stage_outcome(*rows, report);
+  const auto* retry = std::get_if<Retry>(&report.next);
+  const bool ended = retry != nullptr && report.delivered < rows->size() &&
+                     tried_enough((*rows)[report.delivered], retry->reason);
   const bool settled = settle();
-  if (const auto* retry = std::get_if<Retry>(&report.next)) {
+  if (retry != nullptr) {
     metrics.retried.add();
     failed(retry->reason, retry->after_ms);
     std::lock_guard lock(mutex);
     ++status.retried;
-    return report.delivered > 0;
+    return report.delivered > 0 || ended;
   }
   if (settled) succeeded();
   return settled;

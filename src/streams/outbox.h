@@ -34,6 +34,7 @@ struct OutboxOptions {
   int64_t first_backoff_ms = 100;
   int64_t max_backoff_ms = 30'000;
   int64_t deadline_ms = 24 * 3'600'000;  // after its creation a row is given up; 0: never
+  uint64_t attempts_max = 0;             // of one row, since the start; then it is given up; 0: any
   int failures_to_open = 5;              // in a row: the circuit counts as open
   uint64_t max_rows = 100'000;           // waiting; more: on_full
   OnFull on_full = OnFull::kPause;
@@ -44,8 +45,8 @@ class OutboxHost {
  public:
   virtual ~OutboxHost() = default;
   // Makes the changes durable together with these journal records ("delivery_refused",
-  // "delivery_expired": sink, action_id, reason). Any thread; blocks until done. On an error
-  // nothing of it happened; the worker tries again.
+  // "delivery_expired", "delivery_failed": sink, action_id, reason). Any thread; blocks until
+  // done. On an error nothing of it happened; the worker tries again.
   virtual Result<void> commit(store::Txn& txn, std::vector<schema::JournalRecord> records) = 0;
 };
 
@@ -63,7 +64,7 @@ std::unique_ptr<OutboxReader> read_outbox_of(const store::Store& store, std::str
 struct OutboxStatus {
   bool circuit_open = false;
   uint64_t waiting = 0;
-  uint64_t delivered = 0, retried = 0, refused = 0, expired = 0, dropped = 0;
+  uint64_t delivered = 0, retried = 0, refused = 0, expired = 0, failed = 0, dropped = 0;
   int failures_in_a_row = 0;
   std::string last_trouble;
   int64_t oldest_waiting_us = 0;  // when the row at the front was made; 0: none waits

@@ -220,6 +220,21 @@ TEST_F(OutboxTest, GivesUpAfterTheDeadline) {
   EXPECT_THAT(journal_, ElementsAre(HasSubstr("delivery_expired")));
 }
 
+TEST_F(OutboxTest, GivesUpAfterSoManyAttemptsAndTurnsToTheNext) {
+  options_.attempts_max = 3;
+  const Retry refused{0, "503 not this one"};
+  receiver_.script = {refused, refused, Delivered{}, refused, refused, refused, Delivered{}};
+  put({"a", "b", "c"});
+  start_worker();
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("a", "c")) << "two attempts of a do not count for b";
+  EXPECT_THAT(journal_, ElementsAre(testing::AllOf(HasSubstr("delivery_failed"),
+                                                   HasSubstr("\"action_id\":\"b\""),
+                                                   HasSubstr("3 attempts"))));
+  EXPECT_EQ(worker_->status().failed, 1u);
+  EXPECT_EQ(rows_left(), 0u);
+}
+
 TEST_F(OutboxTest, AFullDiskRepeatsNothing) {
   put({"a", "b"});
   failing_commits_ = 3;

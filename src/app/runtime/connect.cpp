@@ -233,6 +233,7 @@ streams::OutboxOptions outbox_options_of(const Sink& sink) {
   streams::OutboxOptions options;
   options.sink = sink.name.text;
   options.deadline_ms = sink.retry_for_us / 1000;
+  options.attempts_max = static_cast<uint64_t>(sink.attempts);
   options.on_full =
       sink.on_full == OnFull::kPause ? streams::OnFull::kPause : streams::OnFull::kDropCounted;
   return options;
