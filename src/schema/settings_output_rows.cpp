@@ -199,9 +199,10 @@ constexpr Setting kRows[] = {
      .example = "action = 'block'"},
     {.path = "decisions[].sinks[].attempts",
      .kind = K::kInteger,
-     .fallback = "20",
+     .fallback = "1000",
      .allowed = "1..1000",
-     .help = "Most attempts for one delivery, with growing pauses; then it counts as failed."},
+     .help = "Most attempts for one delivery, with growing pauses of at most 30 s; then it counts "
+             "as failed (journal, metric) and the next one's turn comes. A start counts anew."},
     {.path = "decisions[].sinks[].retry_for",
      .kind = K::kDuration,
      .fallback = "1h",
@@ -280,7 +281,8 @@ constexpr Setting kRows[] = {
      .kind = K::kInteger,
      .fallback = "3",
      .allowed = "1..100",
-     .help = "Stops after this many actions in a row without recovery, until a person resets it."},
+     .help = "Stops after this many actions in a row without recovery, through restarts, until a "
+             "person allows it again: quickwater heal reset NAME."},
     {.path = "healing",
      .kind = K::kGroup,
      .help = "Whether this application may act on the world, and with what."},

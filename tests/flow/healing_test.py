@@ -265,6 +265,18 @@ def a_webhook_that_does_not(binary, root):
         wait_for("the next alert is skipped", lambda: count_steps(program, "stubborn", "skipped"), program)
         program.stop()
         assert {one["key"] for one in receiver.of("stubborn")} == keys, "it acted though it was stopped"
+        # A person allows it again: the next alert is acted on.
+        program.start()
+        machine.set_ill("db", False)
+        machine.settle()
+        data = str(program.folder / "data")
+        code, said, errors = program.call("heal", "reset", "stubborn", "--data", data)
+        assert code == 0 and "acts again" in said, said + errors
+        code, _, errors = program.call("heal", "reset", "stuborn", "--data", data)
+        assert code != 0 and "use one of: " in errors and "stubborn" in errors, errors
+        machine.set_ill("db")
+        wait_for("it acts again", lambda: count_steps(program, "stubborn", "started"), program)
+        program.stop()
 
     with_everything(binary, root, test)
 

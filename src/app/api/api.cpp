@@ -147,6 +147,13 @@ void Api::add_routes(net::HttpServer& server) {
                         return models_.retrain(*runtime_, request);
                       },
                       202)}});
+  route(server, "/v1/heals/{name}/reset",
+        {{"POST", at_once([this](const net::HttpRequest& request) -> Outcome {
+            const std::string& name = request.params.at("name");
+            if (const auto reset = runtime_->reset_heal(name); !reset.ok())
+              return Refusal{404, "unknown_heal", reset.error().message, reset.error().how_to_mend};
+            return Json{{"heal", name}};
+          })}});
   route(server, "/v1/stream",
         {{"GET", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
             open_stream(request, std::move(reply));

@@ -107,6 +107,9 @@ std::optional<Told> tell_action(const schema::JournalRecord& record, const Json&
     told.severity = "warning";
     told.title = "Healing " + name + " was running when the program ended";
     told.detail = "it is not run again";
+  } else if (record.kind == "action_reset") {
+    told.phase = "reset";
+    told.title = "Healing '" + text_in(body, "heal") + "' may act again";
   } else if (record.kind == "action_finished" && alert != nullptr) {
     tell_end(told, body, name);
   } else if (record.kind == "action_outcome" && text_in(body, "outcome") != "no_data") {

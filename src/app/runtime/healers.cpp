@@ -169,6 +169,21 @@ void Healers::tick(PendingCommit& open, KnownAt at) {
     }
 }
 
+Result<void> Healers::reset(PendingCommit& open, const std::string& name) {
+  std::string known;
+  for (auto& [decision, heals] : heals_)
+    for (auto& heal : heals) {
+      known += (known.empty() ? "" : ", ") + heal->file->name.text;
+      if (heal->file->name.text != name) continue;
+      std::vector<monitor::HealStep> steps;
+      heal->healer.reset(clock_.wall_us(), steps);
+      carry_out(open, *heal, steps);
+      return {};
+    }
+  return Error{ErrorCode::kNotFound, fmt::format("there is no healing action '{}'", name), "heal",
+               known.empty() ? "the application has none" : "use one of: " + known};
+}
+
 // The steps and the state they lead to become durable together; what they start begins after that.
 void Healers::carry_out(PendingCommit& open, Heal& heal, std::vector<monitor::HealStep>& steps) {
   if (steps.empty()) return;

@@ -47,6 +47,9 @@ class Healers {
   void on_alert(PendingCommit& open, size_t decision, const monitor::AlertDetail& detail,
                 const std::vector<bool>& wanted);
   void tick(PendingCommit& open, KnownAt at);
+  // A person allows an action again that was stopped after failures in a row: from the next alert,
+  // or escalation, on. kNotFound names the known ones.
+  Result<void> reset(PendingCommit& open, const std::string& name);
 
  private:
   struct Heal;

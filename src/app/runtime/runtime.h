@@ -72,6 +72,11 @@ class Runtime {
   Trainer& trainer() { return *trainer_; }
   Rollout& rollout() { return *rollout_; }
   Roller& roller() { return *roller_; }
+  // See Healers::reset; durable within a few milliseconds.
+  Result<void> reset_heal(const std::string& name) {
+    const std::lock_guard lock(committer_->mutex());
+    return healing_->reset(committer_->open(), name);
+  }
   const Clock& clock() const { return clock_; }
 
   // Runs `work` between two events, under the committer's mutex, on the calling thread.

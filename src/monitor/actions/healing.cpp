@@ -102,7 +102,9 @@ HealStep Healer::step(HealStepKind kind, const Attempt& open, int64_t at_us) con
 // Why nothing may start now; empty when it may.
 std::string Healer::refusal() const {
   if (stopped())
-    return fmt::format("stopped after {} actions without recovery; reset it to go on", failures_);
+    return fmt::format(
+        "stopped after {} actions without recovery; `quickwater heal reset` lets it go on",
+        failures_);
   const auto used = std::count_if(recent_.begin(), recent_.end(), [&](int64_t started) {
     return now_ - started < policy_.limit_per_us;
   });
