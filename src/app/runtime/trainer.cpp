@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/nice.h"
+#include "store/segments/history.h"
 
 namespace qw::app {
 namespace {
@@ -128,7 +129,7 @@ void Trainer::keep_newest(std::vector<TrainingStatus>& runs) const {
 // Runs of before, behind those asked for since the start.
 Result<void> Trainer::recover(const std::stop_token& stop) {
   std::vector<TrainingStatus> before;  // newest first
-  QW_TRY(store_.scan(
+  QW_TRY(store::History(store_).scan(
       store::Log::kJournal, kJournalPartition, Seq{}, Seq{~0ull}, [&](Seq, std::string_view bytes) {
         const auto record = schema::decode_journal(bytes);
         if (!record.ok() || record->kind != "training") return true;
