@@ -122,8 +122,11 @@ def outcome(app):
         before = newest.get(line["key"], 0)
         assert versions[place] >= before, f"version {versions[place]} decided {place} after version {before} served"
         newest[line["key"]] = versions[place]
-    alerts = sorted((line["kind"], line["body"]["id"]) for line in app.log("journal")
-                    if line["kind"].startswith("alert_"))
+    journal = app.log("journal")
+    # Durable with the record which version serves: a start that does not find that record swaps again.
+    swaps = [line["body"]["version"] for line in journal if line["body"].get("phase") == "swapped"]
+    assert len(swaps) <= 1, f"swapped {len(swaps)} times: what was durable did not say who serves"
+    alerts = sorted((line["kind"], line["body"]["id"]) for line in journal if line["kind"].startswith("alert_"))
     return decisions, versions, alerts
 
 
