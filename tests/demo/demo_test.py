@@ -41,10 +41,10 @@ def get(url, path):
 
 
 class Demo:
-    def __init__(self, folder):
-        self.folder, self.data = folder, folder / "data"
+    def __init__(self, folder, *more, data="data"):
+        self.folder, self.data = folder, folder / data
         self.output = open(folder.parent / "output.txt", "w+")
-        self.process = subprocess.Popen(["./dev", "demo", "--port", "0", "--folder", str(folder)], cwd=ROOT,
+        self.process = subprocess.Popen(["./dev", "demo", "--port", "0", "--folder", str(folder), *more], cwd=ROOT,
                                         stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT,
                                         start_new_session=True, env={**os.environ, "QW_SKIP_PACKAGES": "1"})
 
@@ -83,6 +83,8 @@ def healed_kind(demo, url, limit_s):
         assert begun.returncode == 0 and begun.stdout.startswith("asked "), begun
         wait_for(f"the end of the {kind} incident", limit_s,
                  lambda: not get(url, "/v1/status")["demo"]["incident_running"])
+        listed = get(url, "/v1/series?spark=0&filter=process%20exe")["series"]
+        assert not [one["id"] for one in listed if one["entity"] == "exe"], "the load is listed without its name"
         if last_end(url) == "ended by the healing action":
             return kind
         print(f"the {kind} incident ended by itself; trying the next kind")

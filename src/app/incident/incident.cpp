@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 namespace qw::app {
 namespace {
@@ -98,6 +99,13 @@ std::string_view name_of(IncidentState state) {
     case IncidentState::kFailed: return "failed";
   }
   return "running";
+}
+
+std::string own_program() {
+  std::error_code trouble;
+  const std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", trouble);
+  // A file that was replaced since the start has no path any more; the link still opens it.
+  return !trouble && std::filesystem::exists(path, trouble) ? path.string() : "/proc/self/exe";
 }
 
 Incidents::Incidents(Options options, const Clock& clock)

@@ -33,6 +33,9 @@ struct IncidentStatus {
   std::string message;
 };
 
+// The file of this program, by its own name, so that what it starts is listed as what it is.
+std::string own_program();
+
 // The incidents of one application. At most one runs; it ends with its time, with stop(), with this
 // object and with this process (also by kill -9). Any thread. Owns one thread while one runs.
 class Incidents {
@@ -40,7 +43,7 @@ class Incidents {
   // How loads are started. A value.
   struct Options {
     // The program and its leading arguments, before `KIND --seconds N ...`.
-    std::vector<std::string> program = {"/proc/self/exe", "incident"};
+    std::vector<std::string> program = {own_program(), "incident"};
     std::string folder = ".";  // for the disk kind
     // Told when an incident begins and when it is over, in this order, on the watching thread; must
     // not call start() or stop().
