@@ -33,3 +33,6 @@ endif()
 # Types, units, the API's contract, and the page in a real Chromium against the mock server.
 qw_script_test(page LABEL page BUILDS qw_page NEEDS chromium TIMEOUT_S 600
   COMMAND ${CMAKE_COMMAND} -E env QUICKWATER_PAGE_DIST=${page_dist} ${NODE} ${ui}/test/run.mjs types unit contract page)
+# The page before the real program.
+qw_script_test(page_live LABEL page BUILDS quickwater NEEDS chromium TIMEOUT_S 300
+  COMMAND ${CMAKE_COMMAND} -E env QUICKWATER_PROGRAM=$<TARGET_FILE:quickwater> ${NODE} ${ui}/test/run.mjs live)

@@ -32,8 +32,11 @@ struct PendingRow {
   OutboxRow row;
 };
 
-// It arrived, or there is nothing to say.
-struct Delivered {};
+// It arrived, or there is nothing to say. `http_status` here and below: the receiver's answer; 0:
+// it gave none, or speaks no HTTP.
+struct Delivered {
+  int http_status = 0;
+};
 // Not now. after_ms: what the receiver asked for (Retry-After); 0: the worker's backoff decides.
 struct Retry {
   int64_t after_ms = 0;
@@ -42,6 +45,7 @@ struct Retry {
 // Never: the receiver says the row itself is wrong. Recorded, not tried again.
 struct Refused {
   std::string reason;
+  int http_status = 0;
 };
 using Delivery = std::variant<Delivered, Retry, Refused>;
 

@@ -130,6 +130,14 @@ TEST_F(ApiLearningTest, ATrainingIsToldFromTheWishToTheVersionThatServes) {
     heard.push_back(last["training"].empty() ? "" : last["training"][0]["state"]);
   }
   EXPECT_EQ(heard.back(), "published");
+
+  // And back.
+  const Answered back = app_->call("POST", "/v1/models/anomaly/rollback", kAsked);
+  ASSERT_EQ(back.status, 202) << back.response.body;
+  EXPECT_EQ(back.json, (json{{"model", "anomaly"}, {"from", "1"}, {"to", "0"}}));
+  EXPECT_TRUE(app_->wait([&] { return model()["champion"] == "0"; }));
+  EXPECT_TRUE(app_->wait([&] { return told("model").back() == "model rolled_back"; }))
+      << json(told("model"));
 }
 
 TEST_F(ApiLearningTest, AVersionThatIsNotGoodEnoughIsRefusedWithItsReason) {
@@ -164,6 +172,9 @@ TEST_F(ApiLearningTest, WhatCannotBeTrainedIsRefused) {
   ASSERT_EQ(nobody.status, 404);
   EXPECT_EQ(nobody.json["code"], "unknown_model");
   EXPECT_EQ(app_->call("POST", kRetrain, "now").json["code"], "bad_json");
+  const Answered nothing = app_->call("POST", "/v1/models/anomaly/rollback", kAsked);
+  EXPECT_EQ(nothing.status, 409);
+  EXPECT_EQ(nothing.json["code"], "no_rollback");
   EXPECT_EQ(app_->call("POST", kRetrain, R"({"reason":7})").json["code"], "bad_parameter");
   EXPECT_EQ(app_->call("POST", kRetrain, kAsked, {{"X-Quickwater-Token", "x"}}).json["code"],
             "bad_token");

@@ -4,6 +4,8 @@
 // are compared whole; the stream is read from a raw socket.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "api_app.h"
 #include "api_listener.h"
 #include "api_shape.h"
@@ -20,7 +22,13 @@ class ApiStoryTest : public ::testing::Test {
   void begin(app::StreamLimits streams = {}) {
     app_ = std::make_unique<ApiApp>(folder_.path(), kEvents, flow_app(), streams);
     ASSERT_TRUE(app_->wait_until_finished());
-    ASSERT_TRUE(app_->wait([&] { return alerts().size() == 10; }));
+    // Each with what was usual before it, which is found a moment later.
+    ASSERT_TRUE(app_->wait([&] {
+      const json all = alerts();
+      return all.size() == 10 && std::none_of(all.begin(), all.end(), [](const json& alert) {
+               return alert["usual_mid"].is_null();
+             });
+    }));
   }
   json alerts() { return app_->get("/v1/alerts").json["alerts"]; }
   std::string path_of_verdict(size_t alert) {
@@ -57,6 +65,75 @@ TEST_F(ApiStoryTest, AVerdictAndEverythingElseSurvivesARestart) {
   ASSERT_TRUE(app_->wait([&] {
     return app_->get("/v1/series/unusual%2Fs3/history?from_us=0").json["t_us"] == history["t_us"];
   }));
+}
+
+// By the generator's formula a calm value lies in 40..61, and so does a mean; spikes lie above 500.
+TEST_F(ApiStoryTest, WhatIsUsualComesFromTheRowsBeforeTheAlert) {
+  begin();
+  const json history = app_->get("/v1/series/unusual%2Fs3/history?from_us=0&max_points=5000").json;
+  std::vector<double> calm;
+  for (size_t row = 0; row < 992; ++row) calm.push_back(history["value"][row]);
+  std::sort(calm.begin(), calm.end());
+  json alert;
+  const json all = alerts();
+  for (const json& one : all)
+    if (one["series_id"] == "unusual/s3") alert = one;
+  // 200 of 992 rows: within a few percent of the rank.
+  EXPECT_GE(alert["usual_low"], calm[10]);
+  EXPECT_LE(alert["usual_low"], calm[100]);
+  EXPECT_GE(alert["usual_mid"], calm[450]);
+  EXPECT_LE(alert["usual_mid"], calm[540]);
+  EXPECT_GE(alert["usual_high"], calm[890]);
+  EXPECT_LE(alert["usual_high"], calm[985]);
+  for (const json& feature : alert["features"])
+    if (feature["name"] == "top_10s") {
+      EXPECT_LT(feature["usual_high"], 62);
+      EXPECT_GT(feature["value"], 500);
+    }
+  // As of a moment after the spike, what was in the alert does not count.
+  const json later = app_->get("/v1/features?view=metric&key=s3").json;
+  for (const json& feature : later["features"])
+    if (feature["name"] == "mean_10s") {
+      EXPECT_LT(feature["usual_high"], 250) << feature;
+      EXPECT_GT(feature["usual_low"], 39);
+    }
+}
+
+TEST_F(ApiStoryTest, TheTimelineTellsOfTheProgramItself) {
+  begin();
+  app_.reset();
+  begin();
+  // A log of its own, so that the running one does not look at the same time.
+  app::Runtime& runtime = app_->runtime();
+  app::SystemLog log(runtime.plan(), runtime.store(), runtime.committer(), runtime.journal());
+  streams::SourceStatus source;
+  app::Committer::Status disk;
+  log.look(0, source);
+  log.look(disk);
+  source.state = streams::SourceState::kWaiting;
+  source.trouble = Error{ErrorCode::kUnavailable, "the broker is away", "kafka", ""};
+  disk.state = app::CommitState::kDiskFull;
+  for (int twice = 0; twice < 2; ++twice) {
+    log.look(0, source);
+    log.look(disk);
+  }
+  source.trouble.reset();
+  disk.state = app::CommitState::kOk;
+  log.look(0, source);
+  log.look(disk);
+  std::vector<std::string> told;
+  const auto read = [&] {
+    told.clear();
+    const json entries = app_->get("/v1/timeline?kinds=system").json["entries"];
+    for (const json& entry : entries)
+      told.insert(told.begin(), fmt::format("{} {}", entry["severity"].get<std::string>(),
+                                            entry["phase"].get<std::string>()));
+    return told.size();
+  };
+  ASSERT_TRUE(app_->wait([&] { return read() == 7; })) << json(told);
+  EXPECT_EQ(told, (std::vector<std::string>{"info started", "info stopped", "info started",
+                                            "warning source_failed", "warning disk_full",
+                                            "good source_recovered", "good disk_ok"}));
 }
 
 TEST_F(ApiStoryTest, ChangesNeedTheTokenAndAGoodBody) {

@@ -124,6 +124,11 @@ const deeds: Deeds = {
       await api.retrain(name, "asked on the page");
       store.set_models(await api.models());
     }),
+  roll_back: (name) =>
+    attempt("rollback", async () => {
+      await api.roll_back(name, "asked on the page");
+      store.set_models(await api.models());
+    }),
   more_alerts: () =>
     attempt("alerts", async () => {
       if (store.alerts_next !== null) store.set_alerts(await api.alerts(store.alerts_next), true);

@@ -1,5 +1,6 @@
 // Runs the page's tests: bundles the TypeScript and gives it to Node's own test runner.
 //   node test/run.mjs types unit contract page   the named groups; the last line counts every case
+//   node test/run.mjs live                       the page before the real program (QUICKWATER_PROGRAM)
 //   node test/run.mjs shots                      pictures of every view, to be looked at
 //   node test/run.mjs serve                      the mock server with the built page (PORT=8081)
 // QUICKWATER_PAGE_DIST names a page that is built already.

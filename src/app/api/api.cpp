@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "app/api/page.h"
+#include "app/api/usual.h"
 #include "base/log.h"
 #include "store/segments/history.h"
 
@@ -29,7 +30,7 @@ Api::Api(std::shared_ptr<const Plan> plan, const Clock& clock, const MetricRegis
       guard_(std::make_shared<const Guard>(options_.address, options_.port, options_.names,
                                            random_token())),
       series_(names_, board_, clock),
-      moments_(names_, board_, clock),
+      moments_(names_, board_, story_, clock),
       status_(*plan_, board_, clock, metrics, options_.version),
       story_(names_),
       alerts_(story_),
@@ -154,6 +155,12 @@ void Api::add_routes(net::HttpServer& server) {
               return Refusal{404, "unknown_heal", reset.error().message, reset.error().how_to_mend};
             return Json{{"heal", name}};
           })}});
+  route(server, "/v1/models/{name}/rollback",
+        {{"POST", at_once(
+                      [this](const net::HttpRequest& request) {
+                        return models_.roll_back(*runtime_, request);
+                      },
+                      202)}});
   route(server, "/v1/stream",
         {{"GET", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
             open_stream(request, std::move(reply));
@@ -271,10 +278,27 @@ void Api::catch_up(Seq to, bool tell) {
                                 const ShownAlert* const alert = story_.find(change.alert_id);
                                 if (alert != nullptr) hub_.tell("alert", alert->body);
                                 if (change.incident) hub_.beat("status", status_.answer(*runtime_));
+                                models_.heed(*record);
+                                if (alert != nullptr && record->kind == "alert_fired")
+                                  tell_usual(*alert);
                                 return true;
                               });
   if (!read.ok()) log::warning("api", "the journal cannot be read: {}", read.error().to_string());
   journal_read_ = to;
+}
+
+// What was usual before an alert, kept in the journal, so that it is the same after a restart.
+void Api::tell_usual(const ShownAlert& alert) {
+  const UsualSpans usual =
+      usual_of(board_, names_, runtime_->store(), alert.series_id,
+               integer_in(alert.body, "began_us"), story_.alert_times(alert.series_id));
+  if (usual.empty()) return;
+  schema::JournalRecord record;
+  record.kind = kUsualKind;
+  record.at_us = clock_.wall_us();
+  record.json = written({{"alert_id", alert.id}, {"usual", usual_json(usual)}});
+  runtime_->between_events(
+      [&](Pipeline&, PendingCommit& open) { runtime_->journal().append(open, std::move(record)); });
 }
 
 // The greatest score of an open alert moves without a word in the journal.

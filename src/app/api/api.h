@@ -95,6 +95,7 @@ class Api {
   void recall_journal();
   // Reads what the journal says that was not read yet. `tell`: listeners hear of it.
   void catch_up(Seq to, bool tell);
+  void tell_usual(const ShownAlert& alert);
   void tell_risen_scores();
   // Writes a record of the journal; `then` runs on the API's thread once it is durable.
   void change(std::string_view kind, const Json& body, const net::HttpRequest& request,

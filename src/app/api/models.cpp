@@ -68,12 +68,12 @@ Json run_json(const TrainingStatus& run) {
           {"message", text_or_null(run.message)}};
 }
 
-// What the trainer refused, as the API says it.
-Refusal refusal_of(const Error& error) {
+// What the trainer or the rollout refused, as the API says it.
+Refusal refusal_of(const Error& error, const char* conflict) {
   if (error.code == ErrorCode::kNotFound)
     return {404, "unknown_model", error.message, error.how_to_mend};
-  if (error.code == ErrorCode::kConflict)
-    return {409, "training_running", error.message, error.how_to_mend};
+  if (error.code == ErrorCode::kConflict || error.code == ErrorCode::kBadInput)
+    return {409, conflict, error.message, error.how_to_mend};
   return {500, "internal", error.to_string(), "see the program's log"};
 }
 
@@ -137,15 +137,26 @@ Outcome ModelAnswers::retrain(Runtime& runtime, const net::HttpRequest& request)
   const std::string reason = body.text("reason", 200).value_or("");
   if (body.fault) return *body.fault;
   const auto labels = runtime.trainer().labels(name);
-  if (!labels.ok()) return refusal_of(labels.error());
+  if (!labels.ok()) return refusal_of(labels.error(), "too_few_labels");
   if (labels->counts.total < labels->needed)
     return Refusal{
         409, "too_few_labels",
         fmt::format("there are {} labels; {} are needed", labels->counts.total, labels->needed),
         "judge alerts on the page, or let incidents run: each is a label"};
   const auto run = runtime.trainer().request(name, "person", reason);
-  if (!run.ok()) return refusal_of(run.error());
+  if (!run.ok()) return refusal_of(run.error(), "training_running");
   return run_json(*run);
+}
+
+Outcome ModelAnswers::roll_back(Runtime& runtime, const net::HttpRequest& request) const {
+  Body body = Body::parse(request);
+  const std::string reason = body.text("reason", 200).value_or("");
+  if (body.fault) return *body.fault;
+  const auto asked = runtime.rollout().roll_back(request.params.at("name"), reason);
+  if (!asked.ok()) return refusal_of(asked.error(), "no_rollback");
+  return Json{{"model", asked->model},
+              {"from", std::to_string(asked->from)},
+              {"to", std::to_string(asked->to)}};
 }
 
 void ModelAnswers::heed(const schema::JournalRecord& record) {

@@ -26,6 +26,8 @@ class ModelAnswers {
   Json answer(Runtime& runtime) const;
   // Asks for a training. The run, or why there is none.
   Outcome retrain(Runtime& runtime, const net::HttpRequest& request) const;
+  // Asks for the version before the one that serves. Which that is, or why there is none.
+  Outcome roll_back(Runtime& runtime, const net::HttpRequest& request) const;
   // A journal record may have changed what is shown.
   void heed(const schema::JournalRecord& record);
   // The models that are others than at the call before: a version or a run changed, or moved on.

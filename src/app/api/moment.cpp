@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "app/api/usual.h"
 #include "schema/settings.h"
 #include "store/segments/history.h"
 
@@ -48,10 +49,7 @@ Json feature_json(const FeatureName& feature, double value, std::string_view sta
           {"value", number(value)},
           {"status", status},
           {"aggregate", feature.aggregate},
-          {"window_us", feature.window_us ? Json(*feature.window_us) : Json(nullptr)},
-          {"usual_low", nullptr},
-          {"usual_mid", nullptr},
-          {"usual_high", nullptr}};
+          {"window_us", feature.window_us ? Json(*feature.window_us) : Json(nullptr)}};
 }
 
 }  // namespace
@@ -77,7 +75,6 @@ Json members_json(const PlanModel& model, const schema::DecisionRecord& record) 
   for (size_t index = 0; index < names.size() && index < record.contributions.size(); ++index)
     members.push_back({{"name", names[index]},
                        {"title", text_or_null(member_title(names[index]))},
-                       {"raw", nullptr},
                        {"contribution", number(record.contributions[index])}});
   return members;
 }
@@ -119,12 +116,15 @@ Outcome MomentAnswers::answer(const net::HttpRequest& request, const Pipeline& p
         pipeline.read_features(names_.decision(*decision).view, *bytes, EventTime{as_of_us});
     if (found.ok()) read = std::move(found).value();
   }
+  Json list = features(*decision, read, record);
+  const auto usual = usual_of(board_, names_, store, id, point->t_us, story_.alert_times(id));
+  for (Json& feature : list) add_usual(feature, usual, text_in(feature, "name"));
   return Json{{"view", *view},
               {"key", *key},
               {"as_of_us", as_of_us},
               {"event_us", point->t_us},
               {"value", number(point->value)},
-              {"features", features(*decision, read, record)},
+              {"features", std::move(list)},
               {"score", score(*decision, *series, record)}};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "app/api/series.h"
+#include "app/api/story.h"
 #include "app/runtime/pipeline.h"
 
 namespace qw::app {
@@ -14,8 +15,8 @@ std::string member_title(std::string_view member);
 // Answers from the views' states and the decision log. Used by one thread.
 class MomentAnswers {
  public:
-  MomentAnswers(const Names& names, const Board& board, const Clock& clock)
-      : names_(names), board_(board), clock_(clock) {}
+  MomentAnswers(const Names& names, const Board& board, const Story& story, const Clock& clock)
+      : names_(names), board_(board), story_(story), clock_(clock) {}
   Outcome answer(const net::HttpRequest& request, const Pipeline& pipeline,
                  const store::Store& store) const;
 
@@ -27,6 +28,7 @@ class MomentAnswers {
 
   const Names& names_;
   const Board& board_;
+  const Story& story_;
   const Clock& clock_;
 };
 

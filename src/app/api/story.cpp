@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "app/api/moment.h"
+#include "app/api/usual.h"
 
 namespace qw::app {
 namespace {
@@ -71,12 +72,23 @@ Story::Change Story::take(Seq seq, const schema::JournalRecord& record) {
   if (record.kind.starts_with("action_") || record.kind.starts_with("delivery_"))
     return take_action(record, body);
   if (record.kind.starts_with("incident")) return take_incident(record, body);
+  if (record.kind == kUsualKind) return take_usual(body);
   if (record.kind != "verdict") return {};
   const auto found = by_id_.find(text_in(body, "alert_id"));
   if (found == by_id_.end()) return {};
   alerts_[found->second].body["verdict"] = {{"verdict", text_in(body, "verdict")},
                                             {"note", text_in(body, "note")},
                                             {"at_us", record.at_us}};
+  return {found->first, false};
+}
+
+Story::Change Story::take_usual(const Json& body) {
+  const auto found = by_id_.find(text_in(body, "alert_id"));
+  if (found == by_id_.end()) return {};
+  Json& alert = alerts_[found->second].body;
+  const UsualSpans usual = usual_from(body.value("usual", Json()));
+  add_usual(alert, usual, "value");
+  for (Json& feature : alert["features"]) add_usual(feature, usual, text_in(feature, "name"));
   return {found->first, false};
 }
 
@@ -284,6 +296,16 @@ std::vector<AlertSpan> Story::alert_spans(const std::string& series_id) const {
     spans.push_back(std::move(span));
   }
   return spans;
+}
+
+std::vector<std::pair<int64_t, int64_t>> Story::alert_times(const std::string& series_id) const {
+  std::vector<std::pair<int64_t, int64_t>> times;
+  for (const ShownAlert* alert : alerts())
+    if (alert->series_id == series_id)
+      times.emplace_back(
+          integer_in(alert->body, "began_us"),
+          integer_in(alert->body, "resolved_us", std::numeric_limits<int64_t>::max()));
+  return times;
 }
 
 std::vector<LabelSpan> Story::label_spans(const std::string& series_id) const {

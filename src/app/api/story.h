@@ -58,6 +58,8 @@ class Story {
   Json counts() const;
   const std::deque<ShownIncident>& incidents() const { return incidents_; }
   std::vector<AlertSpan> alert_spans(const std::string& series_id) const;
+  // From when to when a series was beyond its threshold, in event time; an open end is far ahead.
+  std::vector<std::pair<int64_t, int64_t>> alert_times(const std::string& series_id) const;
   // Of incidents, and of the verdicts on alerts of this series.
   std::vector<LabelSpan> label_spans(const std::string& series_id) const;
 
@@ -68,6 +70,7 @@ class Story {
   ShownAlert& open(Seq seq, const schema::JournalRecord& record, const Json& body);
   Json* action(const std::string& id);
   Json new_action(const schema::JournalRecord& record, const Json& body) const;
+  Change take_usual(const Json& body);
   void name_features(Json& body, size_t decision) const;
   std::string running_incident(int64_t at_us) const;
   void forget_oldest();

@@ -67,6 +67,8 @@ void tell_end(Told& told, const Json& body, const std::string& name) {
     told.title = fmt::format("Healing command {} {}", name, well ? "succeeded" : "failed");
   else
     told.title = fmt::format("Healing webhook {} {}", name, well ? "was delivered" : "failed");
+  if (const int64_t status = integer_in(body, "http_status"); status > 0 && !command)
+    told.title = fmt::format("Healing webhook {} answered {}", name, status);
   if (const double took_s = double_in(body, "took_s"); std::isfinite(took_s))
     told.detail = fmt::format("took {:.3g} s", took_s);
   if (!well) told.detail = text_in(body, "message", text_in(body, "stderr")).substr(0, 300);

@@ -127,12 +127,6 @@ monitor::AlertDetail Alerting::detail_of(size_t decision, const monitor::AlertCh
   detail.model = model.name;
   detail.value = detail.score = detail.usual_low = detail.usual_mid = detail.usual_high = kUnknown;
   detail.threshold = threshold;
-  if (usual_of_) {
-    const Usual usual = usual_of_(decision, change.key);
-    detail.usual_low = usual.low;
-    detail.usual_mid = usual.mid;
-    detail.usual_high = usual.high;
-  }
   if (record == nullptr) return detail;
   const size_t at = record->served_by.find('@');
   detail.version = at == std::string::npos ? "" : record->served_by.substr(at + 1);
@@ -143,8 +137,7 @@ monitor::AlertDetail Alerting::detail_of(size_t decision, const monitor::AlertCh
   if (model.engine) {
     const auto names = model.engine->members();
     for (size_t index = 0; index < names.size() && index < record->contributions.size(); ++index)
-      detail.members.push_back(
-          {std::string(names[index]), "", kUnknown, record->contributions[index]});
+      detail.members.push_back({std::string(names[index]), "", record->contributions[index]});
   }
   for (size_t index = 0; index < record->features.size(); ++index) {
     const schema::Field& field = source.inputs->field(source.features_begin + index);

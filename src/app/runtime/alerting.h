@@ -17,11 +17,6 @@
 
 namespace qw::app {
 
-// What is usual for a series; NaN where not known.
-struct Usual {
-  double low, mid, high;
-};
-
 // Owns the alert books. Used by the pipeline's thread under the committer's mutex. A state is
 // written into the open commit whenever a restart without it could decide differently, so recovery
 // only reads it back.
@@ -37,8 +32,6 @@ class Alerting {
   using Listener =
       std::function<void(PendingCommit&, size_t decision, const monitor::AlertDetail&)>;
   void listen(Listener listener) { listener_ = std::move(listener); }
-  using UsualOf = std::function<Usual(size_t decision, std::string_view key)>;
-  void ask_usual(UsualOf usual_of) { usual_of_ = std::move(usual_of); }
 
   // The decision's word on a key. Returns whether an alert of the key is open.
   bool observe(PendingCommit& open, size_t decision, PartitionId stream,
@@ -62,7 +55,6 @@ class Alerting {
   Outboxes& outboxes_;
   const Clock& clock_;
   Listener listener_;
-  UsualOf usual_of_;
   std::map<size_t, monitor::AlertBook> books_;  // by decision
   std::vector<monitor::AlertChange> changes_;   // working memory
 };

@@ -40,9 +40,10 @@ std::map<std::string, std::string> values_of(const monitor::AlertDetail& detail)
 }
 
 std::string ended_json(const std::string& action_id, std::string_view state,
-                       const std::string& reason) {
-  return json{{"action_id", action_id}, {"state", state}, {"message", reason}}.dump(
-      -1, ' ', false, json::error_handler_t::replace);
+                       const std::string& reason, int http_status = 0) {
+  json body = {{"action_id", action_id}, {"state", state}, {"message", reason}};
+  if (http_status > 0) body["http_status"] = http_status;
+  return body.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -75,16 +76,20 @@ class Healers::ReportingSink final : public streams::Sink {
   Result<void> tick(int64_t wall_us) override { return inner_->tick(wall_us); }
   streams::DeliveryReport deliver(std::span<const streams::PendingRow> rows) override {
     streams::DeliveryReport report = inner_->deliver(rows);
-    for (size_t index = 0; index < report.delivered; ++index) tell(rows[index], "delivered", "");
+    const auto* const delivered = std::get_if<streams::Delivered>(&report.next);
+    for (size_t index = 0; index < report.delivered; ++index)
+      tell(rows[index], "delivered", "", delivered == nullptr ? 0 : delivered->http_status);
     if (const auto* refused = std::get_if<streams::Refused>(&report.next);
         refused && report.delivered < rows.size())
-      tell(rows[report.delivered], "failed", refused->reason);
+      tell(rows[report.delivered], "failed", refused->reason, refused->http_status);
     return report;
   }
 
  private:
-  void tell(const streams::PendingRow& row, std::string_view state, const std::string& reason) {
-    healing_.finished(heal_, row.row.action_id, ended_json(row.row.action_id, state, reason));
+  void tell(const streams::PendingRow& row, std::string_view state, const std::string& reason,
+            int http_status) {
+    healing_.finished(heal_, row.row.action_id,
+                      ended_json(row.row.action_id, state, reason, http_status));
   }
   Healers& healing_;
   Heal& heal_;

@@ -82,7 +82,9 @@ void Lags::read() {
 
 void Lags::read_sources() {
   const int64_t now_ns = clock_.monotonic_ns();
+  size_t index = 0;
   for (const Runtime::SourceHealth& source : runtime_.sources()) {
+    runtime_.system_log().look(index++, source.status);
     const Labels labels{{"source", source.name}};
     metrics_.gauge("quickwater_source_queue_rows", "Events read and not applied yet.", labels)
         .set(static_cast<double>(source.queue_rows));
@@ -178,6 +180,7 @@ void Lags::read_commits() {
     empty = open.empty();
   });
   const Committer::Status status = runtime_.committer().status();
+  runtime_.system_log().look(status);
   metrics_.gauge("quickwater_commit_queue_bytes", "Changes that wait for the next commit.")
       .set(static_cast<double>(waiting_bytes));
   metrics_

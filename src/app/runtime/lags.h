@@ -16,9 +16,9 @@ namespace qw::app {
 
 class Runtime;
 
-// Reads the runtime once a second on a thread of its own, so that the numbers move also when the
-// pipeline waits for a disk or a sink: that is when they matter. Lasts as long as the runtime,
-// which owns it and is not touched before start() or after stop().
+// Reads the runtime once a second on a thread of its own, so that the numbers move, and the system
+// log is told, also when the pipeline waits for a disk or a sink: that is when they matter. Lasts
+// as long as the runtime, which owns it and is not touched before start() or after stop().
 class Lags final : public Observer {
  public:
   Lags(Runtime& runtime, const Clock& clock, MetricRegistry& metrics);

@@ -199,6 +199,8 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
     sources_.push_back(std::make_unique<SourceThread>(*this, index, std::move(source)));
     QW_TRY(sources_.back()->open());
   }
+  system_log_ = std::make_unique<SystemLog>(*plan_, *store_, *committer_, *journal_);
+  QW_TRY(system_log_->started(tail.to_replay));
   committer_->start();
   QW_TRY(outboxes_->start());
   healing_->start();
@@ -368,6 +370,10 @@ void Runtime::stop() {
   if (pipeline_thread_.joinable()) pipeline_thread_.join();
   if (healing_) healing_->stop();
   if (outboxes_) outboxes_->stop();
+  if (system_log_) {
+    const auto why = failure();
+    system_log_->stopped(why ? why->to_string() : "");
+  }
   if (committer_) committer_->stop(options_.stop_limit_ms);
 }
 

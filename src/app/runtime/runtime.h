@@ -17,6 +17,7 @@
 #include "app/runtime/plan.h"
 #include "app/runtime/roller.h"
 #include "app/runtime/rollout.h"
+#include "app/runtime/system_log.h"
 #include "app/runtime/trainer.h"
 #include "base/bounded_queue.h"
 #include "base/env.h"
@@ -77,6 +78,7 @@ class Runtime {
     const std::lock_guard lock(committer_->mutex());
     return healing_->reset(committer_->open(), name);
   }
+  SystemLog& system_log() { return *system_log_; }
   const Clock& clock() const { return clock_; }
 
   // Runs `work` between two events, under the committer's mutex, on the calling thread.
@@ -132,6 +134,7 @@ class Runtime {
   std::unique_ptr<Rollout> rollout_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<Roller> roller_;
+  std::unique_ptr<SystemLog> system_log_;
   std::unique_ptr<Lags> lags_;
   std::unique_ptr<BoundedQueue<Inbound>> inbox_;
   std::vector<std::unique_ptr<SourceThread>> sources_;

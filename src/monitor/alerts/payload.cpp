@@ -41,7 +41,6 @@ Json members_of(const AlertDetail& detail) {
   for (const AlertMember& member : detail.members)
     members.push_back({{"name", member.name},
                        {"title", text_or_null(member.title)},
-                       {"raw", number_or_null(member.raw)},
                        {"contribution", number_or_null(member.contribution)}});
   return members;
 }

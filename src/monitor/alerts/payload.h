@@ -14,8 +14,7 @@ namespace qw::monitor {
 // Numbers that may be absent are NaN here and null in JSON.
 struct AlertMember {
   std::string name;
-  std::string title;  // empty: null
-  double raw = 0;
+  std::string title;        // empty: null
   double contribution = 0;  // weights applied: they sum to the score
 };
 // One feature of the decision behind an alert, and what is usual for it. A value.

@@ -35,8 +35,8 @@ AlertDetail detail() {
   made.usual_high = 22.5;
   made.model = "machine";
   made.version = "3";
-  made.members = {{"seasonal", "unusual for this hour", 4.4, 0.8},
-                  {"knn_12x2", "unlike any recent shape", 2.31, 2.9}};
+  made.members = {{"seasonal", "unusual for this hour", 0.8},
+                  {"knn_12x2", "unlike any recent shape", 2.9}};
   made.features = {{"mean_1m", 58.2, "ok", "mean", 60000000, 4, 11.2, NAN}};
   made.labels = {{"team", "infra"}, {"severity", "forged"}};
   return made;

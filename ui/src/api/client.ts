@@ -8,6 +8,7 @@ import type {
   Incident,
   ModelList,
   Moment,
+  Rollback,
   SeriesList,
   Status,
   Timeline,
@@ -125,6 +126,8 @@ export const api = {
   models: () => call<ModelList>("GET", "/v1/models"),
   retrain: (name: string, reason: string) =>
     call<TrainingRun>("POST", `/v1/models/${encodeURIComponent(name)}/retrain`, { reason }),
+  roll_back: (name: string, reason: string) =>
+    call<Rollback>("POST", `/v1/models/${encodeURIComponent(name)}/rollback`, { reason }),
   start_incident: (kind: string, seconds: number) =>
     call<Incident>("POST", "/v1/demo/incident", { kind, seconds }),
   stop_incident: () => call<Incident>("DELETE", "/v1/demo/incident"),

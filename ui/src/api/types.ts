@@ -171,7 +171,6 @@ export interface FeatureValue {
 export interface Member {
   name: string;
   title: string | null;
-  raw: number | null;
   contribution: number | null;
 }
 
@@ -323,6 +322,12 @@ export interface Model {
   labels: { total: number; needed: number; real: number; false_alarm: number } | null;
   versions: ModelVersion[];
   training: TrainingRun[];
+}
+
+export interface Rollback {
+  model: string;
+  from: string;
+  to: string;
 }
 
 export interface ModelList {

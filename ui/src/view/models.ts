@@ -106,7 +106,7 @@ export class ModelsView implements View {
         h(
           "ol",
           { class: "versions" },
-          m.versions.map((v) => this.version(v)),
+          m.versions.map((v) => this.version(m.name, v)),
         ),
       ),
     );
@@ -218,7 +218,7 @@ export class ModelsView implements View {
     );
   }
 
-  private version(v: ModelVersion): VNode {
+  private version(model: string, v: ModelVersion): VNode {
     const settings = Object.entries(v.settings);
     const labels = v.lineage?.labels;
     return h(
@@ -239,6 +239,17 @@ export class ModelsView implements View {
         ),
       ),
       v.reason ? h("p", null, v.reason) : null,
+      v.state === "champion" && v.lineage?.parent
+        ? h(
+            "p",
+            null,
+            h(
+              "button",
+              { type: "button", class: "btn", onclick: () => void this.page_.deeds.roll_back(model) },
+              `Back to version ${v.lineage.parent}`,
+            ),
+          )
+        : null,
       v.metrics.length > 0 ? h("p", { class: "row small" }, v.metrics.map(metric_words)) : null,
       v.state === "warming" ? progress(v.warm, `Warm-up of version ${v.version}`) : null,
       v.state === "warming"

@@ -16,6 +16,7 @@ export interface Deeds {
   start_incident: (kind: string, seconds: number) => Promise<void>;
   stop_incident: () => Promise<void>;
   retrain: (model: string) => Promise<void>;
+  roll_back: (model: string) => Promise<void>;
   more_alerts: () => Promise<void>;
   more_timeline: () => Promise<void>;
 }

@@ -210,7 +210,7 @@ const history: Check = both(
 );
 
 const members = list(
-  obj({ name: str, title: or_null(str), raw: or_null(num), contribution: or_null(num) }),
+  obj({ name: str, title: or_null(str), contribution: or_null(num) }),
 );
 const features = list(
   obj({
@@ -432,6 +432,7 @@ export const shapes: Record<string, Check> = {
   reset: obj({}),
   "verdict-request": obj({ verdict: one_of("real", "false_alarm") }, { note: str }),
   "retrain-request": obj({ reason: str }),
+  rollback: obj({ model: str, from: str, to: str }),
   "incident-request": obj({ kind: one_of("cpu", "memory", "disk"), seconds: num }),
 };
 

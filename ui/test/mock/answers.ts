@@ -125,7 +125,6 @@ export function members(score: number): Member[] {
   return shares.map(([name, title, share]) => ({
     name,
     title,
-    raw: round(share * 9),
     contribution: round(share * score),
   }));
 }

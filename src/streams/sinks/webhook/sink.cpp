@@ -67,12 +67,12 @@ class WebhookSink final : public Sink {
 Delivery judge_answer(const Result<net::HttpResponse>& answer, int64_t wall_us) {
   if (!answer.ok()) return Retry{0, answer.error().to_string()};
   const int status = answer->status;
-  if (status >= 200 && status < 300) return Delivered{};
+  if (status >= 200 && status < 300) return Delivered{status};
   const std::string said =
       fmt::format("the receiver answered {}: {}", status, answer->body.substr(0, 200));
   if (status == 408 || status == 425 || status == 429 || status >= 500)
     return Retry{retry_after_ms(*answer, wall_us), said};
-  return Refused{said};
+  return Refused{said, status};
 }
 
 std::string webhook_signature(std::string_view secret, int64_t time_s, std::string_view body) {
