@@ -36,7 +36,8 @@ LIMIT_S = 600
 ROWS = 5000  # a partition
 # Fail point -> the kill comes at a passage up to this one.
 FAIL_POINTS = {"commit.before": 300, "commit.after": 300, "store.before_commit": 400, "store.after_commit": 400,
-               "outbox.before_send": 40, "outbox.after_send": 40, "outbox.before_erase": 40}
+               "outbox.before_send": 40, "outbox.after_send": 40, "outbox.before_erase": 40,
+               "segment.written": 6, "segment.renamed": 6, "segment.before_manifest": 6, "segment.after_manifest": 6}
 KAFKA_FAIL_POINTS = {**FAIL_POINTS, "kafka.before_offsets": 2, "kafka.after_offsets": 2}
 FILE_SOURCE = """file: { path: input, mode: tail }
     format: csv"""

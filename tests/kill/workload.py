@@ -22,6 +22,7 @@ app: killed
 data: data
 server: {{ port: 0 }}
 durability: {{ commit_interval: 5ms, replay_max: 1s }}
+segments: {{ size: 100KB, age: 2s, every: 200ms }}
 sources:
   - name: metrics
     {source}
