@@ -139,6 +139,25 @@ void Api::add_routes(net::HttpServer& server) {
          {"DELETE", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
             demo_.stop(request, reply);
           }}});
+  add_learning_routes(server);
+  route(server, "/v1/stream",
+        {{"GET", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
+            open_stream(request, std::move(reply));
+          }}});
+  for (const char* const method : kMethods)
+    server.route(method, "/v1/*",
+                 [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
+                   auto refused = guard_->judge(request);
+                   if (!refused || refused->code == "bad_token")
+                     refused = Refusal{404, "unknown_path",
+                                       fmt::format("there is nothing at {}", request.path),
+                                       "see docs/reference/api.md for the paths"};
+                   reply->send(refusal_answer(*refused, request));
+                 });
+}
+
+// What learned, and what a person may ask of it.
+void Api::add_learning_routes(net::HttpServer& server) {
   route(server, "/v1/models", {{"GET", at_once([this](const net::HttpRequest&) -> Outcome {
                                   return models_.answer(*runtime_);
                                 })}});
@@ -161,20 +180,6 @@ void Api::add_routes(net::HttpServer& server) {
                         return models_.roll_back(*runtime_, request);
                       },
                       202)}});
-  route(server, "/v1/stream",
-        {{"GET", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
-            open_stream(request, std::move(reply));
-          }}});
-  for (const char* const method : kMethods)
-    server.route(method, "/v1/*",
-                 [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
-                   auto refused = guard_->judge(request);
-                   if (!refused || refused->code == "bad_token")
-                     refused = Refusal{404, "unknown_path",
-                                       fmt::format("there is nothing at {}", request.path),
-                                       "see docs/reference/api.md for the paths"};
-                   reply->send(refusal_answer(*refused, request));
-                 });
 }
 
 // On the server's thread: judges, and hands the call to the API's own.

@@ -84,6 +84,7 @@ class Api {
 
   void route(net::HttpServer& server, const std::string& path,
              std::vector<std::pair<std::string, net::HttpHandler>> methods);
+  void add_learning_routes(net::HttpServer& server);
   // A handler that answers at once.
   static net::HttpHandler at_once(Answering answering, int status = 200);
   void enqueue(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply,
