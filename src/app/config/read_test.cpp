@@ -83,6 +83,13 @@ TEST(ReadApp, sources_as_written) {
   const AppFile& app = *reading.app;
   EXPECT_EQ(app.durability.events, Durability::kProcess);
   EXPECT_EQ(app.durability.commit_interval_us, 10'000);
+  EXPECT_EQ(app.retention.events.max_age_us, 90 * 86'400'000'000);
+  EXPECT_EQ(app.retention.decisions.max_size_bytes, 2'000'000'000);
+  EXPECT_EQ(app.retention.dead_letters.max_size_bytes, 50'000'000);
+  EXPECT_EQ(app.retention.journal.max_age_us, 365 * 86'400'000'000);
+  EXPECT_EQ(app.segments.size_bytes, 4'000'000);
+  EXPECT_EQ(app.segments.age_us, 600'000'000);
+  EXPECT_EQ(app.segments.every_us, 5'000'000);
   EXPECT_EQ(app.server.port, 0);
   ASSERT_EQ(app.sources.size(), 5u);
   const auto& host = std::get<HostSource>(app.sources[0].kind);
