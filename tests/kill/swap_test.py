@@ -130,14 +130,17 @@ def outcome(app):
     return decisions, versions, alerts
 
 
-def disturb(app, trained, dice):
+def disturb(app, trained, dice, number):
     """Stops in the middle, publishes, and kills around the swap. Returns how many kills hit."""
     app.start(f"commit.after:{dice.randint(100, 250)}", "--until-finished").wait(LIMIT_S)
     publish(trained, app.folder)
     hit = 0
-    # In the order in which they are reached; a kill before the swap is durable begins it anew.
+    # In the order in which they are reached; a kill before the swap is durable begins it anew. Every other round gets
+    # to the one right behind it soon, before the input ends: what follows depends on what the swap's commit holds.
     points = [f"{FAIL_POINTS[at]}:1" for at in sorted(dice.sample(range(len(FAIL_POINTS)), 3))]
     points.insert(dice.randrange(len(points)), f"commit.{dice.choice(['before', 'after'])}:{dice.randint(1, 40)}")
+    if number % 2:
+        points = [f"{FAIL_POINTS[dice.randrange(3)]}:1", "swap.durable:1"]
     for point in points:
         code = app.start(point, "--until-finished").wait(LIMIT_S)
         assert code in (0, -signal.SIGKILL), f"ended with {code}: {app.output()[-2000:]}"
@@ -191,7 +194,7 @@ def main():
         hit = both = champions = 0
         for number in range(arguments.rounds):
             app = prepare(arguments.program, root / f"round{number}")
-            hit += disturb(app, trained, random.Random(1000 * arguments.seed + number))
+            hit += disturb(app, trained, random.Random(1000 * arguments.seed + number), number)
             got = outcome(app)
             check(expected, got)
             both += len(set(got[1].values())) == 2
