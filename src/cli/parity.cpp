@@ -49,7 +49,8 @@ Result<void> compare_history(const app::Plan& plan, const Arguments& arguments,
   }
   MetricRegistry metrics;
   QW_ASSIGN(const auto store, store::Store::open(store_options, metrics));
-  return app::parity_of_history(plan, *store, options, report);
+  QW_TRY(app::parity_of_history(plan, *store, options, report));
+  return app::parity_of_segments(plan, *store, options, report);
 }
 
 Result<void> compare_app(const app::Plan& plan, const Arguments& arguments, ParityReport& report) {

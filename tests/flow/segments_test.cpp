@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "app/parity/app_parity.h"
 #include "app/runtime/training_data.h"
 #include "flow_run.h"
 #include "store/duckdb/engine.h"
@@ -262,6 +263,50 @@ TEST_F(SegmentsFlowTest, RetentionRemovesTheOldestAndKeepsTheRest) {
   for (const auto& entry : std::filesystem::directory_iterator(root_ + "/segments"))
     event_files += entry.path().filename().string().starts_with("events-") ? 1 : 0;
   EXPECT_EQ(event_files, 2u) << "files of dropped segments";
+}
+
+TEST_F(SegmentsFlowTest, SqlOverSegmentsComputesTheFeaturesThatDecided) {
+  const auto plan = plan_of(rolled_app());
+  run_and_roll(plan, events(1500));
+  {  // what a generated source does not give: events that came late, too late, and twice
+    const auto store = open_store();
+    std::vector<std::string> again;
+    EXPECT_TRUE(store::History(*store)
+                    .scan(Log::kEvents, PartitionId{1}, Seq{900}, Seq{1100},
+                          [&](Seq, std::string_view bytes) {
+                            again.emplace_back(bytes);
+                            return true;
+                          })
+                    .ok());
+    store::Txn txn;
+    Seq seq{1500};
+    for (const std::string& bytes : again) {
+      const auto event = schema::decode_event(bytes).value();
+      schema::EventFacts facts = event.facts;
+      facts.seq = seq = next(seq);
+      constexpr schema::EventStatus kStatuses[] = {schema::EventStatus::kLateRepaired,
+                                                   schema::EventStatus::kLateDropped,
+                                                   schema::EventStatus::kDuplicate};
+      facts.status = kStatuses[seq.value() % 3];
+      std::string stored;
+      schema::encode_event(facts, event.schema_fingerprint, event.row_bytes, stored);
+      txn.append(Log::kEvents, PartitionId{1}, seq, stored);
+    }
+    ASSERT_TRUE(store->commit(txn, store::Durability::kProcess).ok());
+  }
+  run_and_roll(plan, events(1500));
+  const auto store = open_store();
+  app::AppParityOptions options;
+  options.history_reads = 300;
+  features::ParityReport report;
+  const auto compared = app::parity_of_segments(*plan, *store, options, report);
+  ASSERT_TRUE(compared.ok()) << compared.error().to_string();
+  EXPECT_EQ(report.outside(), 0u) << report.to_text();
+  EXPECT_GT(report.rows(), 1000u);
+  EXPECT_EQ(one(*sql(),
+                "select count(*), count(*) filter (where status = 'duplicate') from "
+                "events_metrics"),
+            "1700 67 ");
 }
 
 TEST_F(SegmentsFlowTest, AFailureLosesNothingAndIsTriedAgain) {

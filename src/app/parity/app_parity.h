@@ -28,4 +28,9 @@ Result<void> parity_of_generated(const Plan& plan, const AppParityOptions& optio
 Result<void> parity_of_history(const Plan& plan, const store::Store& store,
                                const AppParityOptions& options, features::ParityReport& report);
 
+// The same over the newest segments of each source's events, which DuckDB reads by itself: the
+// generated SQL over the Parquet files, without our decoder.
+Result<void> parity_of_segments(const Plan& plan, const store::Store& store,
+                                const AppParityOptions& options, features::ParityReport& report);
+
 }  // namespace qw::app

@@ -87,7 +87,10 @@ Result<Answers> answer_by_duckdb(const Scenario& scenario, const schema::Batch& 
                                  const duckdb::Limits& limits) {
   QW_ASSIGN(const auto engine, duckdb::open_engine(limits));
   Answers answers(scenario);
-  QW_TRY(engine->load_events("events", scenario.events));
+  if (scenario.events_sql.empty())
+    QW_TRY(engine->load_events("events", scenario.events));
+  else
+    QW_TRY(engine->run("create table events as " + scenario.events_sql));
   QW_TRY(engine->load("spine", spine_of(scenario)));
   QW_TRY(run_view(scenario, *engine, answers));
   QW_TRY(run_derived(scenario, inputs, *engine, answers));

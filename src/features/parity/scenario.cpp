@@ -37,6 +37,7 @@ Result<Scenario> make_scenario(const ViewDefinition& view,
                   own,
                   schema::EventBatch{schema::Batch(std::move(source)), {}},
                   {},
+                  {},
                   {views.begin() + 1, views.end()}};
 }
 

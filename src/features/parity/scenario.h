@@ -29,6 +29,9 @@ struct Scenario {
   std::shared_ptr<const schema::Schema> inputs;  // of derived, without the derived ones
   schema::EventBatch events;                     // in the order of arrival
   std::vector<Read> reads;
+  // Where DuckDB takes the same events from by itself: a query with the columns that
+  // Engine::load_events makes. Empty: it is given `events`.
+  std::string events_sql;
   // Further views of the same events that `derived` reads. They are not compared here: only what is
   // derived from them, on equal inputs.
   std::vector<ViewPtr> also;
