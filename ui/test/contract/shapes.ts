@@ -368,7 +368,7 @@ const model = obj({
   versions: list(
     obj({
       version: str,
-      state: one_of("published", "warming", "warmed", "champion", "previous", "refused", "failed"),
+      state: one_of("published", "warming", "warmed", "champion", "rolling_back", "previous", "refused", "failed"),
       warm: unit,
       series_warm: int,
       series_total: int,
