@@ -48,6 +48,24 @@ Result<void> compare_views(const Plan& plan, const PlanSource& source,
   return {};
 }
 
+// Reads the events with seq in [from, to), in the order of arrival.
+Result<void> append_events(const store::Store& store, PartitionId partition, Seq from, Seq to,
+                           const PlanSource& source, schema::EventBatch& events) {
+  Result<void> taken;
+  QW_TRY(store::History(store).scan(store::Log::kEvents, partition, from, to,
+                                    [&](Seq, std::string_view record) {
+                                      auto event = stored_event_rows(record, source.schema);
+                                      if (!event.ok()) {
+                                        taken = event.error();
+                                        return false;
+                                      }
+                                      events.rows.append_row_from(event.value().rows, 0);
+                                      events.facts.push_back(event.value().facts[0]);
+                                      return true;
+                                    }));
+  return taken;
+}
+
 // The newest events of the source, partition after partition, each in the order of arrival.
 Result<schema::EventBatch> newest_events(const PlanSource& source, const store::Store& store,
                                          size_t most) {
@@ -61,19 +79,7 @@ Result<schema::EventBatch> newest_events(const PlanSource& source, const store::
     const uint64_t share = std::max<uint64_t>(1, most / of_source.size());
     QW_ASSIGN(const Seq last, store.last_seq(store::Log::kEvents, partition));
     const Seq from{last.value() > share ? last.value() - share + 1 : 0};
-    Result<void> taken;
-    QW_TRY(store::History(store).scan(store::Log::kEvents, partition, from, Seq{last.value() + 1},
-                                      [&](Seq, std::string_view record) {
-                                        auto event = stored_event_rows(record, source.schema);
-                                        if (!event.ok()) {
-                                          taken = event.error();
-                                          return false;
-                                        }
-                                        events.rows.append_row_from(event.value().rows, 0);
-                                        events.facts.push_back(event.value().facts[0]);
-                                        return true;
-                                      }));
-    QW_TRY(taken);
+    QW_TRY(append_events(store, partition, from, next(last), source, events));
   }
   return events;
 }
@@ -90,23 +96,6 @@ struct SegmentEvents {
   schema::EventBatch events;
   std::string sql;
 };
-
-Result<void> append_events(const store::Store& store, const store::Segment& segment,
-                           const PlanSource& source, schema::EventBatch& events) {
-  Result<void> taken;
-  QW_TRY(store::History(store).scan(segment.log, segment.partition, segment.from, segment.to,
-                                    [&](Seq, std::string_view record) {
-                                      auto event = stored_event_rows(record, source.schema);
-                                      if (!event.ok()) {
-                                        taken = event.error();
-                                        return false;
-                                      }
-                                      events.rows.append_row_from(event.value().rows, 0);
-                                      events.facts.push_back(event.value().facts[0]);
-                                      return true;
-                                    }));
-  return taken;
-}
 
 // The segments' columns are the source's behind four of ours; a name that was taken has a '_'.
 std::string sql_over(const store::Store& store, const std::vector<store::Segment>& segments,
@@ -144,7 +133,8 @@ Result<SegmentEvents> newest_segments(const Plan& plan, const PlanSource& source
     segments.erase(segments.begin(), first);
     if (segments.empty()) continue;
     for (const store::Segment& segment : segments)
-      QW_TRY(append_events(store, segment, source, read.events));
+      QW_TRY(
+          append_events(store, segment.partition, segment.from, segment.to, source, read.events));
     read.sql += (read.sql.empty() ? "" : " union all ") + sql_over(store, segments, source, log);
   }
   return read;
