@@ -86,6 +86,12 @@ rocksdb::ColumnFamilyOptions family_options(Family family, const StoreOptions& o
   cf.level_compaction_dynamic_level_bytes = true;
   if (family == Family::kMeta || family == Family::kOutbox)
     cf.write_buffer_size = std::max<size_t>(options.write_buffer_bytes / 8, 64u << 10);
+  if (family == Family::kLog) {
+    // Rows of a log are never overwritten and soon trimmed: merging them often only costs.
+    cf.level0_file_num_compaction_trigger = 12;
+    cf.level0_slowdown_writes_trigger = 32;
+    cf.level0_stop_writes_trigger = 48;
+  }
   return cf;
 }
 
@@ -151,6 +157,8 @@ Result<Database> open_database(const StoreOptions& options) {
                           family_options(static_cast<Family>(i), options, table));
   const std::string path = options.folder + "/db";
   rocksdb::Env* env = db_options.env;
+  // Merging may wait; an event may not.
+  env->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow);
   rocksdb::Status status = env->FileExists(path);
   if (status.IsNotFound()) status = create(db_options, families, path);
   if (!status.ok()) return error_of(status, "cannot create the database", path);
