@@ -173,7 +173,7 @@ def run_cases(*cases):
             print(f"SKIP: {case.__name__}: {reason}", flush=True)
         except Exception as problem:
             counts["failed"] += 1
-            told = problem if isinstance(problem, AssertionError) else traceback.format_exc()
+            told = problem if isinstance(problem, AssertionError) and str(problem) else traceback.format_exc()
             print(f"FAILED {case.__name__}: {told}", flush=True)
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     sys.exit(1 if counts["failed"] else 0)

@@ -8,9 +8,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <string>
 
 #include "base/files.h"
 #include "cli/commands.h"
+#include "cli/control.h"
 #include "cli/exit_codes.h"
 #include "store/duckdb/engine.h"
 #include "store/segments/segment.h"
@@ -27,9 +29,21 @@ struct Arguments {
   std::string data = "data";
   size_t memory_mb = 512;
   bool json = false;
+  bool fresh = false;
 };
 
+// The running application moves what it may into segments.
+Result<void> roll(const std::string& data_folder) {
+  const std::string url = running_at(data_folder);
+  if (url.empty())
+    return Error{ErrorCode::kUnavailable, "no application runs that could write its newest records",
+                 data_folder, "leave --fresh out, or name its data folder with --data"};
+  const auto rolled = ask_running(url, "/v1/segments/roll", "{}");
+  return rolled.ok() ? Result<void>() : Result<void>(rolled.error());
+}
+
 Result<Answer> ask(const Arguments& arguments) {
+  if (arguments.fresh) QW_TRY(roll(arguments.data));
   const std::string folder = store::segment_folder(arguments.data);
   const auto views = read_file(fmt::format("{}/{}", folder, store::kViewsFile));
   if (!views.ok())
@@ -113,6 +127,9 @@ Run declare_query(CLI::App& command) {
                      "the data folder of the application, running or stopped; data when left out");
   command.add_option("--memory-mb", arguments->memory_mb, "more than this fails the query; 512")
       ->check(CLI::Range(64, 65'536));
+  command.add_flag("--fresh", arguments->fresh,
+                   "first asks the running application for its newest records: all that a restart "
+                   "of it would not read again");
   command.add_flag("--json", arguments->json, "one JSON object a line in place of the table");
   return [arguments](Io io) { return query(*arguments, io); };
 }

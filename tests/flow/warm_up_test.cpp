@@ -110,8 +110,12 @@ TEST_F(WarmUpTest, NothingThatIsDecidedMeanwhileIsLost) {
   app::Committer& committer = runtime_->committer();
   app::WarmUp warm(runtime_->store(), committer, runtime_->pipeline(), 0, 1, engine, real_clock());
   const std::stop_token never;
+  EXPECT_EQ(warm.progress().first, 0u);
   while (warm.replay(never).value() > 0) {
   }
+  const auto [read, known] = warm.progress();
+  EXPECT_GT(known, 0u);
+  EXPECT_EQ(read, known);
   feed(200);  // for the bridge
   {
     const std::lock_guard lock(committer.mutex());

@@ -174,12 +174,25 @@ void Api::add_learning_routes(net::HttpServer& server) {
               return Refusal{404, "unknown_heal", reset.error().message, reset.error().how_to_mend};
             return Json{{"heal", name}};
           })}});
+  route(server, "/v1/segments/roll",
+        {{"POST", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
+            roll(request, std::move(reply));
+          }}});
   route(server, "/v1/models/{name}/rollback",
         {{"POST", at_once(
                       [this](const net::HttpRequest& request) {
                         return models_.roll_back(*runtime_, request);
                       },
                       202)}});
+}
+
+// Answered from the roller's thread: the API's own goes on.
+void Api::roll(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
+  runtime_->roller().roll_soon([request, reply = std::move(reply)](const Result<void>& rolled) {
+    if (rolled.ok()) return reply->send(json_answer(Json::object()));
+    const Error& error = rolled.error();
+    reply->send(refusal_answer({503, "not_rolled", error.message, error.how_to_mend}, request));
+  });
 }
 
 // On the server's thread: judges, and hands the call to the API's own.

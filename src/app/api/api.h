@@ -103,6 +103,7 @@ class Api {
               std::shared_ptr<net::HttpReply> reply, std::function<Outcome()> then);
   void answer_changes();
   void judge(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);
+  void roll(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);
   std::vector<LabelSpan> labels_of(const std::string& series_id) const;
   Json tick_json();
   void open_stream(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);

@@ -114,7 +114,13 @@ Json ModelAnswers::one(Runtime& runtime, size_t index) const {
   }
   const bool learns = champion >= 0;
   Json list = learns ? versions(model, champion, challenger) : Json::array();
-  for (Json& version : list) add_warmth(version, warm, total);
+  const auto warming = runtime.rollout().progress();
+  for (Json& version : list) {
+    add_warmth(version, warm, total);
+    const bool warms = warming && warming->model == index &&
+                       version["version"] == std::to_string(warming->version);
+    if (warms) version["warm"] = warming->share;
+  }
   return {{"name", model.name},
           {"kind", learns ? "detector " + model.kind : model.kind},
           {"champion", learns ? Json(std::to_string(champion)) : Json(nullptr)},
@@ -172,6 +178,8 @@ std::vector<Json> ModelAnswers::changed(Runtime& runtime) {
     std::string now;
     if (!runs.empty())
       now = fmt::format("{} {} {}", runs[0].run_id, runs[0].state, runs[0].trials_done);
+    if (const auto warming = runtime.rollout().progress(); warming && warming->model == model)
+      now += fmt::format(" {} {:.2f}", warming->version, warming->share);
     if (!touched_ && now == told_[model]) continue;
     told_[model] = std::move(now);
     changed.push_back(one(runtime, model));
@@ -180,7 +188,8 @@ std::vector<Json> ModelAnswers::changed(Runtime& runtime) {
   return changed;
 }
 
-// The champion's warmth is that of its series; others are not fed with series of their own here.
+// The champion's warmth is that of its series; others are not fed with series of their own here,
+// and the warmth of one that is warming up is the share of the decisions it has learned.
 void ModelAnswers::add_warmth(Json& version, size_t warm, size_t total) const {
   const bool serves = version["state"] == "champion";
   const double share = total == 0 ? 0 : static_cast<double>(warm) / static_cast<double>(total);

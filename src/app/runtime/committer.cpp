@@ -1,5 +1,6 @@
 #include "app/runtime/committer.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/fail_point.h"
@@ -46,9 +47,12 @@ void Committer::hurry() {
   work_.notify_one();
 }
 
-bool Committer::wait_for_turn() {
+bool Committer::wait_for_turn(int64_t last_turn_ns) {
+  // From turn to turn: what a commit takes is not added to what the next one waits.
+  const int64_t gone_us = (clock_.monotonic_ns() - last_turn_ns) / 1000;
   std::unique_lock lock(turn_mutex_);
-  work_.wait_for(lock, microseconds(options_.interval_us), [this] { return hurry_ || stopping_; });
+  work_.wait_for(lock, microseconds(std::max<int64_t>(options_.interval_us - gone_us, 0)),
+                 [this] { return hurry_ || stopping_; });
   hurry_ = false;
   return !stopping_;
 }
@@ -57,6 +61,21 @@ bool Committer::wait_for_room(std::unique_lock<std::mutex>& lock, int64_t limit_
   return room_.wait_for(lock, microseconds(limit_us), [this] {
     return stopping_ || open_.txn.bytes() < options_.max_pending_bytes;
   });
+}
+
+Result<void> Committer::wait_durable(const std::stop_token& stop) {
+  const auto durable = std::make_shared<std::promise<void>>();
+  auto done = durable->get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    open_.then.push_back([durable] { durable->set_value(); });
+  }
+  hurry();
+  // A disk that refuses is tried again until it takes it.
+  while (done.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready)
+    if (stop.stop_requested())
+      return Error{ErrorCode::kUnavailable, "the application is stopping", "commit", ""};
+  return {};
 }
 
 void Committer::start() {
@@ -76,8 +95,10 @@ void Committer::stop(int64_t limit_ms) {
 }
 
 void Committer::run() {
+  int64_t turn_ns = clock_.monotonic_ns();
   while (true) {
-    const bool goes_on = wait_for_turn();
+    const bool goes_on = wait_for_turn(turn_ns);
+    turn_ns = clock_.monotonic_ns();
     PendingCommit& taken = taken_;
     taken.clear();
     due_.store(true, std::memory_order_release);

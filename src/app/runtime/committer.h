@@ -8,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -49,7 +50,7 @@ std::string_view name_of(CommitState state);
 // How often and how much at once the Committer makes durable. A value: copied at construction,
 // never changed after.
 struct CommitterOptions {
-  int64_t interval_us = 5'000;           // between commits while there is something to commit
+  int64_t interval_us = 5'000;           // from commit to commit while there is something to do
   int64_t retry_us = 200'000;            // after a failed commit
   int64_t slow_us = 1'000'000;           // a commit that takes longer is reported as slow
   size_t max_pending_bytes = 64u << 20;  // the pipeline waits above this
@@ -80,6 +81,10 @@ class Committer {
   // False: still full.
   bool wait_for_room(std::unique_lock<std::mutex>& lock, int64_t limit_us);
 
+  // Until everything in the open commit is durable. Any thread, without mutex(). kUnavailable: a
+  // stop was asked for before.
+  Result<void> wait_durable(const std::stop_token& stop);
+
   void start();
   // Commits what is open, then joins. Gives up after `limit_ms` when the disk refuses.
   void stop(int64_t limit_ms);
@@ -106,8 +111,9 @@ class Committer {
   const CommitterOptions options_;
   LatencyHistogram& durable_latency_;
 
-  // Sleeps until the interval is over, somebody hurries, or stop(). False at stop.
-  bool wait_for_turn();
+  // Sleeps until the interval since the last turn is over, somebody hurries, or stop(). False at
+  // stop.
+  bool wait_for_turn(int64_t last_turn_ns);
 
   std::mutex mutex_;
   std::condition_variable room_;

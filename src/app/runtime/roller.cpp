@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <future>
 #include <limits>
+#include <memory>
+#include <utility>
 
 #include "base/fail_point.h"
 #include "base/files.h"
@@ -19,6 +21,7 @@ using std::chrono::microseconds;
 using store::Log;
 using store::Segment;
 
+constexpr size_t kAskedMax = 64;
 constexpr Seq kEnd{std::numeric_limits<uint64_t>::max()};
 
 Labels label_of(Log log) { return {{"log", std::string(store::name_of(log))}}; }
@@ -68,36 +71,57 @@ void Roller::stop() {
   thread_.join();
 }
 
-Result<void> Roller::roll_now(int64_t limit_us) {
-  std::unique_lock lock(mutex_);
-  const uint64_t mine = ++asked_;
+void Roller::answer(const std::vector<Done>& asked, const Result<void>& rolled) {
+  for (const Done& done : asked) done(rolled);
+}
+
+void Roller::roll_soon(Done done) {
+  Result<void> refused;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended_)
+      refused = stopped();
+    else if (asked_.size() >= kAskedMax)
+      refused = Error{ErrorCode::kExhausted, fmt::format("{} wait for that already", kAskedMax),
+                      "segments", "try again in a second"};
+    else
+      asked_.push_back(std::move(done));
+  }
+  if (!refused.ok()) return done(refused);
   wake_.notify_all();
-  if (!wake_.wait_for(lock, microseconds(limit_us), [&] { return answered_ >= mine; }))
+}
+
+Result<void> Roller::roll_now(int64_t limit_us) {
+  const auto rolled = std::make_shared<std::promise<Result<void>>>();
+  auto answer = rolled->get_future();
+  roll_soon([rolled](const Result<void>& done) { rolled->set_value(done); });
+  if (answer.wait_for(microseconds(limit_us)) != std::future_status::ready)
     return Error{ErrorCode::kTimeout, "the logs are not rolled in time", "segments", ""};
-  return answer_;
+  return answer.get();
 }
 
 void Roller::run(const std::stop_token& stop) {
+  std::vector<Done> asked;
   while (!stop.stop_requested()) {
-    std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, stop, microseconds(plan_->file.segments.every_us),
-                   [this] { return asked_ > answered_; });
-    const uint64_t asked = asked_;
-    const bool all = asked > answered_;
-    lock.unlock();
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, stop, microseconds(plan_->file.segments.every_us),
+                     [this] { return !asked_.empty(); });
+      asked = std::exchange(asked_, {});
+    }
     if (stop.stop_requested()) break;
-    const auto looked = look(all, stop);
+    const auto looked = look(!asked.empty(), stop);
     if (stop.stop_requested()) break;
     note(looked);
-    lock.lock();
-    answered_ = asked;
-    answer_ = looked;
-    wake_.notify_all();
+    answer(std::exchange(asked, {}), looked);
   }
-  const std::lock_guard lock(mutex_);
-  answered_ = asked_ + 1;  // nobody waits any longer
-  answer_ = stopped();
-  wake_.notify_all();
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;  // nobody waits any longer
+    asked.insert(asked.end(), asked_.begin(), asked_.end());
+    asked_.clear();
+  }
+  answer(asked, stopped());
 }
 
 void Roller::note(const Result<void>& looked) {
@@ -236,23 +260,9 @@ Result<bool> Roller::put_into_manifest(const Segment& segment, const std::stop_t
     store::add_segment(committer_.open().txn, segment);
     committer_.open().need(store::Durability::kMachine);
   }
-  QW_TRY(wait_durable(stop));
+  QW_TRY(committer_.wait_durable(stop));
   fail_point("segment.after_manifest");
   return true;
-}
-
-Result<void> Roller::wait_durable(const std::stop_token& stop) {
-  const auto durable = std::make_shared<std::promise<void>>();
-  auto done = durable->get_future();
-  {
-    const std::lock_guard lock(committer_.mutex());
-    committer_.open().then.push_back([durable] { durable->set_value(); });
-  }
-  committer_.hurry();
-  // The committer tries again until the disk takes it: until then nothing else is rolled.
-  while (done.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready)
-    if (stop.stop_requested()) return stopped();
-  return {};
 }
 
 // Oldest first, until age and size are kept.
@@ -283,7 +293,7 @@ Result<void> Roller::drop(const std::vector<Segment>& gone, const std::stop_toke
     // Else a power cut could bring the row back after its file went.
     committer_.open().need(store::Durability::kMachine);
   }
-  QW_TRY(wait_durable(stop));
+  QW_TRY(committer_.wait_durable(stop));
   fail_point("segment.dropped");
   QW_TRY(write_views());
   for (const Segment& segment : gone) {

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -44,7 +45,12 @@ class Roller {
   Result<void> open();
   void start();
   void stop();
-  // Rolls all that may be rolled, however little, and waits for it. kTimeout, or why it failed.
+  // Rolls all that may be rolled, however little: what a start would not replay. `done` is called
+  // once, on the roller's thread or, after stop(), at once: with why it failed, kUnavailable at a
+  // stop, kExhausted when too many wait already. Any thread.
+  using Done = std::function<void(const Result<void>& rolled)>;
+  void roll_soon(Done done);
+  // The same, and waits for it. kTimeout.
   Result<void> roll_now(int64_t limit_us);
 
  private:
@@ -68,10 +74,10 @@ class Roller {
   Result<bool> put_into_manifest(const store::Segment& segment, const std::stop_token& stop);
   Result<void> retain(const std::stop_token& stop);
   Result<void> drop(const std::vector<store::Segment>& gone, const std::stop_token& stop);
-  Result<void> wait_durable(const std::stop_token& stop);
   Result<void> write_views() const;
   void unlink_dropped();
   void note(const Result<void>& looked);
+  static void answer(const std::vector<Done>& asked, const Result<void>& rolled);
   void measure();
 
   const std::shared_ptr<const Plan> plan_;
@@ -90,9 +96,8 @@ class Roller {
 
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  uint64_t asked_ = 0;     // times somebody asked for all
-  uint64_t answered_ = 0;  // of these, done
-  Result<void> answer_;
+  std::vector<Done> asked_;  // who waits for all to be rolled
+  bool ended_ = false;
   std::jthread thread_;
 };
 

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
-#include <future>
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/training_run.h"
@@ -160,6 +160,8 @@ Result<void> Rollout::roll_out(const Change& change, const std::stop_token& stop
   for (const size_t decision : decisions_of(change.model))
     warming.push_back(std::make_unique<WarmUp>(store_, committer_, pipeline_, decision,
                                                change.version, engine.value(), clock_));
+  show(change, warming);
+  const std::shared_ptr<void> hides(nullptr, [this](void*) { show_nothing(); });
   Result<void> warmed;
   for (int attempt = 0; attempt < kTries; ++attempt) {
     warmed = warm(warming, stop);
@@ -174,6 +176,31 @@ Result<void> Rollout::roll_out(const Change& change, const std::stop_token& stop
   QW_TRY(set_state(change, VersionState::kWarmed, name + " is warm", ""));
   fail_point("swap.warmed");
   return swap(change, stop);
+}
+
+void Rollout::show(const Change& change, const Warming& warming) {
+  const std::lock_guard lock(progress_mutex_);
+  shown_ = {change.model, change.version, 0};
+  shown_warming_ = &warming;
+}
+
+void Rollout::show_nothing() {
+  const std::lock_guard lock(progress_mutex_);
+  shown_warming_ = nullptr;
+}
+
+std::optional<WarmProgress> Rollout::progress() const {
+  const std::lock_guard lock(progress_mutex_);
+  if (shown_warming_ == nullptr) return std::nullopt;
+  uint64_t read = 0, known = 0;
+  for (const auto& one : *shown_warming_) {
+    const auto [of_one, known_to_one] = one->progress();
+    read += std::min(of_one, known_to_one);
+    known += known_to_one;
+  }
+  WarmProgress now = shown_;
+  now.share = known == 0 ? 0 : static_cast<double>(read) / static_cast<double>(known);
+  return now;
 }
 
 // From whatever was learned to installed beside the champion, up to the last event.
@@ -192,7 +219,7 @@ Result<void> Rollout::warm(Warming& warming, const std::stop_token& stop) {
 }
 
 Result<void> Rollout::bridge(Warming& warming, const std::stop_token& stop) {
-  QW_TRY(wait_durable(stop));
+  QW_TRY(committer_.wait_durable(stop));
   for (const auto& one : warming) QW_TRY(one->bridge(stop));
   for (const auto& one : warming) {
     size_t left = kDrained;
@@ -244,23 +271,9 @@ Result<void> Rollout::swap(const Change& change, const std::stop_token& stop) {
            fmt::format("it took the place of version {}", change.before));
   }
   fail_point("swap.done");
-  QW_TRY(wait_durable(stop));
+  QW_TRY(committer_.wait_durable(stop));
   fail_point("swap.durable");
   return registry_->promote(planned.registry_name, change.version, clock_.wall_us());
-}
-
-Result<void> Rollout::wait_durable(const std::stop_token& stop) {
-  const auto durable = std::make_shared<std::promise<void>>();
-  auto done = durable->get_future();
-  {
-    const std::lock_guard lock(committer_.mutex());
-    committer_.open().then.push_back([durable] { durable->set_value(); });
-  }
-  committer_.hurry();
-  while (done.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready)
-    if (stop.stop_requested())
-      return Error{ErrorCode::kUnavailable, "the application is stopping", "rollout", ""};
-  return {};
 }
 
 void Rollout::tell(PendingCommit& open, size_t model, int64_t version, const char* phase,

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -35,6 +36,13 @@ struct RollbackAsked {
 Result<RollbackAsked> ask_rollback(const Plan& plan, models::Registry& registry,
                                    const std::string& model, const std::string& reason,
                                    int64_t at_us);
+
+// The version that is warming up, and the share of the decisions that it has learned. A value.
+struct WarmProgress {
+  size_t model = 0;
+  int64_t version = 0;
+  double share = 0;  // 0..1
+};
 
 // Owns a thread that looks into the registry every poll_us, and at once when woken: a
 // version published by this process or another, whose lineage says `then: swap` and whose parent
@@ -68,6 +76,8 @@ class Rollout {
   void wake();
   // Asks for a rollback (see ask_rollback) and wakes the thread. Any thread.
   Result<RollbackAsked> roll_back(const std::string& model, const std::string& reason);
+  // Nothing when no version is on its way. Any thread.
+  std::optional<WarmProgress> progress() const;
 
  private:
   // One version that shall take another's place. A value.
@@ -84,13 +94,13 @@ class Rollout {
   Result<void> look(const std::stop_token& stop);
   Result<void> look_at(size_t model, const std::stop_token& stop);
   Result<void> roll_out(const Change& change, const std::stop_token& stop);
+  void show(const Change& change, const Warming& warming);
+  void show_nothing();
   Result<void> warm(Warming& warming, const std::stop_token& stop);
   Result<void> bridge(Warming& warming, const std::stop_token& stop);
   Result<void> install(Warming& warming);
   void give_up(Warming& warming);
   Result<void> swap(const Change& change, const std::stop_token& stop);
-  // Until everything in the open commit is durable.
-  Result<void> wait_durable(const std::stop_token& stop);
   void tell(PendingCommit& open, size_t model, int64_t version, const char* phase,
             const std::string& title, const std::string& detail);
   Result<void> set_state(const Change& change, models::VersionState state, const std::string& title,
@@ -109,6 +119,9 @@ class Rollout {
   std::mutex wake_mutex_;
   std::condition_variable_any wake_;
   bool woken_ = false;
+  mutable std::mutex progress_mutex_;  // guards what follows
+  WarmProgress shown_;
+  const Warming* shown_warming_ = nullptr;  // the thread's; null: nothing is warming
   std::jthread thread_;
 };
 

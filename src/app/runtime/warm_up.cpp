@@ -44,6 +44,9 @@ Result<size_t> WarmUp::replay(const std::stop_token& stop) {
     const std::lock_guard lock(committer_.mutex());
     streams = pipeline_.streams_of(decision_);
   }
+  uint64_t known = 0;
+  for (const auto& [stream, last] : streams) known += last.value();
+  known_ = known;
   size_t records = 0;
   for (const auto& [stream, last] : streams) {
     QW_TRY(ensure(stream));
@@ -77,6 +80,7 @@ Result<size_t> WarmUp::replay_stream(PartitionId stream, Seq until, const std::s
                          }));
     QW_TRY(learned);
     records += read;
+    measure();
     if (read == 0) break;  // the rest is not durable yet
     QW_TRY(checkpoint_if_many());
     // Half a core at the most: live events come first. A thread of low priority would hold the
@@ -84,6 +88,12 @@ Result<size_t> WarmUp::replay_stream(PartitionId stream, Seq until, const std::s
     if (read == kRecordsAtOnce) clock_.sleep_us((clock_.monotonic_ns() - began_ns) / 1000);
   }
   return records;
+}
+
+void WarmUp::measure() {
+  uint64_t read = 0;
+  for (const auto& [stream, last] : learned_) read += last.value();
+  read_ = read;
 }
 
 // Keeps what only memory knows within a limit, a small piece a commit.

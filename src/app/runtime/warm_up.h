@@ -2,11 +2,13 @@
 // live events.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <stop_token>
+#include <utility>
 
 #include "app/runtime/committer.h"
 #include "app/runtime/pipeline.h"
@@ -45,6 +47,10 @@ class WarmUp {
   Result<size_t> drain();
   Result<std::unique_ptr<serve::LearningVersion>> finish();
 
+  // How many of the decisions known at the last replay() it has learned, and how many those are.
+  // Any thread.
+  std::pair<uint64_t, uint64_t> progress() const { return {read_, known_}; }
+
   size_t decision() const { return decision_; }
   serve::LearningVersion& version() { return *version_; }
 
@@ -52,6 +58,7 @@ class WarmUp {
   Result<void> ensure(PartitionId stream);
   Result<size_t> replay_stream(PartitionId stream, Seq until, const std::stop_token& stop);
   Result<void> checkpoint_if_many();
+  void measure();
   Result<void> learn(const std::vector<TappedDecision>& decisions);
 
   store::History history_;
@@ -63,6 +70,7 @@ class WarmUp {
   std::map<PartitionId, Seq> learned_;  // of each stream: up to here
   std::map<PartitionId, Seq> tapped_;   // of each stream: from after here on it is put aside
   DecisionTap tap_;
+  std::atomic<uint64_t> read_{0}, known_{0};
 };
 
 }  // namespace qw::app

@@ -44,8 +44,9 @@ Result<void> History::scan(Log log, PartitionId partition, Seq from, Seq to,
     QW_ASSIGN(const Seq begin, store_.scan_tail(log, partition, from, to, visit));
     if (begin <= from) return {};
     QW_ASSIGN(const auto rolled, segments_of(store_, log, partition));
-    const bool listed =
-        std::any_of(rolled.begin(), rolled.end(), [&](const Segment& s) { return s.to > from; });
+    const bool listed = std::any_of(rolled.begin(), rolled.end(), [&](const Segment& s) {
+      return s.to > from && s.from < to;  // not listed before: all that was is behind `from`
+    });
     if (!listed) from = begin;
     QW_ASSERT(listed || from > before);
   }

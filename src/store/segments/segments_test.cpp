@@ -161,6 +161,14 @@ TEST_F(SegmentsTest, HistoryIsTheLogThroughRandomRolls) {
       if (to > rolled) roll(Seq{rolled}, Seq{to});
       rolled = to;
     }
+    if (step % 80 == 79) {  // as retention does
+      const Segment oldest = all_segments(*store_)->front();
+      Txn txn;
+      drop_segment(txn, oldest);
+      ASSERT_TRUE(store_->commit(txn, Durability::kProcess).ok());
+      all.erase(all.begin(), all.lower_bound(oldest.to.value()));
+      EXPECT_TRUE(scan(1, oldest.to.value()).empty());
+    }
     if (step % 20 != 0) continue;
     const uint64_t from = random_.below(seq + 2), to = from + random_.below(seq + 2);
     const std::map<uint64_t, std::string> wanted(all.lower_bound(from), all.lower_bound(to));
@@ -195,7 +203,7 @@ TEST_F(SegmentsTest, HistoryIsTheLogThroughRandomRolls) {
                     .ok());
     EXPECT_TRUE(left == 0 || expected == all.begin());
   }
-  EXPECT_GT(all_segments(*store_)->size(), 5u);
+  EXPECT_GT(all_segments(*store_)->size(), 3u);
   EXPECT_EQ(store_->last_seq(Log::kDecisions, kPartition)->value(), seq);
 }
 

@@ -256,7 +256,7 @@ export class ModelsView implements View {
         ? h(
             "p",
             { class: "quiet small num" },
-            `${count(v.series_warm)} of ${count(v.series_total)} series warmed beside the champion`,
+            `${percent(v.warm)} of the remembered decisions learned beside the champion`,
           )
         : null,
       settings.length > 0 || v.lineage
