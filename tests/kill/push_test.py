@@ -103,6 +103,27 @@ def the_contract(binary, root):
     assert "correct-horse" not in program.output()
 
 
+def the_limits(binary, root):
+    """Those of the file; the commits are so far apart that each of them is reached."""
+    slow = APP.replace("data: data\n", "data: data\ndurability: { commit_interval: 1s }\n")
+    for name, limit in (("few", "pending_requests_max: 1"), ("full", "pending_bytes_max: 1KB")):
+        with Program(binary, root / name, slow.replace("http: {", f"http: {{ {limit}, retry_after: 7s,")) as program:
+            port = program.start().port()
+            answers = []
+            threads = [threading.Thread(target=lambda n=n: answers.append(post(port, json.dumps(event(n, x="x" * 900)))))
+                       for n in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert {status for status, _, _ in answers} == {200, 429}, answers
+            assert all(headers["Retry-After"] == "7" for status, _, headers in answers if status == 429), answers
+    late = slow.replace("http: {", "http: { commit_timeout: 10ms, retry_after: 1500ms,")
+    with Program(binary, root / "late", late) as program:
+        status, answer, headers = post(program.start().port(), json.dumps(event(1)))
+        assert (status, headers["Retry-After"]) == (503, "2") and "not durable in time" in answer["message"], answer
+
+
 class Pushers:
     """Threads that push until each of their events was answered 200."""
 
@@ -185,9 +206,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="qw_push_") as place:
         root = pathlib.Path(place)
         contract = functools.wraps(the_contract)(lambda: the_contract(arguments.program, root))
+        limits = functools.wraps(the_limits)(lambda: the_limits(arguments.program, root))
         killed = functools.wraps(killed_in_between)(
             lambda: killed_in_between(arguments.program, root, arguments.kills, arguments.seed))
-        run_cases(contract, killed)
+        run_cases(contract, limits, killed)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,10 @@ struct HttpSource {
   std::string path;         // where events are pushed to: "/v1/events/NAME"
   schema::Secret token;     // empty: not asked for
   int64_t records_max = 0;  // in one request
+  int64_t commit_timeout_us = 0;
+  int64_t pending_requests_max = 0;
+  int64_t pending_bytes_max = 0;
+  int64_t retry_after_us = 0;
 };
 
 enum class KafkaStart : uint8_t { kEarliest, kLatest };

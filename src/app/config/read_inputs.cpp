@@ -63,6 +63,10 @@ HttpSource read_http(const Cursor& at, const std::string& source) {
   http.path = at.has("path") ? at.text("path") : "/v1/events/" + source;
   http.token = at.secret("token");
   http.records_max = at.integer("records_max");
+  http.commit_timeout_us = at.duration_us("commit_timeout");
+  http.pending_requests_max = at.integer("pending_requests_max");
+  http.pending_bytes_max = at.size_bytes("pending_bytes_max");
+  http.retry_after_us = at.duration_us("retry_after");
   if (!http.path.starts_with('/'))
     at.context().problems.error("bad_value", at.place("path"), "a path begins with /",
                                 fmt::format("write /{}", http.path));

@@ -117,7 +117,12 @@ TEST(ReadApp, sources_as_written) {
   const auto& lines = std::get<FileSource>(app.sources[3].kind);
   EXPECT_EQ(lines.counts->counters[0].equals, "ERROR");
   EXPECT_TRUE(lines.counts->counters[0].per_second);
-  EXPECT_EQ(std::get<HttpSource>(app.sources[4].kind).path, "/push/clicks");
+  const auto& clicks = std::get<HttpSource>(app.sources[4].kind);
+  EXPECT_EQ(clicks.path, "/push/clicks");
+  EXPECT_EQ(clicks.commit_timeout_us, 2'000'000);
+  EXPECT_EQ(clicks.pending_requests_max, 100);
+  EXPECT_EQ(clicks.pending_bytes_max, 8'000'000);
+  EXPECT_EQ(clicks.retry_after_us, 2'000'000);
 }
 
 TEST(ReadApp, features_and_models_as_written) {

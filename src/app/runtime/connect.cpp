@@ -116,6 +116,13 @@ struct ConnectorOf {
     config.path = http.path;
     config.token = http.token.reveal();
     if (http.records_max > 0) config.max_records = static_cast<size_t>(http.records_max);
+    if (http.commit_timeout_us > 0) config.commit_timeout_ms = http.commit_timeout_us / 1000;
+    if (http.pending_requests_max > 0)
+      config.max_pending_requests = static_cast<size_t>(http.pending_requests_max);
+    if (http.pending_bytes_max > 0)
+      config.max_pending_bytes = static_cast<size_t>(http.pending_bytes_max);
+    // Rounded up: the sender is not told to come before its time.
+    if (http.retry_after_us > 0) config.retry_after_s = (http.retry_after_us + 999'999) / 1'000'000;
     return config;
   }
   Connector operator()(const KafkaSource& kafka) const {
