@@ -108,6 +108,7 @@ class MonitorsTest : public ::testing::Test {
     options.on_training_wanted = [&](const app::TrainingWanted& wanted) {
       const std::lock_guard lock(mutex_);
       wanted_.push_back(wanted);
+      return !busy_;
     };
     MetricRegistry metrics;
     auto plan = app::compile_plan(std::move(file));
@@ -154,6 +155,7 @@ class MonitorsTest : public ::testing::Test {
   std::string root_;
   std::mutex mutex_;
   std::vector<app::TrainingWanted> wanted_;
+  bool busy_ = false;  // what a training is asked of
 };
 
 TEST_F(MonitorsTest, DriftIsFoundToldAndSaidToBeOver) {
@@ -191,6 +193,20 @@ TEST_F(MonitorsTest, ARestartChangesNothing) {
   EXPECT_EQ(whole.size(), 2u);
   EXPECT_EQ(drifts("parts"), whole);
   EXPECT_EQ(told("parts"), told("whole"));
+}
+
+TEST_F(MonitorsTest, ATrainingThatCannotBeMadeNowIsAskedForAgain) {
+  busy_ = true;
+  run("a", watched_app(alerts("a")), 7'000);
+  ASSERT_EQ(wanted_.size(), 1u) << "drift was found";
+  run("a", watched_app(alerts("a")), 7'100);
+  ASSERT_EQ(wanted_.size(), 2u) << "the start repeats what was refused";
+  busy_ = false;
+  run("a", watched_app(alerts("a")), 8'000);
+  ASSERT_EQ(wanted_.size(), 3u);
+  run("a", watched_app(alerts("a")), 8'100);
+  EXPECT_EQ(wanted_.size(), 3u) << "it was taken";
+  EXPECT_EQ(wanted_[2].training, "nightly");
 }
 
 TEST_F(MonitorsTest, ALeastDistanceAndNoAlertAreHeeded) {

@@ -204,7 +204,10 @@ void Monitors::on_decision(const DecisionSeen& seen) {
   if (found == watched_.end()) return;
   Watched& watched = *found->second;
   take(watched, seen.record);
-  if (watched.next_save_ns == 0) watched.next_save_ns = clock_.monotonic_ns() + kSaveNs;
+  if (watched.next_save_ns == 0) {  // the first since the start: what a crash cut off, or waits
+    if (watched.training_wanted) ask_for_training(watched);
+    watched.next_save_ns = clock_.monotonic_ns() + kSaveNs;
+  }
   if (clock_.monotonic_ns() >= watched.next_save_ns) {
     if (watched.training_wanted) ask_for_training(watched);
     save(watched);
@@ -296,8 +299,10 @@ void Monitors::ask_for_training(Watched& watched) {
     wanted.reason = fmt::format("the scores of '{}' drifted: distance {:.2f}, {:.2f} is tolerated",
                                 wanted.model, look->distance, look->threshold);
   committer_.open().then.push_back([this, &watched, wanted = std::move(wanted)] {
-    training_hook_(wanted);
+    if (!training_hook_(wanted)) return;
     watched.training_wanted = false;
+    const std::lock_guard lock(committer_.mutex());
+    save(watched);  // or a restart would ask once more
   });
 }
 

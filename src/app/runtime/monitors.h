@@ -50,7 +50,8 @@ class Monitors final : public Observer {
   // The reference profile of a registry's version, as JSON.
   using ProfileOf = std::function<Result<std::string>(const std::string& name, int64_t version)>;
   using StreamsOf = std::function<std::map<PartitionId, Seq>(size_t decision)>;
-  using TrainingHook = std::function<void(const TrainingWanted&)>;
+  // False: not now; it is asked again.
+  using TrainingHook = std::function<bool(const TrainingWanted&)>;
 
   Monitors(const Plan& plan, Committer& committer, Journal& journal, Outboxes& outboxes,
            const Clock& clock, ProfileOf profile_of);

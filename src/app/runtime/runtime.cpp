@@ -245,9 +245,12 @@ Result<void> Runtime::open_monitors() {
   monitors_ =
       std::make_unique<Monitors>(*plan_, *committer_, *journal_, *outboxes_, clock_, profile_of);
   monitors_->on_training_wanted([this](const TrainingWanted& wanted) {
-    if (options_.on_training_wanted) options_.on_training_wanted(wanted);
+    if (options_.on_training_wanted && !options_.on_training_wanted(wanted)) return false;
     const auto asked = trainer_->request(wanted.model, "drift", wanted.reason, wanted.training);
-    if (!asked.ok()) log::info("train", "{}: {}", wanted.reason, asked.error().message);
+    if (asked.ok()) return true;
+    if (asked.error().code == ErrorCode::kConflict) return false;  // after the one under way
+    log::info("train", "{}: {}", wanted.reason, asked.error().message);
+    return true;
   });
   QW_TRY(monitors_->open(*store_,
                          [this](size_t decision) { return pipeline_->streams_of(decision); }));
