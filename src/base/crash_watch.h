@@ -3,23 +3,31 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "base/result.h"
 
 namespace qw {
 
-// A record on which the process crashed this often is not tried again.
+// A record on which the process crashed this often is not tried again; nor one in which it was
+// killed from outside this often, after it had been in work for kStuckUs. (The kernel kills a
+// process that takes all memory, and says nothing to it.)
 constexpr size_t kCrashesToQuarantine = 2;
+constexpr size_t kKillsToQuarantine = 3;
+constexpr int64_t kStuckUs = 200'000;
 
 // While it lives, its thread works on this record: a fatal signal of the thread (a broken memory
 // access, a failed QW_ASSERT, an uncaught exception) writes the record's fingerprint into the file
-// of watch_crashes(). A kill from outside leaves no trace: it is nobody's fault. Costs two stores;
-// the record must outlive it. Marks nest; the innermost counts.
+// of CrashWatch. A kill from outside while a record is in work for a moment leaves no trace: it is
+// nobody's fault. Costs two stores and, with a CrashWatch, a hash; the record must outlive it.
+// Marks nest; the innermost counts.
 class WorkMark {
  public:
-  // `stage` names the fail point "STAGE/TEXT:N", which aborts at the N-th record that holds TEXT.
+  // `stage` names the fail point "STAGE/TEXT:N"; see fail_on_record().
   WorkMark(std::string_view stage, std::string_view record) noexcept;
   ~WorkMark();
   WorkMark(const WorkMark&) = delete;
@@ -27,16 +35,33 @@ class WorkMark {
 
  private:
   std::string_view before_;
+  uint64_t print_before_ = 0;
 };
 
-// What a file of traces told.
+// What the files of traces told.
 struct CrashHistory {
-  size_t crashes = 0;      // traces of all earlier runs
-  size_t quarantined = 0;  // different records that reached kCrashesToQuarantine
+  size_t crashes = 0;      // traces of all earlier runs: signals of its own
+  size_t kills = 0;        // and kills from outside in a record that had been in work for long
+  size_t quarantined = 0;  // different records that reached one of the limits
 };
-// Reads the traces, catches fatal signals of the whole process and adds to the file from now on.
-// Once per process, before threads start. kIo: the file cannot be written.
-Result<CrashHistory> watch_crashes(const std::string& file);
+
+// Reads the traces in a folder (files "crashes" and "in_work"), catches fatal signals of the whole
+// process and adds to the traces from now on. While it lives, a thread looks which records are in
+// work for long, and says so in a mapping that outlives the process. One at a time, before other
+// threads start. Lets go of the mapping last: threads with marks have ended before.
+class CrashWatch {
+ public:
+  // kIo: the files cannot be written; kConflict: another process writes them.
+  static Result<std::unique_ptr<CrashWatch>> start(const std::string& folder);
+  ~CrashWatch();
+  const CrashHistory& history() const { return history_; }
+
+ private:
+  CrashWatch() = default;
+  CrashHistory history_;
+  int work_file_ = -1;
+  std::jthread thread_;
+};
 
 namespace internal {
 extern std::atomic<bool> any_quarantined;
@@ -45,7 +70,7 @@ bool is_quarantined(std::string_view record);
 
 // Whether any record must be looked up at all; nearly always not.
 inline bool any_quarantined() { return internal::any_quarantined.load(std::memory_order_relaxed); }
-// Whether the process crashed on these very bytes kCrashesToQuarantine times. Any thread.
+// Whether these very bytes reached one of the limits. Any thread.
 inline bool is_quarantined(std::string_view record) {
   return any_quarantined() && internal::is_quarantined(record);
 }

@@ -1,5 +1,7 @@
 #include "base/fail_point.h"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdlib>
 #include <string>
@@ -11,6 +13,7 @@ std::atomic<bool> fail_points_armed{false};
 
 namespace {
 std::string wanted_name;  // written once, before threads start
+bool stalls = false, kills = false;
 std::atomic<int64_t> passages_left{0};
 }  // namespace
 
@@ -23,6 +26,8 @@ void reach_record(std::string_view stage, std::string_view record) {
   const std::string_view name = wanted_name;
   if (name.size() <= stage.size() || !name.starts_with(stage) || name[stage.size()] != '/') return;
   if (record.find(name.substr(stage.size() + 1)) == std::string_view::npos) return;
+  while (stalls) ::pause();
+  if (kills) std::raise(SIGKILL);
   if (passages_left.fetch_sub(1) == 1) std::abort();
 }
 
@@ -35,6 +40,8 @@ void arm_fail_points_from_environment() {
   const auto colon = text.rfind(':');
   internal::wanted_name = text.substr(0, colon);
   internal::passages_left = colon == std::string::npos ? 1 : std::atoll(text.c_str() + colon + 1);
+  internal::stalls = text.ends_with(":stall");
+  internal::kills = text.ends_with(":kill");
   internal::fail_points_armed = true;
 }
 

@@ -21,7 +21,9 @@ inline void fail_point(std::string_view name) {
     internal::reach_fail_point(name);
 }
 
-// For records that crash: "STAGE/TEXT:N" aborts at the N-th record of the stage that holds TEXT.
+// For records that crash: "STAGE/TEXT:N" aborts at the N-th record of the stage that holds TEXT;
+// "STAGE/TEXT:stall" never comes back from the first one, until somebody kills the process, and
+// "STAGE/TEXT:kill" ends it there by SIGKILL.
 inline void fail_on_record(std::string_view stage, std::string_view record) {
   if (internal::fail_points_armed.load(std::memory_order_relaxed)) [[unlikely]]
     internal::reach_record(stage, record);

@@ -123,18 +123,22 @@ class ControlFile {
 };
 
 // A record that crashes the process is found out and put away; without it the rest still works.
-void watch_for_crashes(const std::string& data_folder) {
+std::unique_ptr<CrashWatch> watch_for_crashes(const std::string& data_folder) {
   auto made = make_folders(data_folder);
-  const auto history =
-      made.ok() ? watch_crashes(data_folder + "/crashes") : Result<CrashHistory>(made.error());
-  if (!history.ok()) {
-    log::warning("run", "crashes are not traced: {}", history.error().to_string());
-  } else if (history->quarantined > 0) {
-    log::warning("run",
-                 "the process crashed {} times before; {} records that were in work at two of them "
-                 "go to the dead letters; forget that by removing {}/crashes",
-                 history->crashes, history->quarantined, data_folder);
+  auto watch = made.ok() ? CrashWatch::start(data_folder)
+                         : Result<std::unique_ptr<CrashWatch>>(made.error());
+  if (!watch.ok()) {
+    log::warning("run", "crashes are not traced: {}", watch.error().to_string());
+    return nullptr;
   }
+  const CrashHistory& history = (*watch)->history();
+  if (history.quarantined > 0)
+    log::warning("run",
+                 "the process crashed {} times before, and was killed {} times while a record had "
+                 "been in work for long; {} records that were in work again and again go to the "
+                 "dead letters; forget that by removing {}/crashes",
+                 history.crashes, history.kills, history.quarantined, data_folder);
+  return std::move(watch).value();
 }
 
 Result<app::ApiOptions> api_options(const net::HttpServerOptions& http, uint16_t port,
@@ -168,7 +172,7 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   options.data_folder =
       arguments.data.empty() ? plan->file.resolve(plan->file.data) : arguments.data;
   options.own_server = app::own_server(http.address, (*server)->port());
-  watch_for_crashes(options.data_folder);
+  const auto crash_watch = watch_for_crashes(options.data_folder);
   auto runtime = app::Runtime::start(plan, options, real_clock(), metrics, server->get());
   if (!runtime.ok()) return say(io, runtime.error());
   const auto demo = make_demo(*plan, options, **runtime, **server);

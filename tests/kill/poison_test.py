@@ -1,5 +1,6 @@
 """Aim: a record that crashes the process at two starts is put away at the third, with its reason, and costs nobody
-else anything; a record that merely was in work at a crash, or at kill -9, is not.
+else anything; so is one in which the process is killed from outside three times after it had been in work for long, as
+the kernel does when memory ends. A record that merely was in work at a crash, or at kill -9, is not.
 
 The real program; a fail point that aborts on each record that holds a text, while it is decoded or while it is applied.
 The program is started again and again with the fail point still there, until it runs to the end.
@@ -12,13 +13,14 @@ import http.client
 import json
 import pathlib
 import signal
+import struct
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from program import Program, run_cases
+from program import Program, run_cases, wait_for
 
 ROWS, BAD = 300, 137
 
@@ -62,7 +64,7 @@ def file_source(binary, root, stage):
         program.start(f"{stage}/poison:1", "--until-finished")
         codes.append(program.wait())
     assert codes == [-signal.SIGABRT, -signal.SIGABRT, 0], f"{codes}: {program.output()[-2000:]}"
-    assert "1 records that were in work" in program.output(), program.output()
+    assert "1 records that were in work again and again" in program.output(), program.output()
     check_aftermath(program, [f"e{n}" for n in range(ROWS) if n != BAD])
 
 
@@ -72,6 +74,38 @@ def once_is_not_enough(binary, root):
     for stage in ("decode", "apply"):  # two crashes, but of two kinds of work
         program.start(f"{stage}/poison:1", "--until-finished")
         assert program.wait() == -signal.SIGABRT
+    program.start(None, "--until-finished")
+    assert program.wait() == 0, program.output()[-2000:]
+    assert len(program.log("decisions")) == ROWS and not program.log("dead-letters")
+
+
+def killed(binary, root, stage):
+    """Nobody tells a process that the memory is used up: it is killed, in the middle of the record that takes it."""
+    program = Program(binary, root / f"killed-{stage}", APP.format(connector="file: { path: rows.jsonl }"))
+    (program.folder / "rows.jsonl").write_text("\n".join(row(n) for n in range(ROWS)) + "\n")
+    work = program.folder / "data" / "in_work"
+
+    def in_work_for_long():  # each slot: the record's fingerprint, marks, the fingerprint once it stays
+        words = struct.unpack("<512Q", work.read_bytes()) if work.exists() else ()
+        return any(words[at] and words[at] == words[at + 2] for at in range(0, len(words), 8))
+    for _ in range(3):
+        program.start(f"{stage}/poison:stall", "--until-finished")
+        program.port()  # from here on the slots are those of this start
+        wait_for("the record is seen to stay", in_work_for_long, program)
+        program.kill()
+    program.start(f"{stage}/poison:stall", "--until-finished")
+    assert program.wait() == 0, program.output()[-2000:]
+    assert "killed 3 times" in program.output(), program.output()
+    check_aftermath(program, [f"e{n}" for n in range(ROWS) if n != BAD])
+
+
+def killed_at_once(binary, root):
+    """Kills that find a record in work by chance: however many, it is nobody's fault."""
+    program = Program(binary, root / "chance", APP.format(connector="file: { path: rows.jsonl }"))
+    (program.folder / "rows.jsonl").write_text("\n".join(row(n) for n in range(ROWS)) + "\n")
+    for _ in range(4):
+        program.start("apply/poison:kill", "--until-finished")
+        assert program.wait() == -signal.SIGKILL
     program.start(None, "--until-finished")
     assert program.wait() == 0, program.output()[-2000:]
     assert len(program.log("decisions")) == ROWS and not program.log("dead-letters")
@@ -113,6 +147,7 @@ def main():
         root = pathlib.Path(place)
         run_cases(*(functools.wraps(case)(functools.partial(case, arguments.program, root, *more))
                     for case, *more in ((file_source, "decode"), (file_source, "apply"), (once_is_not_enough,),
+                                        (killed, "decode"), (killed, "apply"), (killed_at_once,),
                                         (pushed, "decode"), (pushed, "apply"))))
 
 

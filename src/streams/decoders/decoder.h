@@ -16,7 +16,7 @@ namespace qw::streams {
 
 // The reason of a record that is not tried again.
 constexpr std::string_view kCrashedBefore =
-    "quarantined: the process crashed on this record twice, while it was in work";
+    "quarantined: the process crashed or was killed more than once while this record was in work";
 
 // Decodes records of one format into rows of one schema. One thread at a time (it keeps scratch
 // memory). A record either appends one row or nothing.
