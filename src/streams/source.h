@@ -102,6 +102,9 @@ class Source {
   // source keeps what it must (Kafka pauses, HTTP answers 429, files wait, host samples are
   // skipped and counted).
   virtual Result<SourceBatch> poll(int64_t wait_us) = 0;
+  // Whether all that was there when poll() last returned has been handed out. As long as it is not,
+  // a key of which nothing is heard may only wait here. Same thread as poll().
+  virtual bool caught_up() const { return true; }
   // Called about ten times a second instead of poll() while the pipeline is full, on the same
   // thread: keeps the peer's patience (Kafka: answers rebalances) without giving rows.
   virtual void serve() {}

@@ -39,6 +39,7 @@ FAIL_POINTS = {"commit.before": 300, "commit.after": 300, "store.before_commit":
                "outbox.before_send": 40, "outbox.after_send": 40, "outbox.before_erase": 40,
                "segment.written": 6, "segment.renamed": 6, "segment.before_manifest": 6, "segment.after_manifest": 6}
 KAFKA_FAIL_POINTS = {**FAIL_POINTS, "kafka.before_offsets": 2, "kafka.after_offsets": 2}
+AWAY_S = 6  # once a run the program stays away for longer than a clock may step unnoticed
 FILE_SOURCE = """file: { path: input, mode: tail }
     format: csv"""
 # A static member takes its partitions up at once after a kill; another would wait for its own session to end.
@@ -131,7 +132,7 @@ def finish(program, receiver):
     assert " 0 records read behind the checkpoints" in program.output(), f"left after a clean stop: {program.output()}"
 
 
-Outcome = collections.namedtuple("Outcome", "decisions alerts dead_letters effects")
+Outcome = collections.namedtuple("Outcome", "decisions alerts dead_letters effects changes")
 
 
 def outcome(program, receiver):
@@ -141,13 +142,14 @@ def outcome(program, receiver):
         assert key not in decisions, f"decided twice: {key}"
         decisions[key] = (line["event_time_us"], line["score"], line["warm"], line["inputs"], line["features"],
                           line["members"], line["outputs"])
-    alerts = []
+    alerts, changes = [], {}
     for line in program.log("journal"):
         if line["kind"].startswith("alert_"):
             body = line["body"]
             alerts.append((line["kind"], body["id"] if "id" in body else body["alert_id"]))
+            changes[alerts[-1]] = {name: body.get(name) for name in ("series_id", "key", "severity", "at_us", "reason")}
     dead = [(line["reason"], line["raw"]) for line in program.log("dead-letters")]
-    return Outcome(decisions, sorted(alerts), sorted(dead), receiver.take())
+    return Outcome(decisions, sorted(alerts), sorted(dead), receiver.take(), changes)
 
 
 def check_reference(got):
@@ -164,6 +166,7 @@ def check_reference(got):
 def run_with_kills(program, inputs, receiver, dice, most):
     """Kills up to `most` times; fewer when the run is done before. Returns the fail points (or None) that hit."""
     hits = []
+    away_after = dice.randint(1, 4)
     while len(hits) < most and receiver.count_ends() < workload.PARTITIONS:
         name = dice.choice(sorted(inputs.points)) if dice.random() < 0.5 else None
         program.start(f"{name}:{dice.randint(1, inputs.points[name])}" if name else None)
@@ -178,6 +181,8 @@ def run_with_kills(program, inputs, receiver, dice, most):
             code = program.kill()
         assert code == -signal.SIGKILL, f"ended with {code}: {program.output()[-2000:]}"
         hits.append(name)
+        if len(hits) == away_after:
+            time.sleep(AWAY_S)
     return hits
 
 
@@ -186,7 +191,10 @@ def compare(expected, got, kills):
         assert key in got.decisions, f"lost: the decision on {key}"
         assert got.decisions[key] == decision, f"differs at {key}: {got.decisions[key]} instead of {decision}"
     assert len(got.decisions) == len(expected.decisions), "there are decisions that nobody expected"
-    assert got.alerts == expected.alerts, f"alerts differ: {sorted(set(got.alerts) ^ set(expected.alerts))[:5]}"
+    lost, new = set(expected.alerts) - set(got.alerts), set(got.alerts) - set(expected.alerts)
+    assert got.alerts == expected.alerts, \
+        f"alerts differ; lost: {[(one, expected.changes[one]) for one in sorted(lost)[:5]]}; " \
+        f"new: {[(one, got.changes[one]) for one in sorted(new)[:5]]}"
     assert got.dead_letters == expected.dead_letters, \
         f"dead letters differ, {len(got.dead_letters)} of {len(expected.dead_letters)}: " \
         f"{sorted(set(got.dead_letters) ^ set(expected.dead_letters))[:3]}"

@@ -102,10 +102,11 @@ bool Alerting::observe(PendingCommit& open, size_t decision, PartitionId stream,
 }
 
 void Alerting::tick(PendingCommit& open, uint64_t number, KnownAt at,
-                    const std::function<Seq(PartitionId)>& newest) {
+                    const std::function<Seq(PartitionId)>& newest,
+                    const std::function<bool(size_t source)>& behind) {
   for (auto& [decision, book] : books_) {
     changes_.clear();
-    book.tick(number, at, newest, changes_);
+    book.tick(number, at, newest, behind(plan_.decisions[decision].source), changes_);
     for (const monitor::AlertChange& change : changes_) {
       keep(open, decision, change.partition, change.key);
       tell(open, decision, change, nullptr, kUnknown);

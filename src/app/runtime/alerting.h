@@ -36,9 +36,10 @@ class Alerting {
   // The decision's word on a key. Returns whether an alert of the key is open.
   bool observe(PendingCommit& open, size_t decision, PartitionId stream,
                const schema::DecisionRecord& record, monitor::Severity severity, double threshold);
-  // A recorded moment of the wall clock.
+  // A recorded moment of the wall clock. `behind`: whether events of a source wait unread.
   void tick(PendingCommit& open, uint64_t number, KnownAt at,
-            const std::function<Seq(PartitionId)>& newest);
+            const std::function<Seq(PartitionId)>& newest,
+            const std::function<bool(size_t source)>& behind);
 
   size_t open_alerts() const;
 

@@ -308,7 +308,7 @@ void Pipeline::send(const Moment& moment, size_t decision, const schema::Decisio
   }
 }
 
-Result<void> Pipeline::tick() {
+Result<void> Pipeline::tick(const std::function<bool(size_t source)>& behind) {
   const KnownAt now{clock_.wall_us()};
   ++ticks_;
   PendingCommit& open = committer_.open();
@@ -325,7 +325,7 @@ Result<void> Pipeline::tick() {
   // An alert that the clock fires has no event at hand for `when` to judge: its heals are wanted.
   for (size_t decision = 0; decision < decisions_.size(); ++decision)
     decisions_[decision].heal_wanted.assign(plan_->decisions[decision].heals.size(), true);
-  alerting_.tick(open, ticks_, now, last_seq);
+  alerting_.tick(open, ticks_, now, last_seq, behind);
   healing_.tick(open, now);
   return {};
 }

@@ -2,6 +2,7 @@
 // thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -99,8 +100,8 @@ class Pipeline {
   // One batch of a source. `arrived_ns` (monotonic) begins its latencies. Rows are applied all or,
   // on a broken store, up to the error.
   Result<void> accept(size_t source, streams::SourceBatch&& batch, int64_t arrived_ns);
-  // About once a second: the wall clock enters.
-  Result<void> tick();
+  // About once a second: the wall clock enters. `behind`: whether events of a source wait unread.
+  Result<void> tick(const std::function<bool(size_t source)>& behind);
   // Checkpoints what is due into the open commit; call it about once a commit. `all`: what is not
   // due too (a clean stop). Returns how many states that wait for it were left.
   Result<size_t> checkpoint(bool all = false);

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
 #include <future>
+#include <limits>
 
 #include "app/runtime/connect.h"
 #include "app/runtime/lags.h"
@@ -18,6 +20,7 @@ namespace {
 using std::chrono::microseconds;
 
 constexpr int64_t kTickNs = 1'000'000'000;
+constexpr int64_t kBehindNs = 2 * kTickNs;
 constexpr int64_t kCheckpointNs = 1'000'000;
 constexpr int64_t kIdleUs = 20'000;  // how long the pipeline sleeps when nothing comes
 
@@ -74,6 +77,15 @@ class Runtime::SourceThread final : public streams::SourceHost {
     health.queue_rows = queue_rows_;
     health.queue_since_ns = queue_.empty() ? 0 : queue_.front().first;
   }
+  // What came long ago waits to be applied, or the source has not been at its end for long: where
+  // nothing is heard of a key, its events may be among them. A source that keeps up with a steady
+  // flow reaches its end again and again.
+  bool behind(int64_t now_ns) const {
+    SourceHealth queue;
+    describe_queue(queue);
+    const int64_t since_ns = queue.queue_since_ns == 0 ? now_ns : queue.queue_since_ns;
+    return now_ns - std::min(since_ns, caught_up_ns_.load()) > kBehindNs;
+  }
   // The source said it is finished and handed over everything before.
   bool read_all() const { return read_all_; }
 
@@ -102,6 +114,7 @@ class Runtime::SourceThread final : public streams::SourceHost {
         runtime_.fail(polled.error());
         break;
       }
+      if (source_->caught_up()) caught_up_ns_ = runtime_.clock_.monotonic_ns();
       if (polled->empty()) {
         read_all_ = source_->status().state == streams::SourceState::kFinished;
         continue;
@@ -128,6 +141,7 @@ class Runtime::SourceThread final : public streams::SourceHost {
   const size_t index_;
   std::unique_ptr<streams::Source> source_;
   std::atomic<bool> read_all_{false};
+  std::atomic<int64_t> caught_up_ns_{std::numeric_limits<int64_t>::min() / 2};
   mutable std::mutex queue_mutex_;
   std::deque<std::pair<int64_t, size_t>> queue_;  // read and not applied: when it came, rows
   uint64_t queue_rows_ = 0;
@@ -340,7 +354,7 @@ void Runtime::housekeeping() {
   Result<void> done;
   if (now_ns >= next_tick_ns_) {
     next_tick_ns_ = now_ns + kTickNs;
-    done = pipeline_->tick();
+    done = pipeline_->tick([&](size_t source) { return sources_[source]->behind(now_ns); });
   }
   if (done.ok() && now_ns >= next_checkpoint_ns_) {
     next_checkpoint_ns_ = now_ns + kCheckpointNs;

@@ -65,11 +65,11 @@ void AlertBook::observe(PartitionId partition, std::string_view key, std::string
   if (ticked != entry.state.needs_ticks()) index(at);
 }
 
-void AlertBook::tick(uint64_t number, KnownAt at, const NewestSeq& after,
+void AlertBook::tick(uint64_t number, KnownAt at, const NewestSeq& after, bool behind,
                      std::vector<AlertChange>& changes) {
   for (auto next = active_.begin(); next != active_.end();) {
     const Entries::iterator entry = (next++)->second;  // index() may erase it
-    const Tick input{number, at, after(entry->first.first)};
+    const Tick input{number, at, after(entry->first.first), behind};
     const auto transition = step(options_.policy, entry->second.state, input);
     if (transition) apply(entry, *transition, changes);
     if (!entry->second.state.needs_ticks()) index(entry);

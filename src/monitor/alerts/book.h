@@ -59,9 +59,11 @@ class AlertBook {
   // alert of a higher severity than all that are open in the group is told nevertheless.
   void observe(PartitionId partition, std::string_view key, std::string_view group,
                const Observation& observation, std::vector<AlertChange>& changes);
-  // `after` gives the newest seq of a partition at the tick; keys are visited in order.
+  // `after` gives the newest seq of a partition at the tick; keys are visited in order. `behind`:
+  // see Tick.
   using NewestSeq = std::function<Seq(PartitionId)>;
-  void tick(uint64_t number, KnownAt at, const NewestSeq& after, std::vector<AlertChange>& changes);
+  void tick(uint64_t number, KnownAt at, const NewestSeq& after, bool behind,
+            std::vector<AlertChange>& changes);
 
   // The stored form of a key's state; false when there is none.
   bool save(PartitionId partition, std::string_view key, std::string& out) const;

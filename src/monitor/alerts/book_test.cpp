@@ -98,7 +98,7 @@ TEST(AlertBook, TicksReachOnlyActiveKeys) {
   for (uint64_t second = 3; second < 70; ++second)
     scene.book.tick(
         second, KnownAt{static_cast<int64_t>(second) * kSecond}, [](PartitionId) { return Seq{4}; },
-        changes);
+        false, changes);
   ASSERT_EQ(changes.size(), 1u);
   EXPECT_EQ(changes[0].key, "cpu");
   EXPECT_EQ(changes[0].transition.reason, ResolveReason::kNoData);
@@ -137,7 +137,7 @@ TEST(AlertBook, ARestoredBookGoesOnAsTheUndisturbedOne) {
     book.observe(kPart, event.key, event.group, event.observation, changes);
     book.tick(
         event.observation.seq.value(), event.observation.decided_at,
-        [&](PartitionId) { return event.observation.seq; }, changes);
+        [&](PartitionId) { return event.observation.seq; }, false, changes);
     std::string story;
     for (const AlertChange& change : changes)
       story += change.alert_id + "<" + change.lead_id + (change.notify ? "!" : ".") +

@@ -29,6 +29,14 @@ int8_t clock_jump(const AlertPolicy& policy, const AlertState& state, int64_t no
   return moved_us < -policy.max_clock_step_us ? -1 : 0;
 }
 
+// Whether event time moved with a clock that jumped. Where it goes on, the process was away and
+// reads what came meanwhile: no moment of a run is missing.
+bool jumps_along(const AlertPolicy& policy, const AlertState& state, int64_t event_us) {
+  if (state.last_event_us == kNever) return true;
+  const int64_t moved_us = elapsed(state.last_event_us, event_us);
+  return moved_us < 0 || moved_us > policy.max_clock_step_us;
+}
+
 void forget_runs(AlertState& state) {
   state.since_us.fill(kNever);
   state.clear_since_us = kNever;
@@ -203,6 +211,7 @@ std::optional<Transition> step(const AlertPolicy& policy, AlertState& state,
   const int8_t jump_now = clock_jump(policy, state, clock_us);
   const int8_t jump = jump_now != 0 ? jump_now : state.clock_jump;
   state.clock_us = clock_us;
+  const bool time_jumps = jump != 0 && jumps_along(policy, state, event_us);
   if (jump < 0 && event_us < state.last_event_us) move_back(state, event_us);
   if (event_us < state.last_event_us) {
     state.clock_jump = jump;
@@ -210,7 +219,7 @@ std::optional<Transition> step(const AlertPolicy& policy, AlertState& state,
     return std::nullopt;
   }
   state.clock_jump = 0;
-  if (jump != 0) forget_runs(state);
+  if (time_jumps) forget_runs(state);
   take_word(state, observation);
   if (state.phase != AlertPhase::kFiring)
     state.phase =
@@ -234,6 +243,7 @@ std::optional<Transition> step(const AlertPolicy& policy, AlertState& state, con
     state.clock_jump = jump;
     return std::nullopt;
   }
+  if (tick.behind) return std::nullopt;
   state.silent_us = saturating_add(state.silent_us, std::max<int64_t>(moved_us, 0));
   const int64_t now_us = saturating_add(state.last_event_us, state.silent_us);
   if (state.silent_us >= policy.stale_after_us) return go_stale(policy, state, now_us);

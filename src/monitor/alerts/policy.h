@@ -11,9 +11,11 @@
 // - Silence as long as `for` (last word: a severity) fires a pending alert; as long as
 //   `resolve_after` (last word: none) resolves a firing one. Silence of `stale_after` ends a
 //   pending alert, and resolves or marks a firing one (`on_missing`).
+// - A tick at which events of the source wait unread counts as no silence.
 // - A jump of the wall clock beyond `max_clock_step` (set by hand, a suspended or stopped process)
-//   counts as no silence at all, and what was being measured starts anew at the next observation;
-//   an open alert stays open.
+//   counts as no silence at all. Where event time jumps with it, what was being measured starts
+//   anew at the next observation; where it goes on, a stopped process reads what came meanwhile,
+//   and nothing is lost. An open alert stays open.
 // - A severity must itself hold for `for`: a single 'page' among 'warn' does not page. An open
 // alert
 //   only rises in severity. Cooldown holds back a new alert of the same or a lower severity; if the
@@ -119,6 +121,7 @@ struct Tick {
   uint64_t number = 0;
   KnownAt at;
   Seq after;
+  bool behind = false;  // events of the key may wait unread: nobody is called silent
 };
 
 enum class TransitionKind : uint8_t { kFired, kEscalated, kResolved, kStale };

@@ -53,6 +53,11 @@ class Player {
     write(step(policy_, state, Tick{tick_, KnownAt{clock_s * kSecond}, Seq{seq_}}));
     return *this;
   }
+  Player& tick_behind(int64_t clock_s) {
+    ++tick_;
+    write(step(policy_, state, Tick{tick_, KnownAt{clock_s * kSecond}, Seq{seq_}, true}));
+    return *this;
+  }
   Player& ticks(int64_t from_s, int64_t to_s) {
     for (int64_t second = from_s; second <= to_s; ++second) tick(second);
     return *this;
@@ -190,6 +195,24 @@ TEST(AlertPolicy, OldDataIsNotSilence) {
   for (int64_t second = 0; second < 30; ++second)
     player.see(second, kPage, 3600 + second).tick(3600 + second);
   EXPECT_EQ(player.story(), "fired page@2");
+}
+
+TEST(AlertPolicy, AProcessThatWasAwayReadsOnAsIfItHadNotBeen) {
+  Player away;  // the process was stopped for a minute in the middle of `for`
+  away.see(0, kPage, 100).see(1, kPage, 101).tick(161).see(2, kPage, 161).see(3, kPage, 161);
+  EXPECT_EQ(away.story(), "fired page@2") << "as if it had been there";
+  Player unseen;  // the same without a tick before the next event
+  unseen.see(0, kPage, 100).see(1, kPage, 101).see(2, kPage, 161).see(3, kPage, 161);
+  EXPECT_EQ(unseen.story(), "fired page@2");
+}
+
+TEST(AlertPolicy, NobodyIsSilentWhoseEventsWait) {
+  Player player;
+  player.every_second(0, 2, kPage).see(3, kOff);
+  for (int64_t second = 4; second < 200; ++second) player.tick_behind(second);
+  EXPECT_EQ(player.story(), "fired page@2");
+  player.ticks(200, 202);
+  EXPECT_EQ(player.story(), "fired page@2, resolved page@6") << "silence is counted from here on";
 }
 
 TEST(AlertPolicy, AJumpAheadOfTheClockIsNoSilence) {

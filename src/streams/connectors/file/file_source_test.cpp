@@ -153,6 +153,30 @@ TEST_F(FileSourceTest, TailsWholeLinesOnly) {
   EXPECT_TRUE(rejected_.empty());
 }
 
+TEST_F(FileSourceTest, KnowsWhetherMoreWaits) {
+  config_.mode = Mode::kTail;
+  for (int64_t i = 0; i < static_cast<int64_t>(kMaxBatchRows) + 10; ++i)
+    append("long.json", row(i + 1, i));
+  append("short.json", row(1, 7));
+  start();
+  EXPECT_FALSE(source_->caught_up()) << "nothing was looked at";
+  drain(1);
+  EXPECT_FALSE(source_->caught_up()) << "the other file was not looked at, or the long one goes on";
+  drain();
+  EXPECT_TRUE(source_->caught_up());
+  append("short.json", row(2, 8));
+  drain(1);
+  EXPECT_TRUE(source_->caught_up()) << "all that was there was handed out";
+  config_.mode = Mode::kRead;
+  saved_.clear();
+  last_position_.clear();
+  start();
+  drain(1);
+  EXPECT_FALSE(source_->caught_up()) << "history is read to its end first";
+  drain();
+  EXPECT_TRUE(source_->caught_up());
+}
+
 TEST_F(FileSourceTest, FollowsRotationAlsoAcrossARestart) {
   config_.mode = Mode::kTail;
   for (const bool restart : {false, true}) {

@@ -24,6 +24,7 @@ class FileSource final : public Source {
   const std::shared_ptr<const schema::Schema>& schema() const override { return decode_.schema; }
   Result<void> open(const SavedPositions& saved, SourceHost& host) override;
   Result<SourceBatch> poll(int64_t wait_us) override;
+  bool caught_up() const override;
   void committed(uint32_t, const std::string&) override {}  // the saved place is all it needs
   SourceStatus status() const override;
   void close() override;
@@ -58,6 +59,8 @@ class FileSource final : public Source {
     int64_t first_ns;
   };
   std::optional<Pace> pace_;
+  // Mode tail: the files whose end was not seen at the last look, by partition.
+  std::set<uint32_t> unread_;
 
   mutable std::mutex mutex_;  // guards status_
   SourceStatus status_;
@@ -94,8 +97,14 @@ Result<void> FileSource::add_reader(Place place, uint32_t partition, bool at_end
       QW_TRY(reader->skip_to_end());
     }
   }
+  if (config_.mode == Mode::kTail) unread_.insert(partition);
   readers_.push_back(std::move(reader));
   return {};
+}
+
+// What is read or played to its end is history until then.
+bool FileSource::caught_up() const {
+  return config_.mode == Mode::kTail ? unread_.empty() : status().state == SourceState::kFinished;
 }
 
 // A file's number is its rank among the files, so that a set of files that stays the same keeps its
@@ -193,9 +202,11 @@ Result<SourceBatch> FileSource::poll_tail(int64_t wait_us) {
     for (size_t i = 0; i < readers_.size(); ++i) {
       current_ = (current_ + 1) % readers_.size();
       FileReader& reader = *readers_[current_];
+      unread_.erase(reader.partition());
       if (!reader.is_open()) continue;
       reader.set_now(clock_.wall_us());
       QW_ASSIGN(const Fill filled, reader.fill(kMaxBatchRows));
+      if (reader.waiting() >= kMaxBatchRows) unread_.insert(reader.partition());
       if (filled == Fill::kRows) return hand_out(reader, std::min(reader.waiting(), kMaxBatchRows));
     }
     const int64_t now_ns = clock_.monotonic_ns();

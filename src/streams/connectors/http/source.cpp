@@ -116,6 +116,11 @@ class Intake {
   // The committer's thread.
   void durable(Flight& flight);
 
+  // Nothing waits to be handed out.
+  bool taken() const {
+    const std::lock_guard lock(mutex_);
+    return waiting_.empty();
+  }
   size_t pending() const {
     const std::lock_guard lock(mutex_);
     return pending_.size();
@@ -299,6 +304,7 @@ class HttpSource final : public Source {
     return {};
   }
   Result<SourceBatch> poll(int64_t wait_us) override;
+  bool caught_up() const override { return intake_->taken(); }
   void serve() override { intake_->expire(); }
   void committed(uint32_t partition, const std::string& resume) override;
   SourceStatus status() const override;

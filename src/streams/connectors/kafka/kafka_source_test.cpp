@@ -75,6 +75,8 @@ class Consumer final : public SourceHost {
 
   std::atomic<int> flushes{0}, losses{0};
   std::atomic<bool> full{false};
+  static constexpr size_t kNotYet = SIZE_MAX;
+  std::atomic<size_t> caught_up_at{kNotYet};  // records handed out when the source first said so
   bool broken_flush = false;
   int durable_every = 5;  // batches
 
@@ -87,6 +89,8 @@ class Consumer final : public SourceHost {
     }
     auto batch = source_->poll(50'000);
     ASSERT_TRUE(batch.ok()) << batch.error().to_string();
+    handed_out_ += batch->rows.rows() + batch->rejected.size();
+    if (caught_up_at == kNotYet && source_->caught_up()) caught_up_at = handed_out_;
     if (batch->empty()) return;
     {
       std::lock_guard lock(ledger_.mutex);
@@ -113,6 +117,7 @@ class Consumer final : public SourceHost {
   SavedPositions saved_;
   std::map<uint32_t, std::string> not_durable_;
   int batches_ = 0;
+  size_t handed_out_ = 0;
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };
@@ -189,6 +194,8 @@ TEST_F(KafkaSourceTest, BeginsBehindTheGreaterOfOurPlaceAndTheGroups) {
       std::lock_guard lock(ledger_.mutex);
       return ledger_.rejected.size() == 1;
     }));
+    ASSERT_TRUE(eventually([&] { return first.caught_up_at != Consumer::kNotYet; }));
+    EXPECT_EQ(first.caught_up_at, 401u) << "not before all that was there was handed out";
     first.stop();
     saved = first.durable();
     EXPECT_GE(first.flushes, 1);

@@ -44,6 +44,7 @@ class KafkaSource final : public Source {
   const std::shared_ptr<const schema::Schema>& schema() const override { return decode_.schema; }
   Result<void> open(const SavedPositions& saved, SourceHost& host) override;
   Result<SourceBatch> poll(int64_t wait_us) override;
+  bool caught_up() const override;
   void serve() override;
   void committed(uint32_t partition, const std::string& resume) override;
   SourceStatus status() const override;
@@ -71,7 +72,8 @@ class KafkaSource final : public Source {
   KafkaPtr<rd_kafka_t> client_;
   std::map<uint32_t, SourceBatch> ready_;  // fetched and decoded, not handed out
   uint32_t last_partition_ = 0;            // whose rows were handed out last
-  std::map<uint32_t, int64_t> read_to_;    // offset behind the last row handed out or ready
+  bool assigned_once_ = false;
+  std::map<uint32_t, int64_t> read_to_;  // offset behind the last row handed out or ready
   int64_t last_upkeep_ns_ = 0;
   bool in_doubt_ = false;  // a connection broke since a broker answered
 
@@ -168,6 +170,7 @@ void KafkaSource::choose_starts(rd_kafka_topic_partition_list_t* list) {
 }
 
 void KafkaSource::assign(rd_kafka_topic_partition_list_t* list) {
+  assigned_once_ = true;
   choose_starts(list);
   const bool cooperative =
       std::string_view(rd_kafka_rebalance_protocol(client_.get())) == "COOPERATIVE";
@@ -353,6 +356,21 @@ Result<SourceBatch> KafkaSource::poll(int64_t wait_us) {
   status_.rows += batch.rows.rows();
   status_.rejected += batch.rejected.size();
   return batch;
+}
+
+// A fetch that has come in is in our queue at once: where nothing was read of a partition although
+// its end is known, nothing was there.
+bool KafkaSource::caught_up() const {
+  if (!client_ || !ready_.empty() || !assigned_once_) return false;
+  const std::lock_guard lock(mutex_);
+  if (status_.trouble) return false;
+  return std::all_of(mine_.begin(), mine_.end(), [this](uint32_t partition) {
+    int64_t low = 0, high = 0;
+    const auto read = read_to_.find(partition);
+    return rd_kafka_get_watermark_offsets(client_.get(), config_.topic.c_str(),
+                                          static_cast<int32_t>(partition), &low, &high) == 0 &&
+           high >= 0 && (read == read_to_.end() || read->second >= high);
+  });
 }
 
 SourceStatus KafkaSource::status() const {
