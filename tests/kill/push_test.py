@@ -110,7 +110,7 @@ def the_limits(binary, root):
         with Program(binary, root / name, slow.replace("http: {", f"http: {{ {limit}, retry_after: 7s,")) as program:
             port = program.start().port()
             answers = []
-            threads = [threading.Thread(target=lambda n=n: answers.append(post(port, json.dumps(event(n, x="x" * 900)))))
+            threads = [threading.Thread(target=lambda n=n: answers.append(post(port, lines(event(n, x="x" * 900)))))
                        for n in range(4)]
             for thread in threads:
                 thread.start()

@@ -5,11 +5,13 @@ Two undisturbed runs give the expected scores: one by version 0 alone, one by ve
 published while the program is down, in the middle of the input; the next start warms it up from the decision log
 and swaps, and is killed at named fail points on the way, again and again. Afterwards every event has one decision,
 its score is that of the version it names, no partition goes back to version 0 once version 1 served it, and the
-alerts are those of an undisturbed run.
+alerts are those of an undisturbed run. The same for the way back: version 1 serves from the beginning, is rolled back
+while the program is down, and version 0 takes over with the state it would have had.
 
   swap_test.py PROGRAM [--rounds N] [--seed S]
 """
 import argparse
+import functools
 import json
 import math
 import pathlib
@@ -111,29 +113,41 @@ def run_to_end(app):
     assert code == 0, f"the program ended with {code}: {app.output()[-2000:]}"
 
 
-def outcome(app):
-    """Decisions and the version of each by (key, seq), and the alerts; asserts that versions only rise."""
+def outcome(app, back=False):
+    """Decisions and the version of each by (key, seq), and the alerts; asserts that versions change one way only."""
     decisions, versions, newest = {}, {}, {}
     for line in app.log("decisions"):
         place = (line["key"], line["event_seq"])
         assert place not in decisions, f"decided twice: {place}"
         decisions[place] = (line["event_time_us"], line["score"], line["warm"], line["inputs"], line["outputs"])
         versions[place] = int(line["served_by"].split("@")[1])
-        before = newest.get(line["key"], 0)
-        assert versions[place] >= before, f"version {versions[place]} decided {place} after version {before} served"
+        before = newest.get(line["key"], versions[place])
+        assert versions[place] == before or (versions[place] < before) == back, \
+            f"version {versions[place]} decided {place} after version {before} served"
         newest[line["key"]] = versions[place]
     journal = app.log("journal")
     # Durable with the record which version serves: a start that does not find that record swaps again.
-    swaps = [line["body"]["version"] for line in journal if line["body"].get("phase") == "swapped"]
+    swaps = [line["body"]["version"] for line in journal if line["body"].get("phase") in ("swapped", "rolled_back")]
     assert len(swaps) <= 1, f"swapped {len(swaps)} times: what was durable did not say who serves"
     alerts = sorted((line["kind"], line["body"]["id"]) for line in journal if line["kind"].startswith("alert_"))
     return decisions, versions, alerts
 
 
-def disturb(app, trained, dice, number):
-    """Stops in the middle, publishes, and kills around the swap. Returns how many kills hit."""
+def serve_from_the_beginning(trained, folder):
+    publish(trained, folder)
+    ask_registry(folder, "UPDATE versions SET state = 'champion' WHERE version = 1")
+    ask_registry(folder, "INSERT INTO aliases VALUES ('anomaly', 'champion', 1)")
+
+
+def roll_back(app):
+    code, text, errors = app.call("models", "rollback", app.file)
+    assert code == 0, f"{text}{errors}"
+
+
+def disturb(app, change, dice, number):
+    """Stops in the middle, asks for a change of version, and kills around the swap. Returns how many kills hit."""
     app.start(f"commit.after:{dice.randint(100, 250)}", "--until-finished").wait(LIMIT_S)
-    publish(trained, app.folder)
+    change()
     hit = 0
     # In the order in which they are reached; a kill before the swap is durable begins it anew. Every other round gets
     # to the one right behind it soon, before the input ends: what follows depends on what the swap's commit holds.
@@ -163,9 +177,7 @@ def expectations(binary, root, trained):
     for version in (0, 1):
         app = prepare(binary, root / f"version{version}")
         if version == 1:
-            publish(trained, app.folder)
-            ask_registry(app.folder, "UPDATE versions SET state = 'champion' WHERE version = 1")
-            ask_registry(app.folder, "INSERT INTO aliases VALUES ('anomaly', 'champion', 1)")
+            serve_from_the_beginning(trained, app.folder)
         run_to_end(app)
         expected.append(outcome(app))
         assert set(expected[-1][1].values()) == {version}, f"version {version} did not serve alone"
@@ -191,17 +203,23 @@ def main():
         subprocess.run([arguments.program, "train", str(trained / "app.yaml"), "--nab", str(root / "nab"),
                         "--trials", "3", "--seconds", "600"], check=True, capture_output=True)
         expected = expectations(arguments.program, root, trained)
-        hit = both = champions = 0
-        for number in range(arguments.rounds):
-            app = prepare(arguments.program, root / f"round{number}")
-            hit += disturb(app, trained, random.Random(1000 * arguments.seed + number), number)
-            got = outcome(app)
-            check(expected, got)
-            both += len(set(got[1].values())) == 2
-            champions += ask_registry(app.folder, "SELECT state FROM versions WHERE version = 1")[0] == "champion"
-        assert both and champions and hit >= arguments.rounds, f"{hit} kills, {both} with both, {champions} champions"
-        print(f"seed {arguments.seed}: {hit} kills in {arguments.rounds} rounds, both versions served in {both}, "
-              f"version 1 is champion in {champions}; {len(expected[0][0])} decisions exact each time")
+        for back in (False, True):
+            hit = both = changed = 0
+            for number in range(arguments.rounds):
+                app = prepare(arguments.program, root / f"round{number}{'back' if back else ''}")
+                if back:
+                    serve_from_the_beginning(trained, app.folder)
+                change = functools.partial(*(roll_back, app) if back else (publish, trained, app.folder))
+                hit += disturb(app, change, random.Random(1000 * arguments.seed + 100 * back + number), number)
+                got = outcome(app, back)
+                check(expected, got)
+                both += len(set(got[1].values())) == 2
+                state = ask_registry(app.folder, "SELECT state FROM versions WHERE version = 1")[0]
+                changed += state == ("previous" if back else "champion")
+            way = "back to version 0" if back else "to version 1"
+            assert both and changed and hit >= arguments.rounds, f"{way}: {hit} kills, {both} with both, {changed}"
+            print(f"seed {arguments.seed}: {hit} kills in {arguments.rounds} rounds {way}, both versions served in "
+                  f"{both}, the registry says so in {changed}; {len(expected[0][0])} decisions exact each time")
 
 
 if __name__ == "__main__":
