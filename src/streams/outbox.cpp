@@ -133,6 +133,7 @@ struct OutboxWorker::Impl {
   bool settle();
   void stage_outcome(const std::vector<PendingRow>& rows, const DeliveryReport& report);
   void give_up(const PendingRow& row, const char* kind, const std::string& reason);
+  void give_up_ourselves(const PendingRow& row, const char* kind, const std::string& reason);
   bool expire(std::vector<PendingRow>& rows);
   bool tried_enough(const PendingRow& row, const std::string& reason);
   void erase(Seq seq);
@@ -278,13 +279,19 @@ void OutboxWorker::Impl::give_up(const PendingRow& row, const char* kind,
   erase(row.seq);
 }
 
+void OutboxWorker::Impl::give_up_ourselves(const PendingRow& row, const char* kind,
+                                           const std::string& reason) {
+  give_up(row, kind, reason);
+  sink->gave_up(row, reason);
+}
+
 // Takes rows from the front that are past their deadline.
 bool OutboxWorker::Impl::expire(std::vector<PendingRow>& rows) {
   if (options.deadline_ms == 0) return false;
   const int64_t oldest_us = clock.wall_us() - options.deadline_ms * 1000;
   size_t expired = 0;
   for (; expired < rows.size() && rows[expired].row.created_at_us < oldest_us; ++expired)
-    give_up(rows[expired], "delivery_expired", "not delivered before its deadline");
+    give_up_ourselves(rows[expired], "delivery_expired", "not delivered before its deadline");
   metrics.expired.add(expired);
   std::lock_guard lock(mutex);
   status.expired += expired;
@@ -316,7 +323,8 @@ bool OutboxWorker::Impl::tried_enough(const PendingRow& row, const std::string& 
   attempts = row.seq == attempted ? attempts + 1 : 1;
   attempted = row.seq;
   if (options.attempts_max == 0 || attempts < options.attempts_max) return false;
-  give_up(row, "delivery_failed", fmt::format("{} attempts, the last: {}", attempts, reason));
+  give_up_ourselves(row, "delivery_failed",
+                    fmt::format("{} attempts, the last: {}", attempts, reason));
   metrics.failed.add();
   std::lock_guard lock(mutex);
   ++status.failed;

@@ -29,7 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from program import Program, run_cases, wait_for
 
 SECRET = "a key that both ends know"
-PARTS = ["web", "db", "cache", "queue", "disk", "net", "idle"]
+PARTS = ["web", "db", "cache", "queue", "disk", "net", "fan", "idle"]
 
 APP = """
 app: healed
@@ -62,6 +62,8 @@ decisions:
            webhook: {{ url: "http://127.0.0.1:{port}/limited" }} }}
       - {{ name: stuck, when: part = 'disk', recover_within: 1h, command: {{ run: hang, timeout: 10s }} }}
       - {{ name: fix, when: part = 'net', recover_within: 10m, command: {{ run: mend, timeout: 30s }} }}
+      - {{ name: late, when: part = 'fan', recover_within: 3s, limit: 1/1h,
+           webhook: {{ url: "http://127.0.0.1:{port}/late" }} }}
       - {{ name: unneeded, when: part = 'idle', webhook: {{ url: "http://127.0.0.1:{port}/unneeded" }} }}
 healing:
   enabled: true
@@ -161,7 +163,7 @@ class Receiver:
                                         "at": time.monotonic()})
             count = len(self.requests[name])
         if name != "restart":
-            return 200
+            return 500 if name == "late" else 200
         signature = dict(part.split("=", 1) for part in headers["X-Quickwater-Signature"].split(","))
         expected = hmac.new(SECRET.encode(), f"{signature['t']}.".encode() + body, hashlib.sha256).hexdigest()
         if not hmac.compare_digest(expected, signature["v1"]) or abs(time.time() - int(signature["t"])) > 300:
@@ -281,6 +283,24 @@ def a_webhook_that_does_not(binary, root):
     with_everything(binary, root, test)
 
 
+def a_webhook_that_comes_too_late(binary, root):
+    """A receiver that is away until the remedy's time is over: the action ends, and says how."""
+    def test(program, machine, receiver):
+        program.start()
+        machine.set_ill("fan")
+        wait_for("its time is over", lambda: program.metric("quickwater_outbox_expired_total", sink="heal.late"), program)
+        told = len(receiver.of("late"))
+        machine.set_ill("fan", False)
+        machine.settle()
+        program.stop()
+        assert told > 1 and len(receiver.of("late")) == told, "it is tried again, and not after its time"
+        ended = [body for kind, body in journal(program) if kind == "action_finished"]
+        assert len(ended) == 1 and ended[0]["state"] == "failed", ended
+        assert "deadline" in ended[0]["message"] and ended[0]["action_id"] == receiver.of("late")[0]["key"], ended
+
+    with_everything(binary, root, test)
+
+
 def dry_runs_and_limits(binary, root):
     def test(program, machine, receiver):
         program.start()
@@ -363,7 +383,8 @@ def check_metrics(text):
     assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
-CASES = [a_webhook_that_helps, a_webhook_that_does_not, dry_runs_and_limits, commands, nothing_unless_allowed]
+CASES = [a_webhook_that_helps, a_webhook_that_does_not, a_webhook_that_comes_too_late, dry_runs_and_limits, commands,
+         nothing_unless_allowed]
 
 
 def main():

@@ -84,6 +84,10 @@ class Healers::ReportingSink final : public streams::Sink {
       tell(rows[report.delivered], "failed", refused->reason, refused->http_status);
     return report;
   }
+  void gave_up(const streams::PendingRow& row, const std::string& reason) override {
+    inner_->gave_up(row, reason);
+    tell(row, "failed", reason, 0);
+  }
 
  private:
   void tell(const streams::PendingRow& row, std::string_view state, const std::string& reason,
