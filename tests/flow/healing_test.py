@@ -240,7 +240,10 @@ def a_webhook_that_helps(binary, root):
         assert len({one["key"] for one in requests}) == 1, "one action, one key, however often it is tried"
         assert all(one["body"] == requests[0]["body"] for one in requests)
         assert requests[0]["body"]["heal"] == "restart" and requests[0]["body"]["alert_id"]
-        steps = of_heal(journal(program), "restart")
+        records = journal(program)
+        ended = [body for kind, body in records if kind == "action_finished"]
+        assert len(ended) == 1 and ended[0]["attempts"] == len(requests) and ended[0]["http_status"] == 200, ended
+        steps = of_heal(records, "restart")
         assert [step for step, _ in steps] == ["started", "recovered"], steps
         assert steps[0][1]["action_id"] == requests[0]["key"]
         assert not receiver.of("unneeded"), "nothing was wrong with it"

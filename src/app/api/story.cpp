@@ -42,6 +42,8 @@ void finish(Json& action, const schema::JournalRecord& record, const Json& body)
     }
   }
   action["state"] = state == "delivered" ? "delivered" : "failed";
+  if (const int64_t attempts = integer_in(body, "attempts"); attempts > 0)
+    action["attempts"] = attempts;
   if (body.contains("http_status") && body["http_status"].is_number())
     action["http_status"] = body["http_status"];
   if (!message.empty()) action["message"] = message;

@@ -40,8 +40,9 @@ std::map<std::string, std::string> values_of(const monitor::AlertDetail& detail)
 }
 
 std::string ended_json(const std::string& action_id, std::string_view state,
-                       const std::string& reason, int http_status = 0) {
+                       const std::string& reason, int http_status = 0, uint64_t attempts = 0) {
   json body = {{"action_id", action_id}, {"state", state}, {"message", reason}};
+  if (attempts > 0) body["attempts"] = attempts;
   if (http_status > 0) body["http_status"] = http_status;
   return body.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -75,6 +76,7 @@ class Healers::ReportingSink final : public streams::Sink {
   std::optional<std::string> state() const override { return inner_->state(); }
   Result<void> tick(int64_t wall_us) override { return inner_->tick(wall_us); }
   streams::DeliveryReport deliver(std::span<const streams::PendingRow> rows) override {
+    for (const streams::PendingRow& row : rows) ++attempts_[row.seq];
     streams::DeliveryReport report = inner_->deliver(rows);
     const auto* const delivered = std::get_if<streams::Delivered>(&report.next);
     for (size_t index = 0; index < report.delivered; ++index)
@@ -92,12 +94,15 @@ class Healers::ReportingSink final : public streams::Sink {
  private:
   void tell(const streams::PendingRow& row, std::string_view state, const std::string& reason,
             int http_status) {
+    const auto tried = attempts_.extract(row.seq);
+    const uint64_t attempts = tried.empty() ? 0 : tried.mapped();
     healing_.finished(heal_, row.row.action_id,
-                      ended_json(row.row.action_id, state, reason, http_status));
+                      ended_json(row.row.action_id, state, reason, http_status, attempts));
   }
   Healers& healing_;
   Heal& heal_;
   std::unique_ptr<streams::Sink> inner_;
+  std::map<Seq, uint64_t> attempts_;  // since the start, of the rows that are not ended
 };
 
 Healers::Healers(const Plan& plan, Committer& committer, Journal& journal, Outboxes& outboxes,
