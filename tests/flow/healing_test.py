@@ -291,7 +291,8 @@ def a_webhook_that_comes_too_late(binary, root):
     def test(program, machine, receiver):
         program.start()
         machine.set_ill("fan")
-        wait_for("its time is over", lambda: program.metric("quickwater_outbox_expired_total", sink="heal.late"), program)
+        wait_for("its time is over",
+                 lambda: program.metric("quickwater_outbox_expired_total", sink="heal.late"), program)
         told = len(receiver.of("late"))
         machine.set_ill("fan", False)
         machine.settle()
