@@ -2,7 +2,8 @@
 // gives a value or an error, in bounded time; what it gives can be written and read again.
 // Method: seeded mutations of good inputs, in a child process that may die. A decoder with a
 // planted bug must be found out: a fuzzer that finds nothing anywhere proves nothing.
-// QUICKWATER_FUZZ_S=SECONDS runs each decoder that long, from a seed of its own.
+// QUICKWATER_FUZZ_S=SECONDS runs each decoder that long, from a seed of its own, or again from
+// QUICKWATER_FUZZ_SEED.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -13,8 +14,12 @@
 #include "features/definition.h"
 #include "features/expression/expression.h"
 #include "fuzzer.h"
+#include "monitor/actions/healing.h"
+#include "monitor/alerts/policy.h"
+#include "monitor/drift/watch.h"
 #include "schema/profile.h"
 #include "schema/records.h"
+#include "streams/connectors/http/body.h"
 #include "streams/decoders/csv.h"
 #include "streams/decoders/decoder.h"
 #include "streams/decoders/text.h"
@@ -293,6 +298,57 @@ FuzzTarget profile_target() {
           }};
 }
 
+// The body of a pushed request, told apart into records and decoded.
+FuzzTarget push_target() {
+  return {"push",
+          {R"([ {"id":"a","amount":1.5} , {"count":7}, 3, [1,{}], "x" ])", R"({"id":"a\u00e9"})",
+           "{\"id\":\"a\"}\n\r\n{\"id\":\"b\"}"},
+          {"[", "]", "{", "}", ",", "\"", "\\", "\n", "\r\n", " ", "null", "\xEF\xBB\xBF"},
+          [](std::string_view input) {
+            for (const auto format : {streams::Format::kJson, streams::Format::kCsv})
+              for (const char* type : {"application/json", "application/x-ndjson"}) {
+                streams::DecodeOptions options;
+                options.format = format;
+                options.schema = event_schema();
+                options.max_record_bytes = 64;
+                if (format == streams::Format::kCsv) options.columns = {"id", "amount"};
+                std::string body(input);
+                const auto records = streams::http::split_body(body, type, options, 8);
+                if (!records.ok()) continue;
+                QW_ASSERT(!records->empty() && records->size() <= 8);
+                const auto decoder = streams::make_decoder(options).value();
+                schema::Batch rows(options.schema);
+                for (const streams::http::BodyRecord& record : *records)
+                  if (record.problem == streams::Frame::Problem::kNone)
+                    (void)decoder->decode(record.text, rows);
+                check_rows(rows);
+              }
+          }};
+}
+
+// What the monitors keep across a restart. An alert's state has a checksum of its own, made right
+// again; the others are sealed by whoever stores them.
+FuzzTarget kept_target() {
+  std::string alert, drift, heal;
+  monitor::encode_alert_state({}, alert);
+  monitor::DriftWatch({}, std::nullopt).save(drift);
+  monitor::Healer("h", {}).save(heal);
+  return {"kept",
+          {alert, drift, heal},
+          {std::string(8, '\0'), std::string(8, '\xFF'), "\x7F\xF0", "\x01\x02"},
+          [](std::string_view input) {
+            (void)monitor::DriftWatch({}, std::nullopt).restore(input);
+            (void)monitor::Healer("h", {}).restore(input);
+            std::string sealed(input.substr(0, monitor::kAlertStateBytes - sizeof(uint64_t)));
+            ByteWriter(sealed).u64(checksum64(sealed));
+            const auto state = monitor::decode_alert_state(sealed);
+            if (!state.ok()) return;
+            std::string again;
+            monitor::encode_alert_state(*state, again);
+            QW_ASSERT(again == sealed);
+          }};
+}
+
 FuzzTarget window_target() {
   return {"window_and_type",
           {"7d/1h", "30s", "decimal(12,2)", "timestamp", "last(price) max_age 1h"},
@@ -316,6 +372,8 @@ std::vector<FuzzTarget> targets() {
   all.push_back(stored_target());
   all.push_back(profile_target());
   all.push_back(window_target());
+  all.push_back(push_target());
+  all.push_back(kept_target());
   return all;
 }
 
@@ -327,7 +385,8 @@ TEST_P(Fuzz, TakesEverything) {
     FuzzLimits limits;
     if (const char* seconds = std::getenv("QUICKWATER_FUZZ_S")) {
       limits.seconds = std::stoll(seconds);
-      limits.seed = entropy_seed();
+      const char* seed = std::getenv("QUICKWATER_FUZZ_SEED");
+      limits.seed = seed != nullptr ? std::stoull(seed) : entropy_seed();
     }
     const FuzzReport report = fuzz(target, limits);
     EXPECT_EQ(report.crashed, "") << "seed " << limits.seed << ", after " << report.inputs
