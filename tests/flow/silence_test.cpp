@@ -1,5 +1,5 @@
 // Aim: a key is not called silent as long as its events may wait unread: a program that cannot keep
-// up neither fires nor ends alerts by the clock. Method: a source that gives two events and then
+// up neither fires nor ends alerts by the clock, nor judges a remedy. Method: a source that gives two events and then
 // says, until told otherwise, that more of them wait.
 #include <gtest/gtest.h>
 
@@ -55,6 +55,15 @@ TEST_F(SilenceTest, NobodyIsSilentWhoseEventsWait) {
   decision.output = {{{"severity", {11, 3}}, text("case when score > 1000 then 'critical' end")}};
   decision.alert->for_us = 0;
   decision.alert->resolve_after_us = 1'000'000;
+  file.healing.enabled = true;
+  file.healing.commands = {{{"nothing", {14, 3}}, {"/bin/true"}}};
+  app::Heal heal;
+  heal.name = {"ease", {13, 3}};
+  heal.action = app::CommandAction{{"nothing", {13, 3}}, 1'000'000};
+  heal.recover_within_us = 3'000'000;
+  heal.limit_count = 1;
+  heal.limit_per_us = 3'600'000'000;
+  decision.heal.push_back(heal);
   std::atomic<bool> caught_up{false};
   app::RuntimeOptions options;
   options.data_folder = root_;
@@ -75,6 +84,11 @@ TEST_F(SilenceTest, NobodyIsSilentWhoseEventsWait) {
   caught_up = true;
   wait_until("its end by silence", [&] { return open_alerts() == 0; });
   runtime.value()->stop();
+  runtime.value().reset();
+  std::vector<std::string> outcomes;
+  for (const auto& [kind, body] : journal_of(*open_store()))
+    if (kind == "action_outcome") outcomes.push_back(body["outcome"]);
+  EXPECT_EQ(outcomes, std::vector<std::string>{"recovered"}) << "nor was the remedy given up";
 }
 
 }  // namespace

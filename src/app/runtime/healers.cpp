@@ -174,13 +174,20 @@ void Healers::on_alert(PendingCommit& open, size_t decision, const monitor::Aler
   }
 }
 
-void Healers::tick(PendingCommit& open, KnownAt at) {
-  for (auto& [decision, heals] : heals_)
+void Healers::tick(PendingCommit& open, KnownAt at,
+                   const std::function<bool(size_t decision)>& behind) {
+  for (auto& [decision, heals] : heals_) {
+    const bool waits = behind(decision);
     for (auto& heal : heals) {
+      if (waits) {
+        heal->healer.on_tick_behind(at.value());
+        continue;
+      }
       std::vector<monitor::HealStep> steps;
       heal->healer.on_tick(at.value(), steps);
       carry_out(open, *heal, steps);
     }
+  }
 }
 
 Result<void> Healers::reset(PendingCommit& open, const std::string& name) {

@@ -1,6 +1,7 @@
 // Healing: an alert starts an action, the action runs once, and whether it helped is recorded.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -46,7 +47,9 @@ class Healers {
   // `wanted`: for each heal of the decision, whether its `when` holds.
   void on_alert(PendingCommit& open, size_t decision, const monitor::AlertDetail& detail,
                 const std::vector<bool>& wanted);
-  void tick(PendingCommit& open, KnownAt at);
+  // A recorded moment of the wall clock. `behind`: whether events of a decision's source wait unread;
+  // the recovery may be among them, so that nothing is judged.
+  void tick(PendingCommit& open, KnownAt at, const std::function<bool(size_t decision)>& behind);
   // A person allows an action again that was stopped after failures in a row: from the next alert,
   // or escalation, on. kNotFound names the known ones.
   Result<void> reset(PendingCommit& open, const std::string& name);

@@ -326,7 +326,8 @@ Result<void> Pipeline::tick(const std::function<bool(size_t source)>& behind) {
   for (size_t decision = 0; decision < decisions_.size(); ++decision)
     decisions_[decision].heal_wanted.assign(plan_->decisions[decision].heals.size(), true);
   alerting_.tick(open, ticks_, now, last_seq, behind);
-  healing_.tick(open, now);
+  healing_.tick(open, now,
+                [&](size_t decision) { return behind(plan_->decisions[decision].source); });
   return {};
 }
 

@@ -74,6 +74,8 @@ class Healer {
   void on_alert(const AlertChange& change, bool wanted, int64_t at_us,
                 std::vector<HealStep>& steps);
   void on_tick(int64_t at_us, std::vector<HealStep>& steps);
+  // The same while events wait unread, the recovery perhaps among them: no time passes.
+  void on_tick_behind(int64_t at_us) { clock_us_ = at_us; }
   // The webhook was answered or the command ended, well or not; recovery is judged all the same.
   void on_finished(std::string_view action_id);
   // Once after a restart: what had started and not finished becomes unknown.

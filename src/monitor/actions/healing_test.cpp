@@ -53,6 +53,10 @@ class Ward {
     }
     return *this;
   }
+  Ward& ticks_behind(int64_t from_s, int64_t to_s) {
+    for (int64_t second = from_s; second <= to_s; ++second) healer.on_tick_behind(second * kSecond);
+    return *this;
+  }
   Ward& write(const std::vector<HealStep>& steps) {
     for (const HealStep& step : steps) {
       story += (story.empty() ? "" : ", ") + std::string(name_of(step.kind)).substr(7) + " " +
@@ -81,6 +85,14 @@ class Ward {
   HealPolicy policy_;
   bool restart_always_;
 };
+
+TEST(Healer, NoTimePassesWhileTheRecoveryMayWaitUnread) {
+  Ward ward(allowed());
+  ward.fired("a-1", 0).ticks(1, 5).ticks_behind(6, 100).ticks(101, 104);
+  EXPECT_EQ(ward.story, "started a-1#1");
+  ward.ticks(105, 105);
+  EXPECT_EQ(ward.story, "started a-1#1, outcome a-1#1 not_recovered, started a-1#2");
+}
 
 TEST(Healing, RecoveryWithinTheTimeIsSeen) {
   Ward ward(allowed());
