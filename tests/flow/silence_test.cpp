@@ -1,6 +1,6 @@
 // Aim: a key is not called silent as long as its events may wait unread: a program that cannot keep
-// up neither fires nor ends alerts by the clock, nor judges a remedy. Method: a source that gives two events and then
-// says, until told otherwise, that more of them wait.
+// up neither fires nor ends alerts by the clock, nor judges a remedy. Method: a source that gives
+// two events and then says, until told otherwise, that more of them wait.
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -47,8 +47,8 @@ class Healers {
   // `wanted`: for each heal of the decision, whether its `when` holds.
   void on_alert(PendingCommit& open, size_t decision, const monitor::AlertDetail& detail,
                 const std::vector<bool>& wanted);
-  // A recorded moment of the wall clock. `behind`: whether events of a decision's source wait unread;
-  // the recovery may be among them, so that nothing is judged.
+  // A recorded moment of the wall clock. `behind`: events of a decision's source wait unread, and
+  // the recovery perhaps among them: nothing is judged.
   void tick(PendingCommit& open, KnownAt at, const std::function<bool(size_t decision)>& behind);
   // A person allows an action again that was stopped after failures in a row: from the next alert,
   // or escalation, on. kNotFound names the known ones.
