@@ -1,6 +1,7 @@
 // Aim: a version that warms up learns every decision that is made meanwhile, whichever of its steps
-// they fall between. Method: a source that gives events only when told, between each two steps,
-// and an oracle that runs the version's engine over the decision log.
+// they fall between, and what was decided before, wherever it lies. Method: a source that gives
+// events only when told, between each two steps, a history that is in segments, and an oracle that
+// runs the version's engine over the decision log.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -9,6 +10,7 @@
 #include "app/runtime/warm_up.h"
 #include "flow_run.h"
 #include "models/engines/builtin.h"
+#include "store/segments/history.h"
 
 namespace qw::test {
 namespace {
@@ -62,8 +64,9 @@ class WarmUpTest : public FlowTest {
     options.make_source = [this](size_t) -> Result<std::unique_ptr<streams::Source>> {
       return std::unique_ptr<streams::Source>(std::make_unique<FedSource>(wanted_));
     };
-    auto started =
-        app::Runtime::start(plan_of(flow_app()), options, real_clock(), metrics_, nullptr);
+    app::AppFile file = flow_app();
+    file.segments = {100'000, 1'000'000, 20'000};
+    auto started = app::Runtime::start(plan_of(file), options, real_clock(), metrics_, nullptr);
     ASSERT_TRUE(started.ok()) << started.error().to_string();
     runtime_ = std::move(started).value();
   }
@@ -74,6 +77,13 @@ class WarmUpTest : public FlowTest {
       return runtime_->store().last_seq(store::Log::kDecisions, kStream).value() == Seq{wanted_};
     });
   }
+  void roll(size_t segments) {
+    wait_until("segments", [&] {
+      EXPECT_TRUE(runtime_->roller().roll_now(60'000'000).ok());
+      return store::segments_of(runtime_->store(), store::Log::kDecisions, kStream)->size() >=
+             segments;
+    });
+  }
   // What the engine knows of each key after all decisions, with the last one it saw.
   struct Learned {
     State state;
@@ -81,7 +91,7 @@ class WarmUpTest : public FlowTest {
   };
   std::map<std::string, Learned> oracle(const models::LearningEngine& engine) {
     std::map<std::string, Learned> keys;
-    EXPECT_TRUE(runtime_->store()
+    EXPECT_TRUE(store::History(runtime_->store())
                     .scan(store::Log::kDecisions, kStream, Seq{0}, Seq{~0ull},
                           [&](Seq, std::string_view bytes) {
                             const auto record = schema::decode_decision(bytes).value();
@@ -105,6 +115,7 @@ class WarmUpTest : public FlowTest {
 TEST_F(WarmUpTest, NothingThatIsDecidedMeanwhileIsLost) {
   start();
   feed(3000);
+  roll(3);
   const std::shared_ptr<const models::LearningEngine> engine =
       models::make_detector("ensemble", {{"activity.rate", 0.05}}).value();
   app::Committer& committer = runtime_->committer();
