@@ -4,13 +4,16 @@
 // crashes between two commits, and a second DuckDB that reads while the application writes.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "app/parity/app_parity.h"
 #include "app/runtime/training_data.h"
+#include "app/runtime/truth.h"
 #include "flow_run.h"
 #include "store/duckdb/engine.h"
 #include "store/segments/history.h"
@@ -34,10 +37,12 @@ class SegmentsFlowTest : public FlowTest {
   }
 
   std::unique_ptr<app::Runtime> start(const std::shared_ptr<const app::Plan>& plan,
-                                      const GeneratedOptions& generated) {
+                                      const GeneratedOptions& generated,
+                                      store::SegmentSteps steps = store::real_segment_steps()) {
     app::RuntimeOptions options;
     options.data_folder = root_;
     options.roller.grace_us = 0;
+    options.roller.steps = std::move(steps);
     options.make_source = [generated](size_t) -> Result<std::unique_ptr<streams::Source>> {
       return std::unique_ptr<streams::Source>(std::make_unique<GeneratedSource>(generated));
     };
@@ -93,6 +98,12 @@ class SegmentsFlowTest : public FlowTest {
                           })
                     .ok());
     return all;
+  }
+  size_t event_files() const {
+    size_t files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(root_ + "/segments"))
+      files += entry.path().filename().string().starts_with("events-") ? 1 : 0;
+    return files;
   }
   static size_t training_rows(const store::Store& store, const app::Plan& plan) {
     const auto history = app::read_history(store, plan, 0, {}).value();
@@ -259,10 +270,67 @@ TEST_F(SegmentsFlowTest, RetentionRemovesTheOldestAndKeepsTheRest) {
   EXPECT_EQ(one(*sql(), "select count(*) from decisions"), "3000 ");
   EXPECT_EQ(one(*sql(), "select min(seq) from events_metrics"),
             std::to_string(left.front().from.value()) + " ");
-  size_t event_files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(root_ + "/segments"))
-    event_files += entry.path().filename().string().starts_with("events-") ? 1 : 0;
-  EXPECT_EQ(event_files, 2u) << "files of dropped segments";
+  EXPECT_EQ(event_files(), 2u) << "files of dropped segments";
+}
+
+// After a power cut, a row whose file is gone would be damage: the start would refuse.
+TEST_F(SegmentsFlowTest, AFileGoesWhenNothingBringsItsRowBack) {
+  run_and_roll(plan_of(rolled_app()), events(3000));
+  const size_t files = event_files();
+  ASSERT_GT(files, 3u);
+  app::AppFile file = rolled_app();
+  file.segments.every_us = 3600'000'000;  // it looks when it is asked
+  file.retention.events.max_size_bytes = 1;
+  // Nothing new becomes a segment: the drop alone asks for more than a process keeps.
+  store::SegmentSteps steps = store::real_segment_steps();
+  steps.sync_file = [](const std::string& path) -> Result<void> {
+    return Error{ErrorCode::kExhausted, "the disk is full", path, ""};
+  };
+  const auto runtime = start(plan_of(file), events(3000), steps);
+  app::Committer& committer = runtime->committer();
+  // From here on nothing becomes durable until the promise is kept.
+  std::promise<void> go_on;
+  std::atomic<bool> waits{false}, looked{false};
+  {
+    const std::lock_guard lock(committer.mutex());
+    committer.open().then.emplace_back([&, until = go_on.get_future().share()] {
+      waits = true;
+      until.wait();
+    });
+  }
+  committer.hurry();
+  wait_until("a committer that waits", [&] { return waits.load(); });
+  runtime->roller().roll_soon([&](const Result<void>&) { looked = true; });
+  wait_until("a drop that survives a power cut", [&] {
+    const std::lock_guard lock(committer.mutex());
+    return committer.open().durability == store::Durability::kMachine &&
+           !committer.open().then.empty();
+  });
+  EXPECT_EQ(event_files(), files) << "gone before it is durable that they may go";
+  go_on.set_value();
+  wait_until("retention", [&] { return looked.load(); });
+  EXPECT_EQ(event_files(), 0u);
+  runtime->stop();
+}
+
+TEST_F(SegmentsFlowTest, LabelsAreReadFromSegments) {
+  const auto plan = plan_of(rolled_app());
+  run_and_roll(plan, events(300));
+  Seq labelled;
+  {
+    const auto store = open_store();
+    const auto last = store->last_seq(Log::kJournal, app::kJournalPartition);
+    const app::IncidentRecord incident{"inc-1", "cpu", "ended", 1'000'000, 2'000'000};
+    std::string bytes;
+    schema::encode_journal({app::IncidentRecord::kEnded, 1, incident.json().dump()}, bytes);
+    store::Txn txn;
+    txn.append(Log::kJournal, app::kJournalPartition, labelled = next(*last), bytes);
+    ASSERT_TRUE(store->commit(txn, store::Durability::kProcess).ok());
+  }
+  run_and_roll(plan, events(300));
+  const auto store = open_store();
+  EXPECT_GT(store::segments_of(*store, Log::kJournal, app::kJournalPartition)->back().to, labelled);
+  EXPECT_EQ(app::read_label_counts(*store, *plan, 0, {})->real, 1u);
 }
 
 TEST_F(SegmentsFlowTest, SqlOverSegmentsComputesTheFeaturesThatDecided) {
