@@ -164,6 +164,35 @@ TEST_F(SegmentsFlowTest, RolledHistoryIsTheHistory) {
             "0.0 ");
 }
 
+// A kill may come after any commit: what a segment took left the log in the same one.
+TEST_F(SegmentsFlowTest, AfterEveryCommitARecordIsInOnePlace) {
+  const auto runtime = start(plan_of(rolled_app()), events(3000));
+  app::Committer& committer = runtime->committer();
+  std::atomic<bool> watches{true};
+  const std::function<void()> look = [&] {
+    for (const auto& [log, partition] : {std::pair(Log::kEvents, 1u), {Log::kDecisions, 2u}}) {
+      const auto segments = store::segments_of(runtime->store(), log, PartitionId{partition});
+      const Seq tail =
+          runtime->store().scan_tail(log, PartitionId{partition}, Seq{}, Seq{}, {}).value();
+      EXPECT_EQ(tail, segments->empty() ? Seq{1} : segments->back().to) << store::name_of(log);
+    }
+    if (!watches) return;
+    const std::lock_guard lock(committer.mutex());
+    committer.open().then.push_back(look);
+  };
+  {
+    const std::lock_guard lock(committer.mutex());
+    committer.open().then.push_back(look);
+  }
+  wait_until("the end of the events", [&] { return runtime->finished(); });
+  wait_until("segments", [&] {
+    EXPECT_TRUE(runtime->roller().roll_now(60'000'000).ok());
+    return store::segments_of(runtime->store(), Log::kDecisions, PartitionId{2})->size() > 2;
+  });
+  watches = false;
+  runtime->stop();
+}
+
 TEST_F(SegmentsFlowTest, AStartNeverNeedsASegment) {
   // States stay in memory until the stop: what they are made from must stay in the log.
   app::AppFile file = rolled_app();
