@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -99,6 +100,12 @@ def free_port():
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         return held.getsockname()[1]
+
+
+def peak_bytes(program):
+    """The most memory that it has held so far."""
+    status = pathlib.Path(f"/proc/{program.process.pid}/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1))
 
 
 def letters_of(program, count):
@@ -250,9 +257,15 @@ def ten_megabytes(make):
     with make(app(file_source())) as program:
         program.start()
         large = '{"id": "big", "amount": 1, "ts": 1, "x": "' + "y" * 10_000_000 + '"}'
-        write_lines(program.folder / "events.jsonl", [good("a"), large, good("z")])
+        write_lines(program.folder / "events.jsonl", [good("a")])
+        program.wait_decided(1)
+        before = peak_bytes(program)
+        write_lines(program.folder / "events.jsonl", [large, good("z")])
         check(ids(program.wait_decided(2)) == ["a", "z"], f"decided: {ids(program.decided())}")
         program.wait_dead_letters(1)
+        # A decoder would refuse it by its length, too, but it is never held whole.
+        grown = peak_bytes(program) - before
+        check(grown < len(large), f"{grown} bytes more at its peak for a record of {len(large)}")
         program.stop()
         letter = letters_of(program, 1)[0]
         check("max_record_bytes" in letter["reason"], letter["reason"])
