@@ -132,6 +132,16 @@ test("a version is put back by a button", { skip }, async () => {
   no_problems();
 });
 
+test("an incident is started and stopped by buttons", { skip }, async () => {
+  const page = await go("#/overview");
+  await page.getByRole("button", { name: "Start an incident" }).click();
+  await until("the incident", async () => (await program.get("/v1/status")).demo.incident_running);
+  await page.getByRole("button", { name: "Stop it now" }).click();
+  await page.getByRole("button", { name: "Start an incident" }).waitFor();
+  assert.equal((await program.get("/v1/status")).demo.incident_running, false);
+  no_problems();
+});
+
 test("kill -9: the page goes on, and all of it is still there", { skip }, async () => {
   const page = await go(`#/alerts/${alert}`);
   await program.restart();

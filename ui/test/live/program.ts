@@ -43,6 +43,7 @@ decisions:
     heal:
       - { name: ease, recover_within: 1m, limit: 100/1h, webhook: { url: "http://127.0.0.1:${port}/ease" } }
 healing: { enabled: true }
+demo: { incidents: true }
 training:
   - name: again
     model: odd
