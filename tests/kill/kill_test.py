@@ -163,12 +163,24 @@ def check_reference(got):
         assert sum(effects.values()) == 1, f"{action} was told {effects} without a kill"
 
 
-def run_with_kills(program, inputs, receiver, dice, most):
+class Deck:
+    """The fail points in random order, each before any comes again."""
+
+    def __init__(self, points, dice):
+        self.points, self.dice, self.left = sorted(points), dice, []
+
+    def draw(self):
+        if not self.left:
+            self.left = self.dice.sample(self.points, len(self.points))
+        return self.left.pop()
+
+
+def run_with_kills(program, inputs, receiver, deck, dice, most):
     """Kills up to `most` times; fewer when the run is done before. Returns the fail points (or None) that hit."""
     hits = []
     away_after = dice.randint(1, 4)
     while len(hits) < most and receiver.count_ends() < workload.PARTITIONS:
-        name = dice.choice(sorted(inputs.points)) if dice.random() < 0.5 else None
+        name = deck.draw() if dice.random() < 0.5 else None
         program.start(f"{name}:{dice.randint(1, inputs.points[name])}" if name else None)
         # Long enough for states to reach the disk (replay_max is 1 s); now and then while it starts.
         starting = dice.random() < 0.2
@@ -216,12 +228,13 @@ def run_all(arguments, root, receiver):
         source = inputs.prepare(folder, paced=most > 0)
         program = Program(arguments.program, folder, workload.APP.format(source=source, url=receiver.url))
         with program:
-            hits = run_with_kills(program, inputs, receiver, dice, most)
+            hits = run_with_kills(program, inputs, receiver, deck, dice, most)
             finish(program, receiver)
         inputs.put_away()
         return hits, outcome(program, receiver)
 
     dice = random.Random(arguments.seed)
+    deck = Deck(inputs.points, dice)
     hits, runs = collections.Counter(), 0
     try:
         expected = one_run("undisturbed", 0)[1]
