@@ -8,11 +8,14 @@
 #include <future>
 #include <limits>
 #include <memory>
+#include <optional>
+#include <thread>
 #include <utility>
 
 #include "base/fail_point.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/nice.h"
 
 namespace qw::app {
 namespace {
@@ -34,6 +37,18 @@ const Retention& retention_of(const AppFile& file, Log log) {
     case Log::kDeadLetters: break;
   }
   return file.retention.dead_letters;
+}
+
+// Reading and compressing segments takes the processor only where events leave it. The roller's own
+// thread takes locks that events wait for, and cannot be one of low priority.
+template <class Work>
+auto nicely(const Work& work) -> decltype(work()) {
+  std::optional<decltype(work())> done;
+  std::jthread([&] {
+    be_nice();
+    done.emplace(work());
+  }).join();
+  return std::move(*done);
 }
 
 Error stopped() { return {ErrorCode::kUnavailable, "the application is stopping", "segments", ""}; }
@@ -206,7 +221,7 @@ Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_
     QW_ASSIGN(const auto settled, pipeline_.settle(log.partition));
     if (settled) end = next(*settled);
   }
-  QW_ASSIGN(const store::SegmentRows rows, gather(log, end));
+  QW_ASSIGN(const store::SegmentRows rows, nicely([&] { return gather(log, end); }));
   const auto size = static_cast<uint64_t>(plan_->file.segments.size_bytes);
   if (rows.seqs.empty() || (!small_too && rows.record_bytes < size / 2)) return false;
   Segment segment;
@@ -217,7 +232,10 @@ Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_
   segment.records = rows.seqs.size();
   segment.schema_id = log.columns->fingerprint();
   segment.rolled_us = clock_.wall_us();
-  QW_ASSIGN(segment.bytes, store::write_segment(store_.folder(), segment, rows, options_.steps));
+  const auto write = [&] {
+    return store::write_segment(store_.folder(), segment, rows, options_.steps);
+  };
+  QW_ASSIGN(segment.bytes, nicely(write));
   QW_ASSIGN(const bool put, put_into_manifest(segment, stop));
   if (!put) return false;
   metrics_.counter("quickwater_segments_rolled_total", "Segments written.", label_of(log.log))
