@@ -46,6 +46,14 @@ std::string running_at(const std::string& data_folder) {
   return url.ok() ? url->substr(0, url->find('\n')) : std::string();
 }
 
+Result<std::string> address_of(const std::string& url, const std::string& data_folder,
+                               const std::string& command, const std::string& how_to_mend) {
+  std::string address = url.empty() ? running_at(data_folder) : url;
+  if (!address.empty()) return address;
+  return Error{ErrorCode::kUnavailable, fmt::format("no application runs on '{}'", data_folder),
+               command, how_to_mend};
+}
+
 Result<nlohmann::json> ask_running(const std::string& url, const std::string& path,
                                    const std::string& body) {
   net::Headers headers;

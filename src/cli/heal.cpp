@@ -21,12 +21,10 @@ struct Arguments {
 };
 
 int reset(const Arguments& arguments, Io io) {
-  const std::string url = arguments.url.empty() ? running_at(arguments.data) : arguments.url;
-  if (url.empty())
-    return say(io,
-               {ErrorCode::kUnavailable, fmt::format("no application runs on '{}'", arguments.data),
-                "heal", "name its folder with --data, or start it first"});
-  const auto answer = ask_running(url, fmt::format("/v1/heals/{}/reset", arguments.name), "{}");
+  const auto url = address_of(arguments.url, arguments.data, "heal",
+                              "name its folder with --data, or start it first");
+  if (!url.ok()) return say(io, url.error());
+  const auto answer = ask_running(*url, fmt::format("/v1/heals/{}/reset", arguments.name), "{}");
   if (!answer.ok()) return say(io, answer.error());
   io.out << fmt::format("'{}' acts again, from the next alert on\n", arguments.name);
   return kOk;

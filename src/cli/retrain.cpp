@@ -105,12 +105,11 @@ Result<json> retrain(const std::string& url, Arguments& arguments, Io io) {
 }
 
 int run_retrain(Arguments& arguments, Io io) {
-  const std::string url = arguments.url.empty() ? running_at(arguments.data) : arguments.url;
-  if (url.empty())
-    return say(
-        io, {ErrorCode::kUnavailable, fmt::format("no application runs on '{}'", arguments.data),
-             "retrain", "name its folder with --data, or train a stopped one: quickwater train"});
-  const auto run = retrain(url, arguments, io);
+  const auto url =
+      address_of(arguments.url, arguments.data, "retrain",
+                 "name its folder with --data, or train a stopped one: quickwater train");
+  if (!url.ok()) return say(io, url.error());
+  const auto run = retrain(*url, arguments, io);
   if (!run.ok()) return say(io, run.error());
   if (arguments.json)
     io.out << run->dump(2) << '\n';

@@ -63,10 +63,24 @@ class Demo:
         os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(limit_s)
 
-    def kill(self):
+    def end(self, limit_s, kept):
+        """Ctrl-C: a clean end, after which nothing runs and only `kept` lies in its folder."""
+        assert self.interrupt(limit_s) == 0, "a clean end is exit code 0"
+        left = children()
+        assert not left, f"processes left behind: {left}"
+        files = sorted(path.name for path in self.folder.iterdir())
+        assert files == [kept], f"files left behind: {files}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, problem, *_):
+        if problem:
+            print(self.said()[-6000:])
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        self.output.close()
 
 
 def warm(url):
@@ -145,8 +159,7 @@ def main():
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     with tempfile.TemporaryDirectory(prefix="quickwater-demo-") as root:
         (pathlib.Path(root) / "demo").mkdir()
-        demo = Demo(pathlib.Path(root) / "demo")
-        try:
+        with Demo(pathlib.Path(root) / "demo") as demo:
             url = wait_for("the server", limit_s, demo.url)
             wait_for("every series of the machine to be learned", limit_s, lambda: warm(url))
             kind = healed_kind(demo, url, limit_s)
@@ -154,19 +167,9 @@ def main():
             wait_for("another incident", limit_s, lambda: subprocess.run(
                 [PROGRAM, "incident", "cpu", "--seconds", "120", "--data", demo.data],
                 capture_output=True, timeout=120).returncode == 0)
-            assert demo.interrupt(limit_s) == 0, "a clean end is exit code 0"
-            left = children()
-            assert not left, f"processes left behind: {left}"
-            files = sorted(path.name for path in demo.folder.iterdir())
-            assert files == ["data"], f"files left behind: {files}"
+            demo.end(limit_s, "data")
             assert not (demo.data / "control.url").exists(), "its address is still written down"
             check_journal(journal(demo), kind)
-        except BaseException:
-            print(demo.said()[-6000:])
-            raise
-        finally:
-            demo.kill()
-            demo.output.close()
     print(f"./dev demo: the {kind} incident was found and healed; nothing was left behind")
 
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 import demo_test
-from demo_test import Demo, children, get, wait_for
+from demo_test import Demo, get, wait_for
 
 ROWS = 600
 BEGIN = datetime.datetime(2024, 3, 1, tzinfo=datetime.timezone.utc)
@@ -68,19 +68,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="quickwater-replay-") as root:
         corpus = write_folder(pathlib.Path(root))
         (pathlib.Path(root) / "demo").mkdir()
-        demo = Demo(pathlib.Path(root) / "demo", "--data", str(corpus), data="replay/data")
-        try:
+        with Demo(pathlib.Path(root) / "demo", "--data", str(corpus), data="replay/data") as demo:
             check(wait_for("the server", limit_s, demo.url), limit_s)
-            assert demo.interrupt(limit_s) == 0, "a clean end is exit code 0"
-            assert not children(), f"processes left behind: {children()}"
-            files = sorted(path.name for path in demo.folder.iterdir())
-            assert files == ["replay"], f"files left behind: {files}"
-        except BaseException:
-            print(demo.said()[-6000:])
-            raise
-        finally:
-            demo.kill()
-            demo.output.close()
+            demo.end(limit_s, "replay")
     print("./dev demo --data: the labelled window was drawn; nothing was left behind")
 
 

@@ -56,4 +56,15 @@ inline app::AppFile flow_app() {
   return file;
 }
 
+// The same without a detector: the score is the value itself, and above 1000 it is critical.
+inline app::AppFile value_app() {
+  app::AppFile file = flow_app();
+  file.models[0].detector = {};
+  file.models[0].inputs = {};
+  file.models[0].rules = {{{"score", {9, 3}}, text("value")}};
+  file.decisions[0].output = {
+      {{"severity", {11, 3}}, text("case when score > 1000 then 'critical' end")}};
+  return file;
+}
+
 }  // namespace qw::test

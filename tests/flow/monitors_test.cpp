@@ -66,12 +66,8 @@ class MovingSource final : public streams::Source {
 
 // The score is the value itself, so that the test knows its distribution.
 app::AppFile watched_app(const std::string& alerts) {
-  app::AppFile file = flow_app();
-  file.models[0].detector = {};
-  file.models[0].inputs = {};
-  file.models[0].rules = {{{"score", {9, 3}}, text("value")}};
+  app::AppFile file = value_app();
   app::Decision& decision = file.decisions[0];
-  decision.output = {{{"severity", {11, 3}}, text("case when score > 1000 then 'critical' end")}};
   app::Sink sink;
   sink.name = {"pager", {12, 3}};
   sink.kind = app::LogSink{alerts};

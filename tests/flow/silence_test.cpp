@@ -47,12 +47,8 @@ class StalledSource final : public streams::Source {
 class SilenceTest : public FlowTest {};
 
 TEST_F(SilenceTest, NobodyIsSilentWhoseEventsWait) {
-  app::AppFile file = flow_app();
-  file.models[0].detector = {};
-  file.models[0].inputs = {};
-  file.models[0].rules = {{{"score", {9, 3}}, text("value")}};
+  app::AppFile file = value_app();
   app::Decision& decision = file.decisions[0];
-  decision.output = {{{"severity", {11, 3}}, text("case when score > 1000 then 'critical' end")}};
   decision.alert->for_us = 0;
   decision.alert->resolve_after_us = 1'000'000;
   file.healing.enabled = true;

@@ -104,7 +104,9 @@ Result<void> FileSource::add_reader(Place place, uint32_t partition, bool at_end
 
 // What is read or played to its end is history until then.
 bool FileSource::caught_up() const {
-  return config_.mode == Mode::kTail ? unread_.empty() : status().state == SourceState::kFinished;
+  if (config_.mode == Mode::kTail) return unread_.empty();
+  const std::lock_guard lock(mutex_);
+  return status_.state == SourceState::kFinished;
 }
 
 // A file's number is its rank among the files, so that a set of files that stays the same keeps its
