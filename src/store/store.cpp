@@ -166,6 +166,7 @@ Result<void> Store::Impl::reopen() {
 Result<void> Store::commit(Txn& txn, Durability durability) {
   const int64_t begun_ns = impl_->clock->monotonic_ns();
   const bool sync = durability == Durability::kMachine;
+  txn.gather();
   const size_t bytes = txn.bytes();
   fail_point("store.before_commit");
   Result<void> done = impl_->require_space();

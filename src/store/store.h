@@ -85,7 +85,21 @@ class Txn {
 
  private:
   friend class Store;
+  // A row of a log that is not in batch_ yet: where its record lies in log_bytes_.
+  struct LogRow {
+    Log log;
+    PartitionId partition;
+    Seq seq;
+    size_t begin;
+    size_t size;
+  };
+  // Moves the rows into the batch, those of each log together: rows that follow each other in the
+  // batch as they do in the database are found a place without a search.
+  void gather();
+
   std::unique_ptr<rocksdb::WriteBatch> batch_;
+  std::vector<LogRow> log_rows_;
+  std::string log_bytes_;
 };
 
 // Where a Store lives and what it may use. A value; `clock` is the caller's and outlives the Store.

@@ -3,6 +3,7 @@
 // random moments; then one test per promise that randomness would rarely meet.
 #include "store/store.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rocksdb/db.h>
@@ -291,6 +292,37 @@ TEST_F(StoreTest, CheckpointWritesOnlyThePagesThatChanged) {
   EXPECT_EQ(image->bytes, bytes);
   EXPECT_EQ(loaded.page_hashes, pages.page_hashes);
   EXPECT_LT(txn.checkpoint(id, Seq{4}, bytes, loaded), 200u);
+}
+
+TEST_F(StoreTest, RowsOfSeveralLogsInTurnAreEachInTheirPlace) {
+  Txn txn;
+  EXPECT_TRUE(txn.empty());
+  for (uint64_t seq = 1; seq <= 3; ++seq)
+    for (const Log log : {Log::kDecisions, Log::kEvents})
+      txn.append(log, PartitionId{7}, Seq{seq}, fmt::format("{}", seq));
+  EXPECT_FALSE(txn.empty());
+  EXPECT_GT(txn.bytes(), 6u);
+  txn.trim(Log::kEvents, PartitionId{7}, Seq{0}, Seq{3});  // what this one appended is among it
+  txn.append(Log::kEvents, PartitionId{7}, Seq{4}, "4");
+  commit(txn);
+  EXPECT_TRUE(txn.empty());
+  const auto records = [this](Log log) {
+    std::string all;
+    EXPECT_TRUE(store_
+                    ->scan(log, PartitionId{7}, Seq{0}, Seq{UINT64_MAX},
+                           [&](Seq, std::string_view record) {
+                             all += record;
+                             return true;
+                           })
+                    .ok());
+    return all;
+  };
+  EXPECT_EQ(records(Log::kEvents), "34");
+  EXPECT_EQ(records(Log::kDecisions), "123");
+  txn.append(Log::kEvents, PartitionId{7}, Seq{5}, "5");
+  txn.clear();
+  commit(txn);
+  EXPECT_EQ(records(Log::kEvents), "34");
 }
 
 TEST_F(StoreTest, ShrinkingAStateRemovesItsSurplusPages) {

@@ -2,6 +2,9 @@
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
+#include <algorithm>
+#include <tuple>
+
 #include "store/internal/batch_family.h"
 #include "store/internal/keys.h"
 #include "store/store.h"
@@ -61,13 +64,26 @@ Txn& Txn::operator=(Txn&& other) noexcept = default;
 
 void Txn::append(Log log, PartitionId partition, Seq seq, std::string_view record) {
   QW_ASSERT(seq > Seq{0});
-  must(batch_->Put(batch_family(Family::kLog), internal::log_key(log, partition, seq),
-                   slice(record)));
+  log_rows_.push_back({log, partition, seq, log_bytes_.size(), record.size()});
+  log_bytes_ += record;
+}
+
+void Txn::gather() {
+  std::sort(log_rows_.begin(), log_rows_.end(), [](const LogRow& one, const LogRow& other) {
+    return std::tie(one.log, one.partition, one.seq, one.begin) <
+           std::tie(other.log, other.partition, other.seq, other.begin);
+  });
+  for (const LogRow& row : log_rows_)
+    must(batch_->Put(batch_family(Family::kLog), internal::log_key(row.log, row.partition, row.seq),
+                     slice(std::string_view(log_bytes_).substr(row.begin, row.size))));
+  log_rows_.clear();
+  log_bytes_.clear();
 }
 
 void Txn::trim(Log log, PartitionId partition, Seq from, Seq to) {
   if (from == Seq{0}) from = Seq{1};  // seq 0 holds the mark below
   if (to <= from) return;
+  gather();  // what was appended before is removed as well
   auto* family = batch_family(Family::kLog);
   must(batch_->DeleteRange(family, internal::log_key(log, partition, from),
                            internal::log_key(log, partition, to)));
@@ -138,8 +154,17 @@ void Txn::erase_owner(std::string_view owner) {
   }
 }
 
-bool Txn::empty() const { return batch_->Count() == 0; }
-size_t Txn::bytes() const { return batch_->GetDataSize(); }
-void Txn::clear() { batch_->Clear(); }
+bool Txn::empty() const { return batch_->Count() == 0 && log_rows_.empty(); }
+
+size_t Txn::bytes() const {
+  constexpr size_t kKeyBytes = 17;  // a log row's key and lengths in the batch
+  return batch_->GetDataSize() + log_bytes_.size() + log_rows_.size() * kKeyBytes;
+}
+
+void Txn::clear() {
+  batch_->Clear();
+  log_rows_.clear();
+  log_bytes_.clear();
+}
 
 }  // namespace qw::store
