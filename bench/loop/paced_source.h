@@ -18,7 +18,9 @@
 namespace qw::bench {
 
 struct LoadOptions {
-  int64_t seconds = 20;  // at the fixed rate; half of it without pace
+  // At the fixed rate, half of it without pace: long enough that states are checkpointed and logs
+  // rolled for most of it.
+  int64_t seconds = 60;
   uint32_t series = 10'000;
   int64_t rate = 20'000;
   uint64_t warm_rows = 100;      // of each series, before anything is measured

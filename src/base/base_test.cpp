@@ -1,5 +1,7 @@
 // Aim: the primitives that every part leans on keep their stated limits.
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <thread>
@@ -8,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/env.h"
 #include "base/metrics.h"
+#include "base/nice.h"
 
 namespace qw {
 namespace {
@@ -86,6 +89,34 @@ TEST(Metrics, TheSameNameAndLabelsAreTheSameMetric) {
 TEST(MetricsDeathTest, ANameWithoutAUnitIsRefused) {
   MetricRegistry registry;
   EXPECT_DEATH(registry.counter("events", "Events."), "has_unit");
+}
+
+// What the scheduler gives the calling thread: sched_attr of sched_getattr(2), whose header cannot
+// be included together with <sched.h>.
+struct Given {
+  uint32_t size = 0, policy = 0;
+  uint64_t flags = 0;
+  int32_t nice = 0;
+  uint32_t priority = 0;
+  uint64_t slice_ns = 0, deadline_ns = 0, period_ns = 0;
+};
+Given given() {
+  Given attributes;
+  EXPECT_EQ(syscall(SYS_sched_getattr, gettid(), &attributes, sizeof attributes, 0), 0);
+  return attributes;
+}
+
+TEST(Nice, AThreadAsksForItselfAlone) {
+  const Given before = given();
+  Given nice, prompt;
+  std::jthread([&] { be_nice(), nice = given(); }).join();
+  std::jthread([&] { be_prompt(), prompt = given(); }).join();
+  EXPECT_EQ(nice.nice, 19);
+  EXPECT_EQ(prompt.nice, before.nice);
+  EXPECT_EQ(given().nice, before.nice);
+  EXPECT_EQ(given().slice_ns, before.slice_ns);
+  if (before.slice_ns == 0) GTEST_SKIP() << "this Linux has no slice of a thread's own";
+  EXPECT_EQ(prompt.slice_ns, 100'000u);
 }
 
 TEST(Random, TheSameSeedGivesTheSameNumbers) {

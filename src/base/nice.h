@@ -1,10 +1,14 @@
-// For threads that take what others leave.
+// What a thread asks of the scheduler. Both are for good, change speed only, and need no rights.
 #pragma once
 
 namespace qw {
 
-// Gives the calling thread the lowest ordinary priority, for good. It must hold no lock that
-// others wait for but for moments.
+// For threads that take what others leave: the lowest ordinary priority. Such a thread must hold
+// no lock that others wait for but for moments.
 void be_nice();
+
+// For threads that work for moments and sleep: when one wakes it goes before those that have been
+// running for long, for no larger a share of the processor. Does nothing on Linux before 6.12.
+void be_prompt();
 
 }  // namespace qw

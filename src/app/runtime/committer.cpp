@@ -5,6 +5,7 @@
 
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "base/nice.h"
 
 namespace qw::app {
 
@@ -95,6 +96,7 @@ void Committer::stop(int64_t limit_ms) {
 }
 
 void Committer::run() {
+  be_prompt();
   int64_t turn_ns = clock_.monotonic_ns();
   while (true) {
     const bool goes_on = wait_for_turn(turn_ns);

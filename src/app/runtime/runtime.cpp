@@ -11,6 +11,7 @@
 #include "app/runtime/lags.h"
 #include "app/runtime/training_run.h"
 #include "base/log.h"
+#include "base/nice.h"
 #include "models/load.h"
 #include "models/package.h"
 
@@ -273,6 +274,7 @@ Result<void> Runtime::open_monitors() {
 }
 
 void Runtime::run_pipeline() {
+  be_prompt();
   next_tick_ns_ = clock_.monotonic_ns() + kTickNs;
   while (true) {
     auto inbound = inbox_->pop_within(microseconds(kIdleUs));
