@@ -12,6 +12,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -43,6 +44,12 @@ struct alignas(64) Slot {
 // More threads than that work unseen.
 constexpr size_t kSlots = 64;
 using Slots = std::array<Slot, kSlots>;
+// The whole file.
+struct Work {
+  Slots slots;
+  // The machine's count of kills for want of memory when the process began, and one; 0: unknown.
+  std::atomic<uint64_t> memory_kills;
+};
 std::atomic<Slots*> slots{nullptr};
 std::atomic<size_t> slots_taken{0};
 thread_local size_t own_slot = kSlots;
@@ -125,12 +132,24 @@ Error cannot_write(const std::string& file) {
           "give the process the right to write into its data folder"};
 }
 
-// What the process before left in its slots: records it was killed in.
-Result<void> collect_kills(Slots& left, const std::string& traces) {
+// As Work::memory_kills.
+uint64_t memory_kills(const std::string& vmstat) {
+  constexpr std::string_view kName = "\noom_kill ";
+  const auto text = read_file(vmstat, kMostBytes);
+  const size_t at = text.ok() ? text->find(kName) : std::string::npos;
+  if (at == std::string::npos) return 0;
+  return std::strtoull(text->c_str() + at + kName.size(), nullptr, 10) + 1;
+}
+
+// What the process before left in its slots: records it was killed in. The kernel's count begins
+// anew with the machine: a lower one tells nothing.
+Result<void> collect_kills(Work& left, const std::string& traces, uint64_t memory_kills_now) {
+  const bool memory_ended = left.memory_kills > 0 && memory_kills_now > left.memory_kills;
+  left.memory_kills = memory_kills_now;
   std::string kills;
-  for (Slot& slot : left) {
+  for (Slot& slot : left.slots) {
     const uint64_t print = slot.print;
-    if (print != 0 && slot.stuck == print) {
+    if (print != 0 && (slot.stuck == print || memory_ended)) {
       const Trace trace = {print, ~print ^ kKillBit};
       kills.append(reinterpret_cast<const char*>(trace.data()), sizeof trace);
     }
@@ -174,20 +193,22 @@ Result<void> watch_signals(const std::string& traces) {
 
 }  // namespace
 
-Result<std::unique_ptr<CrashWatch>> CrashWatch::start(const std::string& folder) {
+Result<std::unique_ptr<CrashWatch>> CrashWatch::start(const std::string& folder,
+                                                      const std::string& vmstat) {
   const std::string work = folder + "/in_work", traces = folder + "/crashes";
   std::unique_ptr<CrashWatch> watch(new CrashWatch());
   watch->work_file_ = ::open(work.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (watch->work_file_ < 0) return cannot_write(work);
   if (::flock(watch->work_file_, LOCK_EX | LOCK_NB) != 0)
     return Error{ErrorCode::kConflict, "another process writes it", work, ""};
-  if (::ftruncate(watch->work_file_, sizeof(Slots)) != 0) return cannot_write(work);
+  if (::ftruncate(watch->work_file_, sizeof(Work)) != 0) return cannot_write(work);
   void* place =
-      ::mmap(nullptr, sizeof(Slots), PROT_READ | PROT_WRITE, MAP_SHARED, watch->work_file_, 0);
+      ::mmap(nullptr, sizeof(Work), PROT_READ | PROT_WRITE, MAP_SHARED, watch->work_file_, 0);
   if (place == MAP_FAILED) return cannot_write(work);
-  auto* mapped = static_cast<Slots*>(place);
-  const auto collected = collect_kills(*mapped, traces);
-  slots.store(mapped, std::memory_order_release);  // from here on the destructor takes it back
+  auto* mapped = static_cast<Work*>(place);
+  const auto collected = collect_kills(*mapped, traces, memory_kills(vmstat));
+  slots.store(&mapped->slots,
+              std::memory_order_release);  // from here on the destructor takes it back
   QW_TRY(collected);
   if (const auto bytes = read_file(traces, kMostBytes); bytes.ok())
     watch->history_ = read_traces(*bytes);
@@ -202,7 +223,7 @@ CrashWatch::~CrashWatch() {
   thread_ = {};
   if (Slots* mapped = slots.exchange(nullptr)) {
     for (Slot& slot : *mapped) slot.print = slot.marks = slot.stuck = 0;
-    ::munmap(mapped, sizeof(Slots));
+    ::munmap(mapped, sizeof(Work));  // the slots are its beginning
   }
   if (work_file_ >= 0) ::close(work_file_);
 }

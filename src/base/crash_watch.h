@@ -14,8 +14,9 @@
 namespace qw {
 
 // A record on which the process crashed this often is not tried again; nor one in which it was
-// killed from outside this often, after it had been in work for kStuckUs. (The kernel kills a
-// process that takes all memory, and says nothing to it.)
+// killed from outside this often, after it had been in work for kStuckUs or while the machine's
+// count of kills for want of memory rose. (The kernel kills a process that takes all memory, and
+// says nothing to it.)
 constexpr size_t kCrashesToQuarantine = 2;
 constexpr size_t kKillsToQuarantine = 3;
 constexpr int64_t kStuckUs = 200'000;
@@ -41,7 +42,7 @@ class WorkMark {
 // What the files of traces told.
 struct CrashHistory {
   size_t crashes = 0;      // traces of all earlier runs: signals of its own
-  size_t kills = 0;        // and kills from outside in a record that had been in work for long
+  size_t kills = 0;        // and kills from outside that may be a record's fault
   size_t quarantined = 0;  // different records that reached one of the limits
 };
 
@@ -51,8 +52,10 @@ struct CrashHistory {
 // threads start. Lets go of the mapping last: threads with marks have ended before.
 class CrashWatch {
  public:
-  // kIo: the files cannot be written; kConflict: another process writes them.
-  static Result<std::unique_ptr<CrashWatch>> start(const std::string& folder);
+  // kIo: the files cannot be written; kConflict: another process writes them. `vmstat` holds the
+  // kernel's counters; without its "oom_kill" (Linux before 4.13) only kStuckUs counts.
+  static Result<std::unique_ptr<CrashWatch>> start(const std::string& folder,
+                                                   const std::string& vmstat = "/proc/vmstat");
   ~CrashWatch();
   const CrashHistory& history() const { return history_; }
 

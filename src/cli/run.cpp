@@ -133,11 +133,12 @@ std::unique_ptr<CrashWatch> watch_for_crashes(const std::string& data_folder) {
   }
   const CrashHistory& history = (*watch)->history();
   if (history.quarantined > 0)
-    log::warning("run",
-                 "the process crashed {} times before, and was killed {} times while a record had "
-                 "been in work for long; {} records that were in work again and again go to the "
-                 "dead letters; forget that by removing {}/crashes",
-                 history.crashes, history.kills, history.quarantined, data_folder);
+    log::warning(
+        "run",
+        "the process crashed {} times before, and was killed {} times in a record that may be why "
+        "(long in work, or memory ended); {} records that were in work again and again go to the "
+        "dead letters; forget that by removing {}/crashes",
+        history.crashes, history.kills, history.quarantined, data_folder);
   return std::move(watch).value();
 }
 

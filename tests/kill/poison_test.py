@@ -86,7 +86,7 @@ def killed(binary, root, stage):
     work = program.folder / "data" / "in_work"
 
     def in_work_for_long():  # each slot: the record's fingerprint, marks, the fingerprint once it stays
-        words = struct.unpack("<512Q", work.read_bytes()) if work.exists() else ()
+        words = struct.unpack_from("<512Q", work.read_bytes()) if work.exists() else ()
         return any(words[at] and words[at] == words[at + 2] for at in range(0, len(words), 8))
     for _ in range(3):
         program.start(f"{stage}/poison:stall", "--until-finished")
