@@ -48,6 +48,7 @@ void BoardRow::add(const BoardRow& later) {
 }
 
 void Board::add(Kept& kept, const BoardPoint& point) {
+  kept.first_seen = std::min(kept.first_seen, point.seq);
   kept.points.push_back(point);
   if (kept.points.size() <= kMaxPoints) return;
   const BoardRow oldest = BoardRow::of(kept.points.front());
@@ -101,10 +102,25 @@ bool Board::recall(size_t decision, PartitionId stream, Seq seq,
                    const schema::DecisionRecord& record) {
   const std::lock_guard lock(mutex_);
   Kept* const kept = find_or_make(decision, record.key, stream);
-  if (kept == nullptr || kept->points.size() >= kMaxPoints) return false;
-  if (!kept->points.empty() && seq.value() >= kept->points.front().seq) return true;
+  if (kept == nullptr) return false;
+  if (seq.value() >= kept->first_seen) return true;
   if (kept->points.empty()) kept->series.warm = record.warm ? 1 : 0;
-  kept->points.push_front(point_of(record, value_of(record)));
+  const BoardPoint point = point_of(record, value_of(record));
+  if (kept->points.size() < kMaxPoints)
+    kept->points.push_front(point);
+  else if (!add_before(kept->blocks, BoardRow::of(point)))
+    return false;
+  return true;
+}
+
+bool Board::add_before(std::deque<BoardRow>& blocks, BoardRow row) {
+  if (!blocks.empty() && blocks.front().rows < kBlockRows) {
+    row.add(blocks.front());
+    blocks.front() = row;
+    return true;
+  }
+  if (blocks.size() >= kMaxBlocks) return false;
+  blocks.push_front(row);
   return true;
 }
 

@@ -96,12 +96,15 @@ class Board final : public Observer {
 
  private:
   struct Kept {
-    BoardSeries series;             // without points
-    std::deque<BoardPoint> points;  // oldest first
-    std::deque<BoardRow> blocks;    // what came before them
+    BoardSeries series;                // without points
+    std::deque<BoardPoint> points;     // oldest first
+    std::deque<BoardRow> blocks;       // what came before them
+    uint64_t first_seen = UINT64_MAX;  // seq of the first since this start
   };
   Kept* find_or_make(size_t decision, const std::string& key, PartitionId stream);
   static void add(Kept& kept, const BoardPoint& point);
+  // Takes in what came right before the blocks. False: they are full.
+  static bool add_before(std::deque<BoardRow>& blocks, BoardRow row);
   static BoardSeries copy(const Kept& kept, size_t points);
   template <class Visit>
   void each(const Visit& visit) const;

@@ -129,6 +129,31 @@ TEST_F(BoardTest, RecallsWhatIsOlderThanWhatItHas) {
   EXPECT_EQ(times("unusual/b"), (std::vector<int64_t>{9, 10, 11, 12, 13}));
 }
 
+// As much comes back as was kept before, while new rows push older ones on.
+TEST_F(BoardTest, RecallsBlocksToo) {
+  constexpr int64_t kAll = Board::kMaxPoints + Board::kMaxBlocks * Board::kBlockRows;
+  constexpr int64_t kLast = kAll + 500;
+  int64_t live = kLast;
+  for (int64_t t = kLast; t >= 1; --t) {
+    board_->recall(0, PartitionId{}, Seq{static_cast<uint64_t>(t)}, record("a", t));
+    if (t % 1000 == 0) see("a", ++live);
+  }
+  const auto span = board_->span("unusual/a", 1, live).value();
+  EXPECT_NEAR(static_cast<double>(span.kept_from_us), static_cast<double>(live - kAll + 1),
+              Board::kBlockRows);
+  int64_t expected = span.kept_from_us;
+  uint32_t rows = 0;
+  for (const BoardRow& row : span.rows) {
+    EXPECT_EQ(row.first_us, expected);  // none is missing, none twice
+    EXPECT_EQ(row.t_us, row.first_us + row.rows - 1);
+    EXPECT_EQ(row.seq, static_cast<uint64_t>(row.t_us));
+    expected = row.t_us + 1;
+    rows += row.rows;
+  }
+  EXPECT_EQ(expected, live + 1);
+  EXPECT_EQ(rows, live - span.kept_from_us + 1);
+}
+
 TEST(Reduce, UnknownValuesAndScoresDoNotHideKnownOnes) {
   std::vector<BoardRow> rows;
   for (int64_t t = 0; t < 100; ++t)
