@@ -19,20 +19,14 @@ import tempfile
 import time
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from program import wait_for
+
 ROOT = pathlib.Path(os.environ.get("QUICKWATER_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
 PROGRAM = ROOT / "build" / "quickwater"
 PR_SET_CHILD_SUBREAPER = 36
 INCIDENT_S = 60
-
-
-def wait_for(what, limit_s, condition):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"waited {limit_s} s for {what}")
 
 
 def get(url, path):
@@ -95,8 +89,8 @@ def healed_kind(demo, url, limit_s):
         begun = subprocess.run([PROGRAM, "incident", kind, "--seconds", str(INCIDENT_S), "--data", demo.data],
                                capture_output=True, text=True, timeout=120)
         assert begun.returncode == 0 and begun.stdout.startswith("asked "), begun
-        wait_for(f"the end of the {kind} incident", limit_s,
-                 lambda: not get(url, "/v1/status")["demo"]["incident_running"])
+        wait_for(f"the end of the {kind} incident",
+                 lambda: not get(url, "/v1/status")["demo"]["incident_running"], limit_s=limit_s)
         listed = get(url, "/v1/series?spark=0&filter=process%20exe")["series"]
         assert not [one["id"] for one in listed if one["entity"] == "exe"], "the load is listed without its name"
         if last_end(url) == "ended by the healing action":
@@ -107,7 +101,7 @@ def healed_kind(demo, url, limit_s):
 
 def last_end(url):
     """How the last incident ended, as the timeline tells it."""
-    entries = wait_for("the end to be told", 60, lambda: [
+    entries = wait_for("the end to be told", lambda: [
         entry for entry in get(url, "/v1/timeline?limit=1&kinds=incident")["entries"] if entry["phase"] != "started"])
     return entries[0]["detail"]
 
@@ -160,13 +154,13 @@ def main():
     with tempfile.TemporaryDirectory(prefix="quickwater-demo-") as root:
         (pathlib.Path(root) / "demo").mkdir()
         with Demo(pathlib.Path(root) / "demo") as demo:
-            url = wait_for("the server", limit_s, demo.url)
-            wait_for("every series of the machine to be learned", limit_s, lambda: warm(url))
+            url = wait_for("the server", demo.url, limit_s=limit_s)
+            wait_for("every series of the machine to be learned", lambda: warm(url), limit_s=limit_s)
             kind = healed_kind(demo, url, limit_s)
             # One more runs while Ctrl-C comes: it must not outlive the program.
-            wait_for("another incident", limit_s, lambda: subprocess.run(
+            wait_for("another incident", lambda: subprocess.run(
                 [PROGRAM, "incident", "cpu", "--seconds", "120", "--data", demo.data],
-                capture_output=True, timeout=120).returncode == 0)
+                capture_output=True, timeout=120).returncode == 0, limit_s=limit_s)
             demo.end(limit_s, "data")
             assert not (demo.data / "control.url").exists(), "its address is still written down"
             check_journal(journal(demo), kind)

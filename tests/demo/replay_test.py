@@ -14,7 +14,8 @@ import sys
 import tempfile
 
 import demo_test
-from demo_test import Demo, get, wait_for
+from demo_test import Demo, get
+from program import wait_for
 
 ROWS = 600
 BEGIN = datetime.datetime(2024, 3, 1, tzinfo=datetime.timezone.utc)
@@ -44,19 +45,19 @@ def write_folder(root):
 
 
 def check(url, limit_s):
-    by_name = wait_for("both series", limit_s, lambda: {
+    by_name = wait_for("both series", lambda: {
         name: one for one in get(url, "/v1/series?spark=0")["series"] for name in ("pump", "valve")
-        if name in one["id"]} if get(url, "/v1/series?spark=0")["total"] == 2 else None)
+        if name in one["id"]} if get(url, "/v1/series?spark=0")["total"] == 2 else None, limit_s=limit_s)
     assert get(url, "/v1/status")["mode"] == "replay"
 
     def history(name):
         return get(url, f"/v1/series/{by_name[name]['id'].replace('/', '%2F')}/history?from_us=0")
-    labels = wait_for("the labelled window to be reached", limit_s, lambda: history("pump")["labels"])
+    labels = wait_for("the labelled window to be reached", lambda: history("pump")["labels"], limit_s=limit_s)
     assert [(one["from_us"], one["to_us"], one["kind"]) for one in labels] == [
         (micros(WINDOW[0]), micros(WINDOW[1]), "dataset")], labels
     assert history("valve")["labels"] == [], "the other series has none"
-    past = wait_for("what comes after it", limit_s, lambda: [
-        at for at in history("pump")["t_us"] if at > micros(WINDOW[1])])
+    past = wait_for("what comes after it", lambda: [
+        at for at in history("pump")["t_us"] if at > micros(WINDOW[1])], limit_s=limit_s)
     assert past[0] < micros(ROWS), "event times are the recorded ones"
 
 
@@ -69,7 +70,7 @@ def main():
         corpus = write_folder(pathlib.Path(root))
         (pathlib.Path(root) / "demo").mkdir()
         with Demo(pathlib.Path(root) / "demo", "--data", str(corpus), data="replay/data") as demo:
-            check(wait_for("the server", limit_s, demo.url), limit_s)
+            check(wait_for("the server", demo.url, limit_s=limit_s), limit_s)
             demo.end(limit_s, "replay")
     print("./dev demo --data: the labelled window was drawn; nothing was left behind")
 

@@ -214,9 +214,6 @@ Json ModelAnswers::built_in(const PlanModel& model, int64_t champion) const {
 }
 
 Json ModelAnswers::version(const models::VersionInfo& info) const {
-  Json settings = Json::object();
-  const auto package = models::read_package(registry_->folder() + "/" + info.folder);
-  if (package.ok()) settings = flat(package->settings);
   return {{"version", std::to_string(info.version)},
           {"state", models::name_of(info.state)},
           {"warm", 0.0},
@@ -226,8 +223,16 @@ Json ModelAnswers::version(const models::VersionInfo& info) const {
           {"swapped_us", time_or_null(info.swapped_us)},
           {"reason", text_or_null(info.reason)},
           {"metrics", metrics_of(info.metrics)},
-          {"settings", std::move(settings)},
+          {"settings", settings_of(info)},
           {"lineage", lineage_of(info)}};
+}
+
+Json ModelAnswers::settings_of(const models::VersionInfo& info) const {
+  if (const auto known = settings_.find(info.folder); known != settings_.end())
+    return known->second;
+  const auto package = models::read_package(registry_->folder() + "/" + info.folder);
+  if (!package.ok()) return Json::object();
+  return settings_[info.folder] = flat(package->settings);
 }
 
 Json ModelAnswers::versions(const PlanModel& model, int64_t champion, int64_t challenger) const {

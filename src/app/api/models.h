@@ -2,6 +2,7 @@
 // each was made from, and the trainings.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ class ModelAnswers {
   Json versions(const PlanModel& model, int64_t champion, int64_t challenger) const;
   Json version(const models::VersionInfo& info) const;
   Json built_in(const PlanModel& model, int64_t champion) const;
+  Json settings_of(const models::VersionInfo& info) const;
   void add_warmth(Json& version, size_t warm, size_t total) const;
   Json drift(Runtime& runtime, const std::string& model) const;
   Json labels(size_t model) const;
@@ -48,6 +50,8 @@ class ModelAnswers {
   const Story& story_;
   const int64_t started_us_;  // the file's own version is as old as this start
   std::unique_ptr<models::Registry> registry_;
+  // By folder: what was published never changes, and each answer names every version.
+  mutable std::map<std::string, Json> settings_;
   bool touched_ = false;           // by a journal record, since changed()
   std::vector<std::string> told_;  // by model: how far its newest run was at changed()
 };

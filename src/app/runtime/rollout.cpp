@@ -161,7 +161,10 @@ Result<void> Rollout::roll_out(const Change& change, const std::stop_token& stop
     warming.push_back(std::make_unique<WarmUp>(store_, committer_, pipeline_, decision,
                                                change.version, engine.value(), clock_));
   show(change, warming);
-  const std::shared_ptr<void> hides(nullptr, [this](void*) { show_nothing(); });
+  struct Hides {
+    Rollout& rollout;
+    ~Hides() { rollout.show_nothing(); }
+  } const hides{*this};
   Result<void> warmed;
   for (int attempt = 0; attempt < kTries; ++attempt) {
     warmed = warm(warming, stop);
