@@ -3,8 +3,8 @@
 Two real programs and a broker of its own. The writer follows a file and sends its decisions to a topic with the kafka
 sink; the reader takes that topic in with the kafka source (which sees committed messages only) and decides on each.
 Both are killed at named fail points; in another case the broker is missing at the start, stopped in the middle, and
-frozen for longer than the group's patience. At the end the reader must have decided exactly once on each of the
-writer's decisions, in the order of each key.
+frozen for longer than the group's patience; in a third both are stopped while it is frozen. At the end the reader must
+have decided exactly once on each of the writer's decisions, in the order of each key.
 
   kafka_test.py PROGRAM [--kills N] [--seed S]
 """
@@ -31,6 +31,7 @@ WRITER_POINTS = ["kafka_sink.before_commit", "outbox.after_send", "outbox.before
                  "commit.after"]
 READER_POINTS = ["commit.before", "commit.after"]
 SESSION_S = 6
+STOP_S = 50  # above what a stop may take: 10 s to leave the group, 30 s for a transaction and 5 s to abort it
 ENGINE = pathlib.Path(os.environ.get("QUICKWATER_SOURCE_DIR", ".")) / "tools/engines/kafka.sh"
 
 WRITER = """
@@ -197,6 +198,25 @@ def broker_away(pair, broker):
     pair.finish()
 
 
+def stopped_while_frozen(pair, broker):
+    """A stop does not wait for a broker that never answers, and what it could not tell the broker costs nothing."""
+    broker.topic("frozen")
+    pair.writer.start()
+    pair.reader.start()
+    wait_for("something arrives", lambda: pair.arrived() > 20, pair.reader)
+    broker.signal(signal.SIGSTOP)
+    try:
+        for program in (pair.reader, pair.writer):
+            program.process.send_signal(signal.SIGTERM)
+        for program in (pair.reader, pair.writer):
+            assert program.process.wait(STOP_S) == 0, program.output()[-2000:]
+    finally:
+        broker.signal(signal.SIGCONT)
+    pair.writer.start()
+    pair.reader.start()
+    pair.finish()
+
+
 def with_pair(name, case, binary, root, broker, *more):
     """The case, as run_cases() wants it; its programs end with it, whatever happens."""
     def run():
@@ -225,7 +245,8 @@ def main():
         broker.start()
         try:
             run_cases(with_pair("killed", killed, arguments.program, root, broker, arguments.kills, arguments.seed),
-                      with_pair("away", broker_away, arguments.program, root, broker))
+                      with_pair("away", broker_away, arguments.program, root, broker),
+                      with_pair("frozen", stopped_while_frozen, arguments.program, root, broker))
         finally:
             broker.stop()
 

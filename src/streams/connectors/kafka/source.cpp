@@ -23,6 +23,8 @@ using List = KafkaPtr<rd_kafka_topic_partition_list_t>;
 
 constexpr int64_t kUpkeepNs = 1'000'000'000;
 constexpr int kAskMs = 5'000;                    // for the group's offsets, and to commit them
+constexpr int kAnswerMs = 3'000;                 // for its coordinator, at a stop
+constexpr int64_t kLeaveNs = 10'000'000'000;     // to leave the group, at a stop
 constexpr size_t kMostHeld = kMaxBatchRows / 2;  // while the pipeline is full
 constexpr size_t kMostAtOnce = 2'000;            // messages per round of fetching
 
@@ -61,6 +63,8 @@ class KafkaSource final : public Source {
   void fetch(int64_t wait_us);
   void take(const rd_kafka_message_t& message);
   void upkeep();
+  bool coordinator_answers();
+  bool leave();
   void note(std::optional<Error> trouble);
   std::string where() const { return fmt::format("{} at {}", config_.topic, config_.brokers); }
 
@@ -116,6 +120,8 @@ Result<void> KafkaSource::open(const SavedPositions& saved, SourceHost& host) {
       {"session.timeout.ms", std::to_string(config_.session_timeout_ms)},
       {"queued.max.messages.kbytes", std::to_string(config_.max_queued_kbytes)},
       {"topic.metadata.refresh.interval.ms", "10000"},
+      // Bounds how long the end of the client waits for what a frozen broker never answers.
+      {"socket.timeout.ms", "10000"},
       {"log.connection.close", "false"}};
   QW_ASSIGN(auto conf, internal::kafka_conf(ours, config_.client));
   rd_kafka_conf_set_opaque(conf.get(), this);
@@ -378,10 +384,42 @@ SourceStatus KafkaSource::status() const {
   return status_;
 }
 
+// Whether the group's coordinator answers at once.
+bool KafkaSource::coordinator_answers() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (status_.trouble) return false;
+  }
+  const List asked(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(asked.get(), config_.topic.c_str(), 0);
+  return rd_kafka_committed(client_.get(), asked.get(), kAnswerMs) == 0;
+}
+
+// Gives back the partitions (flushes, commits) and says goodbye to the group. Not to a coordinator
+// that is silent: rd_kafka_consumer_close waits for it for minutes, and librdkafka 2.0 was seen to
+// crash over it. What is durable here is not read again, whatever the group was told.
+bool KafkaSource::leave() {
+  if (!coordinator_answers()) return false;
+  const KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_.get()));
+  const KafkaPtr<rd_kafka_error_t> refused(
+      rd_kafka_consumer_close_queue(client_.get(), queue.get()));
+  const int64_t until_ns = clock_.monotonic_ns() + kLeaveNs;
+  while (!refused && rd_kafka_consumer_closed(client_.get()) == 0) {
+    if (clock_.monotonic_ns() >= until_ns) return false;
+    rd_kafka_queue_poll_callback(queue.get(), 100);  // revoke() runs inside
+  }
+  return !refused;
+}
+
 void KafkaSource::close() {
   if (!client_) return;
-  rd_kafka_consumer_close(client_.get());  // revokes: flushes and commits
-  client_.reset();
+  const bool left = leave();
+  if (!left)
+    log::warning("source.kafka",
+                 "{}: the group's coordinator does not answer; the group finds out by itself that "
+                 "this member is gone, and nothing is read twice",
+                 where());
+  rd_kafka_destroy_flags(client_.release(), left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   std::lock_guard lock(mutex_);
   status_.state = SourceState::kClosed;
 }

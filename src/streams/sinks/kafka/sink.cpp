@@ -16,6 +16,7 @@ using internal::KafkaPtr;
 using ErrorPtr = KafkaPtr<rd_kafka_error_t>;
 using List = KafkaPtr<rd_kafka_topic_partition_list_t>;
 
+constexpr int kAbortMs = 5'000;  // then the next connection ends the transaction
 constexpr int kStartMs = 3'000;  // a try to begin; the next one goes on from there
 
 // The last row that is known to be in Kafka.
@@ -92,6 +93,8 @@ Result<void> KafkaSink::connect() {
         {"transactional.id", config_.transactional_id},
         {"message.timeout.ms", std::to_string(config_.timeout_ms)},
         {"transaction.timeout.ms", std::to_string(std::max(60'000, config_.timeout_ms))},
+        // Bounds how long the end of the client waits for what a frozen broker never answers.
+        {"socket.timeout.ms", "10000"},
         {"partitioner", "murmur2_random"},  // as the Java client places a key
         {"log.connection.close", "false"}};
     QW_ASSIGN(auto conf, internal::kafka_conf(ours, config_.client));
@@ -193,7 +196,7 @@ Outcome KafkaSink::failed(const ErrorPtr& error, const char* doing) {
           : fmt::format("{} {}: {}", doing, where(), rd_kafka_error_string(error.get()));
   if (rd_kafka_error_is_fatal(error.get()) != 0) return give_up(std::move(reason));
   // Where the end of a commit is not known there is nothing to abort any more, which is an error.
-  const ErrorPtr aborted(rd_kafka_abort_transaction(producer_.get(), config_.timeout_ms));
+  const ErrorPtr aborted(rd_kafka_abort_transaction(producer_.get(), kAbortMs));
   if (aborted) return give_up(std::move(reason));
   rd_kafka_poll(producer_.get(), 0);  // what became of each row
   return {false, std::move(reason), too_large_};
@@ -208,7 +211,7 @@ Outcome KafkaSink::transact(std::span<const PendingRow> rows) {
     const auto code = produce(row.row);
     if (code == 0) continue;
     too_large_ = code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
-    const ErrorPtr aborted(rd_kafka_abort_transaction(producer_.get(), config_.timeout_ms));
+    const ErrorPtr aborted(rd_kafka_abort_transaction(producer_.get(), kAbortMs));
     if (aborted) return give_up(rd_kafka_error_string(aborted.get()));
     return {false, rd_kafka_err2str(code), too_large_};
   }
