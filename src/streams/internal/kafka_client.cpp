@@ -14,6 +14,13 @@ void write_log(const rd_kafka_t*, int, const char* facility, const char* text) {
   log::debug("kafka", "{}: {}", facility, text);
 }
 
+// Of every client.
+const KafkaSettings kShared = {
+    {"client.id", "quickwater"},
+    {"log.connection.close", "false"},
+    // Bounds how long the end of a client waits for what a frozen broker never answers.
+    {"socket.timeout.ms", "10000"}};
+
 Result<void> set(rd_kafka_conf_t* conf, const KafkaSettings& settings) {
   for (const auto& [name, value] : settings) {
     std::array<char, 256> detail{};  // may repeat the value: not shown
@@ -45,6 +52,7 @@ ErrorCode code_of(rd_kafka_resp_err_t code) {
 Result<KafkaPtr<rd_kafka_conf_t>> kafka_conf(const KafkaSettings& ours,
                                              const KafkaSettings& users) {
   KafkaPtr<rd_kafka_conf_t> conf(rd_kafka_conf_new());
+  QW_TRY(set(conf.get(), kShared));
   QW_TRY(set(conf.get(), ours));
   QW_TRY(set(conf.get(), users));
   rd_kafka_conf_set_log_cb(conf.get(), write_log);

@@ -14,7 +14,11 @@ namespace qw::streams::internal {
 
 struct KafkaDeleter {
   void operator()(rd_kafka_conf_t* conf) const { rd_kafka_conf_destroy(conf); }
-  void operator()(rd_kafka_t* client) const { rd_kafka_destroy(client); }
+  // Does not say goodbye to a group, which waits for a silent broker: a consumer that joined one
+  // leaves it before.
+  void operator()(rd_kafka_t* client) const {
+    rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  }
   void operator()(rd_kafka_topic_partition_list_t* list) const {
     rd_kafka_topic_partition_list_destroy(list);
   }
@@ -31,7 +35,8 @@ using KafkaPtr = std::unique_ptr<Handle, KafkaDeleter>;
 
 using KafkaSettings = std::map<std::string, std::string>;
 
-// `ours` first, then the user's. kBadInput names the setting that is refused, never its value.
+// What every client has, then `ours`, then the user's. kBadInput names the setting that is refused,
+// never its value.
 Result<KafkaPtr<rd_kafka_conf_t>> kafka_conf(const KafkaSettings& ours, const KafkaSettings& users);
 // Takes the settings. kBadInput: settings that do not fit together.
 Result<KafkaPtr<rd_kafka_t>> kafka_client(rd_kafka_type_t type, KafkaPtr<rd_kafka_conf_t> conf);

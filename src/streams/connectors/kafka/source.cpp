@@ -112,17 +112,13 @@ Result<void> KafkaSource::open(const SavedPositions& saved, SourceHost& host) {
   const internal::KafkaSettings ours = {
       {"bootstrap.servers", config_.brokers},
       {"group.id", config_.group},
-      {"client.id", "quickwater"},
       {"enable.auto.commit", "false"},
       {"enable.auto.offset.store", "false"},
       {"auto.offset.reset", config_.start == Start::kEarliest ? "earliest" : "latest"},
       {"partition.assignment.strategy", "range,roundrobin"},
       {"session.timeout.ms", std::to_string(config_.session_timeout_ms)},
       {"queued.max.messages.kbytes", std::to_string(config_.max_queued_kbytes)},
-      {"topic.metadata.refresh.interval.ms", "10000"},
-      // Bounds how long the end of the client waits for what a frozen broker never answers.
-      {"socket.timeout.ms", "10000"},
-      {"log.connection.close", "false"}};
+      {"topic.metadata.refresh.interval.ms", "10000"}};
   QW_ASSIGN(auto conf, internal::kafka_conf(ours, config_.client));
   rd_kafka_conf_set_opaque(conf.get(), this);
   rd_kafka_conf_set_rebalance_cb(conf.get(), on_rebalance);
@@ -386,10 +382,6 @@ SourceStatus KafkaSource::status() const {
 
 // Whether the group's coordinator answers at once.
 bool KafkaSource::coordinator_answers() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (status_.trouble) return false;
-  }
   const List asked(rd_kafka_topic_partition_list_new(1));
   rd_kafka_topic_partition_list_add(asked.get(), config_.topic.c_str(), 0);
   return rd_kafka_committed(client_.get(), asked.get(), kAnswerMs) == 0;
@@ -413,13 +405,12 @@ bool KafkaSource::leave() {
 
 void KafkaSource::close() {
   if (!client_) return;
-  const bool left = leave();
-  if (!left)
+  if (!leave())
     log::warning("source.kafka",
                  "{}: the group's coordinator does not answer; the group finds out by itself that "
                  "this member is gone, and nothing is read twice",
                  where());
-  rd_kafka_destroy_flags(client_.release(), left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  client_.reset();
   std::lock_guard lock(mutex_);
   status_.state = SourceState::kClosed;
 }

@@ -89,14 +89,10 @@ Result<void> KafkaSink::connect() {
   if (!starting_) {
     const internal::KafkaSettings ours = {
         {"bootstrap.servers", config_.brokers},
-        {"client.id", "quickwater"},
         {"transactional.id", config_.transactional_id},
         {"message.timeout.ms", std::to_string(config_.timeout_ms)},
         {"transaction.timeout.ms", std::to_string(std::max(60'000, config_.timeout_ms))},
-        // Bounds how long the end of the client waits for what a frozen broker never answers.
-        {"socket.timeout.ms", "10000"},
-        {"partitioner", "murmur2_random"},  // as the Java client places a key
-        {"log.connection.close", "false"}};
+        {"partitioner", "murmur2_random"}};  // as the Java client places a key
     QW_ASSIGN(auto conf, internal::kafka_conf(ours, config_.client));
     rd_kafka_conf_set_opaque(conf.get(), this);
     rd_kafka_conf_set_dr_msg_cb(conf.get(), on_delivery);
@@ -119,9 +115,7 @@ Result<void> KafkaSink::connect() {
 Result<Position> KafkaSink::read_position() const {
   const internal::KafkaSettings ours = {{"bootstrap.servers", config_.brokers},
                                         {"group.id", config_.transactional_id},
-                                        {"client.id", "quickwater"},
-                                        {"isolation.level", "read_committed"},
-                                        {"log.connection.close", "false"}};
+                                        {"isolation.level", "read_committed"}};
   QW_ASSIGN(auto conf, internal::kafka_conf(ours, config_.client));
   QW_ASSIGN(const auto consumer, internal::kafka_client(RD_KAFKA_CONSUMER, std::move(conf)));
   const List offsets(rd_kafka_topic_partition_list_new(1));
