@@ -43,22 +43,21 @@ struct alignas(64) Slot {
 };
 // More threads than that work unseen.
 constexpr size_t kSlots = 64;
-using Slots = std::array<Slot, kSlots>;
 // The whole file.
 struct Work {
-  Slots slots;
+  std::array<Slot, kSlots> slots;
   // The machine's count of kills for want of memory when the process began, and one; 0: unknown.
   std::atomic<uint64_t> memory_kills;
 };
-std::atomic<Slots*> slots{nullptr};
+std::atomic<Work*> mapped_work{nullptr};
 std::atomic<size_t> slots_taken{0};
 thread_local size_t own_slot = kSlots;
 
 Slot* slot_of_thread() {
-  Slots* all = slots.load(std::memory_order_acquire);
+  Work* all = mapped_work.load(std::memory_order_acquire);
   if (all == nullptr) return nullptr;
   if (own_slot == kSlots) own_slot = slots_taken.fetch_add(1);
-  return own_slot < kSlots ? &(*all)[own_slot] : nullptr;
+  return own_slot < kSlots ? &all->slots[own_slot] : nullptr;
 }
 
 // Returns what was there.
@@ -115,14 +114,14 @@ bool is_quarantined(std::string_view record) { return quarantined.contains(check
 
 WorkMark::WorkMark(std::string_view stage, std::string_view record) noexcept
     : before_(std::exchange(in_work, record)) {
-  if (slots.load(std::memory_order_relaxed) != nullptr)
+  if (mapped_work.load(std::memory_order_relaxed) != nullptr)
     print_before_ = put_into_slot(checksum64(record));
   fail_on_record(stage, record);
 }
 
 WorkMark::~WorkMark() {
   in_work = before_;
-  if (slots.load(std::memory_order_relaxed) != nullptr) put_into_slot(print_before_);
+  if (mapped_work.load(std::memory_order_relaxed) != nullptr) put_into_slot(print_before_);
 }
 
 namespace {
@@ -173,7 +172,7 @@ void look_for_stuck(const std::stop_token& stop) {
   while (!wake.wait_for(lock, stop, std::chrono::microseconds(kStuckUs), [] { return false; })) {
     if (stop.stop_requested()) return;
     for (size_t i = 0; i < kSlots; ++i) {
-      Slot& slot = (*slots.load())[i];
+      Slot& slot = mapped_work.load()->slots[i];
       const uint64_t print = slot.print, marks = slot.marks;
       slot.stuck = print != 0 && marks == seen[i] ? print : 0;
       seen[i] = marks;
@@ -207,8 +206,8 @@ Result<std::unique_ptr<CrashWatch>> CrashWatch::start(const std::string& folder,
   if (place == MAP_FAILED) return cannot_write(work);
   auto* mapped = static_cast<Work*>(place);
   const auto collected = collect_kills(*mapped, traces, memory_kills(vmstat));
-  slots.store(&mapped->slots,
-              std::memory_order_release);  // from here on the destructor takes it back
+  // From here on the destructor takes it back.
+  mapped_work.store(mapped, std::memory_order_release);
   QW_TRY(collected);
   if (const auto bytes = read_file(traces, kMostBytes); bytes.ok())
     watch->history_ = read_traces(*bytes);
@@ -221,9 +220,9 @@ Result<std::unique_ptr<CrashWatch>> CrashWatch::start(const std::string& folder,
 
 CrashWatch::~CrashWatch() {
   thread_ = {};
-  if (Slots* mapped = slots.exchange(nullptr)) {
-    for (Slot& slot : *mapped) slot.print = slot.marks = slot.stuck = 0;
-    ::munmap(mapped, sizeof(Work));  // the slots are its beginning
+  if (Work* mapped = mapped_work.exchange(nullptr)) {
+    for (Slot& slot : mapped->slots) slot.print = slot.marks = slot.stuck = 0;
+    ::munmap(mapped, sizeof(Work));
   }
   if (work_file_ >= 0) ::close(work_file_);
 }

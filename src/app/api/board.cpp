@@ -106,10 +106,8 @@ bool Board::recall(size_t decision, PartitionId stream, Seq seq,
   if (seq.value() >= kept->first_seen) return true;
   if (kept->points.empty()) kept->series.warm = record.warm ? 1 : 0;
   const BoardPoint point = point_of(record, value_of(record));
-  if (kept->points.size() < kMaxPoints)
-    kept->points.push_front(point);
-  else if (!add_before(kept->blocks, BoardRow::of(point)))
-    return false;
+  if (kept->points.size() >= kMaxPoints) return add_before(kept->blocks, BoardRow::of(point));
+  kept->points.push_front(point);
   return true;
 }
 
