@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <limits>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,7 @@
 #include "app/runtime/journal.h"
 #include "app/runtime/partitions.h"
 #include "app/runtime/plan.h"
+#include "app/runtime/record_names.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "store/segments/history.h"
@@ -47,20 +49,39 @@ Result<void> each_record(const store::Store& store, store::Log log, PartitionId 
   return {};
 }
 
+// How a record of before names were stored is told apart from those that carry theirs.
+const char* note_of(app::NamesFrom from) {
+  switch (from) {
+    case app::NamesFrom::kSchema: return nullptr;
+    case app::NamesFrom::kPlan: return "application_file";
+    case app::NamesFrom::kNowhere: return "none";
+  }
+  return nullptr;
+}
+
+// Every decision there ever was, also those that the application file no longer has.
 Result<void> print_decisions(const store::Store& store, const app::Plan& plan, Io io) {
   app::Partitions partitions;
   QW_TRY(partitions.open(store));
+  std::map<std::string, schema::DecisionSchema> planned;
   for (size_t decision = 0; decision < plan.decisions.size(); ++decision)
-    for (const auto& [name, stream] : partitions.known()) {
-      if (!name.starts_with(plan.decisions[decision].name + "@")) continue;
-      QW_TRY(each_record(
-          store, store::Log::kDecisions, stream, [&](Seq, std::string_view record) -> Result<void> {
-            QW_ASSIGN(const schema::DecisionRecord made, schema::decode_decision(record));
-            print(io, app::decision_json(plan, decision, made,
-                                         std::numeric_limits<double>::quiet_NaN()));
-            return {};
-          }));
-    }
+    planned[plan.decisions[decision].name] = app::decision_schema(
+        plan, decision, plan.models[plan.decisions[decision].model].engine.get());
+  app::DecisionNames names(store);
+  const auto print_one = [&](Seq, std::string_view record) -> Result<void> {
+    QW_ASSIGN(const schema::DecisionRecord made, schema::decode_decision(record));
+    const auto known = planned.find(made.decision);
+    QW_ASSIGN(const app::RecordNames named,
+              names.of(made, known == planned.end() ? nullptr : &known->second));
+    json line = app::decision_json(plan.file.app.text, made, *named.schema,
+                                   std::numeric_limits<double>::quiet_NaN());
+    if (const char* const note = note_of(named.from)) line["names_from"] = note;
+    print(io, line);
+    return {};
+  };
+  for (const auto& [name, stream] : partitions.known())
+    if (name.find('@') != std::string::npos)
+      QW_TRY(each_record(store, store::Log::kDecisions, stream, print_one));
   return {};
 }
 

@@ -61,6 +61,7 @@ Result<std::shared_ptr<const View>> View::compile(const ViewDefinition& definiti
   QW_TRY(view->compile_windows());
   QW_TRY(view->compile_aggregates());
   QW_TRY(view->name_features());
+  view->identify();
   return std::shared_ptr<const View>(std::move(view));
 }
 
@@ -138,7 +139,6 @@ Result<void> View::compile_aggregates() {
 Result<void> View::name_features() {
   std::set<std::string> seen;
   std::vector<schema::Field> fields;
-  std::string identity = fmt::format("{}|{}", definition_.source, source_->fingerprint());
   for (size_t w = 0; w < windows_.size(); ++w) {
     for (size_t a = 0; a < aggregates_.size(); ++a) {
       const Aggregate& aggregate = aggregates_[a];
@@ -159,13 +159,25 @@ Result<void> View::name_features() {
     return error_in("windows", bad(fmt::format("{} features are above the limit of {}",
                                                features_.size(), kViewFeaturesMax),
                                    "split the view in two"));
-  for (const std::string& key : definition_.key) identity += "|k:" + key;
-  for (const std::string& window : definition_.windows) identity += "|w:" + window;
-  for (const Expression& argument : arguments_) identity += "|a:" + argument.text();
-  identity += fmt::format("|{}|{}", allowed_lateness_us_, definition_.max_rows);
-  hash_ = checksum64(identity);
   output_ = std::make_shared<const schema::Schema>(std::move(fields));
   return {};
+}
+
+void View::identify() {
+  const auto use = [&](size_t column) {
+    if (std::ranges::find(columns_, column) == columns_.end()) columns_.push_back(column);
+  };
+  for (const size_t column : key_columns_) use(column);
+  for (const Expression& argument : arguments_)
+    for (const size_t column : argument.columns()) use(column);
+  std::string identity = definition_.source;
+  for (const std::string& key : definition_.key) identity += "|k:" + key;
+  for (const size_t column : columns_)
+    identity += fmt::format("|c:{}:{}", source_->field(column).name,
+                            source_->field(column).type.to_string());
+  for (const Expression& argument : arguments_) identity += "|a:" + argument.text();
+  identity += fmt::format("|{}|{}", keep_us_, definition_.max_rows);
+  hash_ = checksum64(identity);
 }
 
 bool View::key_of(const schema::Batch& rows, size_t row, std::string& out) const {

@@ -67,6 +67,8 @@ class View {
   const std::string& name() const { return definition_.name; }
   const schema::Schema& source() const { return *source_; }
   const std::vector<size_t>& key_columns() const { return key_columns_; }
+  // Columns of the source that states are made from: of the key and of arguments, each once.
+  const std::vector<size_t>& columns() const { return columns_; }
   const std::vector<Window>& windows() const { return windows_; }
   const std::vector<Aggregate>& aggregates() const { return aggregates_; }
   // Distinct aggregate arguments: the values kept of each event.
@@ -77,7 +79,9 @@ class View {
   int64_t allowed_lateness_us() const { return allowed_lateness_us_; }
   // An event older than the newest by more than this can no longer matter.
   int64_t keep_us() const { return keep_us_; }
-  // Changes when stored state of this view would be misread or mean something else.
+  // Changes when stored state of this view would be misread or mean something else: with the names
+  // and types of columns(), the arguments, and how much is kept. Other columns of the source, their
+  // order, and windows within what is kept do not matter.
   uint64_t hash() const { return hash_; }
 
   // The key of a row as bytes, appended to `out`. False (nothing appended) when a key column is
@@ -90,11 +94,13 @@ class View {
   Result<void> compile_windows();
   Result<void> compile_aggregates();
   Result<void> name_features();
+  void identify();
   Error error_in(const std::string& part, const Error& error) const;
 
   ViewDefinition definition_;
   std::shared_ptr<const schema::Schema> source_;
   std::vector<size_t> key_columns_;
+  std::vector<size_t> columns_;
   std::vector<Window> windows_;
   std::vector<Aggregate> aggregates_;
   std::vector<Expression> arguments_;

@@ -1,5 +1,7 @@
 #include "schema/records.h"
 
+#include <algorithm>
+
 #include "schema/stored_record.h"
 
 namespace qw::schema {
@@ -7,6 +9,7 @@ namespace {
 
 enum RecordKind : uint8_t { kEvent = 1, kDecision = 2, kJournal = 3, kDeadLetter = 4 };
 constexpr uint8_t kVersion = 1;
+constexpr uint8_t kDecisionVersion = 2;
 
 constexpr std::string_view kWhat = "a stored record";
 
@@ -15,6 +18,13 @@ Result<ByteReader> open_body(std::string_view record, RecordKind kind) {
 }
 
 Error damaged() { return damaged_record(kWhat); }
+
+// Both versions begin alike; `version` is the one found.
+Result<ByteReader> open_decision(std::string_view record, uint8_t& version) {
+  QW_ASSIGN(const SealedRecord sealed, open_record(record));
+  version = sealed.version == 1 ? 1 : kDecisionVersion;
+  return open_stored(record, kDecision, version, kWhat);
+}
 
 void write_values(ByteWriter& writer, const std::vector<Value>& values) {
   writer.varint(values.size());
@@ -46,7 +56,40 @@ std::vector<Value> read_values(ByteReader& reader) {
   return values;
 }
 
+// Those that are not kPresent, each with its place.
+void write_statuses(ByteWriter& writer, const std::vector<FeatureStatus>& statuses) {
+  const auto present = std::count(statuses.begin(), statuses.end(), FeatureStatus::kPresent);
+  writer.varint(statuses.size() - static_cast<size_t>(present));
+  for (size_t index = 0; index < statuses.size(); ++index) {
+    if (statuses[index] == FeatureStatus::kPresent) continue;
+    writer.varint(index);
+    writer.u8(static_cast<uint8_t>(statuses[index]));
+  }
+}
+
+bool read_statuses(ByteReader& reader, size_t features, std::vector<FeatureStatus>& statuses) {
+  const size_t count = read_count(reader);
+  if (count > 0) statuses.assign(features, FeatureStatus::kPresent);
+  for (size_t entry = 0; entry < count; ++entry) {
+    const uint64_t index = reader.varint();
+    if (index >= features) return false;
+    statuses[static_cast<size_t>(index)] = static_cast<FeatureStatus>(reader.u8());
+  }
+  return true;
+}
+
 }  // namespace
+
+std::string_view name_of(FeatureStatus status) {
+  switch (status) {
+    case FeatureStatus::kPresent: return "present";
+    case FeatureStatus::kOverflow: return "overflow";
+    case FeatureStatus::kOutsideMaxAge: return "outside_max_age";
+    case FeatureStatus::kHotKey: return "hot_key";
+    case FeatureStatus::kIncomplete: return "incomplete";
+  }
+  return "unknown";
+}
 
 std::string_view name_of(EventStatus status) {
   switch (status) {
@@ -105,11 +148,14 @@ void encode_decision(const DecisionRecord& decision, std::string& out) {
   writer.varint(decision.contributions.size());
   for (const double part : decision.contributions) writer.f64(part);
   write_values(writer, decision.outputs);
-  seal_record(kDecision, kVersion, body, out);
+  writer.u64(decision.schema_id);
+  write_statuses(writer, decision.statuses);
+  seal_record(kDecision, kDecisionVersion, body, out);
 }
 
 Result<DecisionRecord> decode_decision(std::string_view record) {
-  QW_ASSIGN(ByteReader reader, open_body(record, kDecision));
+  uint8_t version = 0;
+  QW_ASSIGN(ByteReader reader, open_decision(record, version));
   DecisionRecord decision;
   decision.decision = reader.text();
   decision.key = reader.text();
@@ -125,12 +171,17 @@ Result<DecisionRecord> decode_decision(std::string_view record) {
   decision.contributions.resize(read_count(reader));
   for (double& part : decision.contributions) part = reader.f64();
   decision.outputs = read_values(reader);
+  if (version >= 2) {
+    decision.schema_id = reader.u64();
+    if (!read_statuses(reader, decision.features.size(), decision.statuses)) return damaged();
+  }
   if (!reader.done()) return damaged();
   return decision;
 }
 
 Result<std::string_view> decision_key(std::string_view record) {
-  QW_ASSIGN(ByteReader reader, open_body(record, kDecision));
+  uint8_t version = 0;
+  QW_ASSIGN(ByteReader reader, open_decision(record, version));
   reader.text();
   const std::string_view key = reader.text();
   if (!reader.ok()) return damaged();

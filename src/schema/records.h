@@ -48,8 +48,21 @@ struct StoredEvent {
 // kCorrupt when the bytes are damaged; kUnsupported when a newer version wrote them.
 Result<StoredEvent> decode_event(std::string_view record);
 
+// Why a feature is as it is. kPresent also for a null that is the plain answer (an empty window).
+// Stored in decisions: a number never changes its meaning.
+enum class FeatureStatus : uint8_t {
+  kPresent = 0,
+  kOverflow = 1,       // an integer or decimal sum left its range: null
+  kOutsideMaxAge = 2,  // first/last: a value exists but is too old: null
+  kHotKey = 3,         // the key has more events than max_rows: some are missing
+  kIncomplete = 4,     // the window begins before the oldest event still kept
+};
+std::string_view name_of(FeatureStatus status);
+
 // One decision on one event, with all it was made from. Recovery and warming replay learning state
-// from these records alone, so `inputs` are bit-exact.
+// from these records alone, so `inputs` are bit-exact. The lists hold values alone: what they are
+// called says the DecisionSchema of that id (schema/stored_schema.h), never the application file,
+// which may have changed since.
 struct DecisionRecord {
   std::string decision;         // its name in the application file
   std::string key;              // the series or entity it is about
@@ -64,7 +77,11 @@ struct DecisionRecord {
   bool warm = true;
   std::vector<double> contributions;  // per member of the model, its order; may be empty
   std::vector<Value> outputs;         // in the order of the decision's output expressions
+  uint64_t schema_id = 0;             // 0: written before there were any (format version 1)
+  // Of `features`, one each; empty when all are kPresent.
+  std::vector<FeatureStatus> statuses;
 };
+// Version 2. `statuses` cost a byte when all are kPresent, else two or three for each that is not.
 void encode_decision(const DecisionRecord& decision, std::string& out);
 Result<DecisionRecord> decode_decision(std::string_view record);
 // The key alone, as a view into the record: what recovery needs of a million of them.

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <limits>
 
+#include "base/bytes.h"
+
 namespace qw::serve {
 namespace {
 
@@ -27,8 +29,9 @@ class SeriesState final : public store::KeyedState {
 
 class SeriesKind final : public store::KeyedStateKind {
  public:
-  SeriesKind(std::shared_ptr<const models::LearningEngine> engine, std::string owner)
-      : engine_(std::move(engine)), owner_(std::move(owner)) {}
+  SeriesKind(std::shared_ptr<const models::LearningEngine> engine, std::string owner,
+             std::shared_ptr<const StoredInput> input)
+      : engine_(std::move(engine)), owner_(std::move(owner)), input_(std::move(input)) {}
 
   std::unique_ptr<store::KeyedState> fresh(std::string_view) const override {
     auto state = std::make_unique<SeriesState>(engine_->state_bytes());
@@ -51,13 +54,16 @@ class SeriesKind final : public store::KeyedStateKind {
   Result<void> replay(store::KeyedState& state, std::string_view, Seq,
                       std::string_view record) const override {
     QW_ASSIGN(const schema::DecisionRecord decision, schema::decode_decision(record));
-    engine_->update_and_score(observation_of(decision), static_cast<SeriesState&>(state).span());
+    QW_ASSIGN(const auto observation, input_->of(decision));
+    if (observation)
+      engine_->update_and_score(*observation, static_cast<SeriesState&>(state).span());
     return {};
   }
 
  private:
   const std::shared_ptr<const models::LearningEngine> engine_;
   const std::string owner_;
+  const std::shared_ptr<const StoredInput> input_;
 };
 
 }  // namespace
@@ -81,7 +87,18 @@ LearningVersion::LearningVersion(const store::Store& store, const LearningOption
       owner_(fmt::format("model/{}/{}@{}", options.decision, options.model, version)),
       store_(store),
       options_(options),
-      kind_(std::make_shared<SeriesKind>(engine_, owner_)) {}
+      input_(std::make_shared<StoredInput>(store, options.input)),
+      kind_(std::make_shared<SeriesKind>(engine_, owner_, input_)) {}
+
+uint64_t LearningVersion::definition() const {
+  std::string identity =
+      fmt::format("{}|{}|{}", engine_->kind(), engine_->settings_json(), engine_->state_bytes());
+  const InputDefinition& reads = input_->definition();
+  for (const schema::Field& field : reads.key) identity += "|k:" + field.name;
+  if (reads.input)
+    identity += fmt::format("|i:{}:{}", reads.input->name, reads.input->type.to_string());
+  return checksum64(identity);
+}
 
 store::KeyedTable& LearningVersion::add_stream(PartitionId stream) {
   auto& table = tables_[stream];

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "models/engine.h"
 #include "schema/records.h"
+#include "serve/stored_input.h"
 #include "store/keyed_state.h"
 #include "store/store.h"
 
@@ -23,6 +24,7 @@ namespace qw::serve {
 struct LearningOptions {
   std::string decision;  // the decision that this model serves; part of the states' owner
   std::string model;
+  InputDefinition input;  // what it reads of stored decisions
   int64_t replay_max_us = 10'000'000;
   size_t memory_limit_bytes = size_t{1} << 30;
 };
@@ -41,6 +43,14 @@ class LearningVersion {
   int64_t version() const { return version_; }
   const models::LearningEngine& engine() const { return *engine_; }
   const std::string& owner() const { return owner_; }
+  // States of another definition are not states of this version: the engine's kind and settings,
+  // what it reads, and of whom.
+  uint64_t definition() const;
+  // What a stored decision teaches this version, by name; nothing when that is not in it.
+  Result<std::optional<models::Observation>> observation_in(
+      const schema::DecisionRecord& stored) const {
+    return input_->of(stored);
+  }
 
   // Learns record `seq` of the stream and scores it. Nothing when that record is in the state
   // already.
@@ -61,11 +71,12 @@ class LearningVersion {
   const std::string owner_;
   const store::Store& store_;
   const LearningOptions options_;
+  const std::shared_ptr<const StoredInput> input_;
   const std::shared_ptr<const store::KeyedStateKind> kind_;
   std::map<PartitionId, std::shared_ptr<store::KeyedTable>> tables_;
 };
 
-// The observation that a stored decision was made from, as the engine saw it.
+// The observation of a decision that is being made: of its first input.
 models::Observation observation_of(const schema::DecisionRecord& record);
 
 }  // namespace qw::serve

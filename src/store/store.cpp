@@ -110,8 +110,11 @@ Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Store::~Store() = default;
 
 Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options, MetricRegistry& metrics) {
-  QW_ASSIGN(internal::FolderLock lock, internal::FolderLock::take(options.folder));
   const bool has_data = std::filesystem::exists(options.folder + "/db");
+  if (options.read_only && !has_data)
+    return Error{ErrorCode::kNotFound, "there is no data folder of an application here",
+                 options.folder, "name the folder that `data:` of the application file names"};
+  QW_ASSIGN(internal::FolderLock lock, internal::FolderLock::take(options.folder));
   QW_TRY(internal::check_format(options.folder, has_data));
   QW_ASSIGN(internal::Database database, internal::open_database(options));
   auto impl = std::make_unique<Impl>();
@@ -281,6 +284,24 @@ Result<Seq> Store::last_seq(Log log, PartitionId partition) const {
   QW_TRY(impl_->require_open());
   return highest(impl_->database, Family::kLog, internal::log_key(log, partition, Seq{0}),
                  internal::log_end(log, partition), impl_->folder);
+}
+
+Result<std::vector<std::string>> Store::outbox_sinks() const {
+  const internal::ReaderGate::Reading reading(impl_->gate);
+  QW_TRY(impl_->require_open());
+  std::vector<std::string> sinks;
+  const std::unique_ptr<rocksdb::Iterator> rows(impl_->database.db->NewIterator(
+      rocksdb::ReadOptions(), impl_->database.family(Family::kOutbox)));
+  for (rows->SeekToFirst(); rows->Valid();) {
+    auto name = internal::unescape(view(rows->key()).substr(0, rows->key().size() - 8));
+    if (!name)
+      return Error{ErrorCode::kCorrupt, "the name of a sink in the outbox is damaged",
+                   impl_->folder, "restore the data folder from a copy"};
+    rows->Seek(slice(internal::outbox_end(*name)));
+    sinks.push_back(std::move(*name));
+  }
+  QW_TRY(impl_->check(rows->status(), "cannot read the outbox"));
+  return sinks;
 }
 
 Result<Seq> Store::last_outbox_seq(std::string_view sink) const {

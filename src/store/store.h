@@ -105,6 +105,9 @@ class Txn {
 // Where a Store lives and what it may use. A value; `clock` is the caller's and outlives the Store.
 struct StoreOptions {
   std::string folder;
+  // Only looks: nothing is made or written but the lock's file, and there must be a database.
+  // commit() then fails.
+  bool read_only = false;
   // Commits are refused with kExhausted while less than this is free, so that the database never
   // fails half-way through its own work.
   uint64_t min_free_bytes = uint64_t{64} << 20;
@@ -160,6 +163,8 @@ class Store {
   using OutboxVisitor = std::function<bool(Seq seq, std::string_view row)>;
   Result<void> scan_outbox(std::string_view sink, Seq from, size_t limit,
                            const OutboxVisitor& visit) const;
+  // The sinks that rows were ever put for, in the order of their names.
+  Result<std::vector<std::string>> outbox_sinks() const;
   // Highest seq ever put for the sink (erased ones count), or Seq{0}.
   Result<Seq> last_outbox_seq(std::string_view sink) const;
 

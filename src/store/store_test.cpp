@@ -185,6 +185,10 @@ void expect_equal(const Store& store, const Model& model) {
                                return true;
                              })
                   .ok());
+  std::vector<std::string> sinks;
+  for (const auto& [sink, last] : model.last_outbox)
+    if (last > 0) sinks.push_back(sink);
+  EXPECT_EQ(store.outbox_sinks().value(), sinks);
   for (const auto& [sink, last] : model.last_outbox) {
     EXPECT_EQ(store.last_outbox_seq(sink).value().value(), last);
     ASSERT_TRUE(store
@@ -245,6 +249,38 @@ TEST_F(StoreTest, HoldsWhatRandomTransactionsWroteAcrossReopening) {
               .ok());
   }
   ASSERT_NO_FATAL_FAILURE(expect_equal(*store_, model));
+}
+
+TEST_F(StoreTest, ReadingAloneSeesAllAndChangesNothing) {
+  Txn txn;
+  txn.append(Log::kEvents, PartitionId{1}, Seq{1}, "record");
+  txn.put_outbox("out", Seq{1}, "row");
+  ASSERT_TRUE(store_->commit(txn, Durability::kProcess).ok());
+  store_.reset();
+  StoreOptions reading = options_;
+  reading.read_only = true;
+  const auto files = [&] {
+    std::map<std::string, uintmax_t> found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(options_.folder))
+      if (entry.is_regular_file() && entry.path().filename().string().rfind("LOG", 0) != 0)
+        found[entry.path().string()] = entry.file_size();
+    return found;
+  };
+  const auto before = files();
+  {
+    const auto store = Store::open(reading, metrics_);
+    ASSERT_TRUE(store.ok()) << store.error().to_string();
+    EXPECT_EQ(store.value()->last_seq(Log::kEvents, PartitionId{1}).value(), Seq{1});
+    EXPECT_EQ(store.value()->outbox_sinks().value(), std::vector<std::string>{"out"});
+    EXPECT_EQ(Store::open(options_, metrics_).error().code, ErrorCode::kConflict);
+    txn.put_meta("a", "b");
+    EXPECT_FALSE(store.value()->commit(txn, Durability::kProcess).ok());
+  }
+  EXPECT_EQ(files(), before);
+  reading.folder += "/nothing";
+  EXPECT_EQ(Store::open(reading, metrics_).error().code, ErrorCode::kNotFound);
+  EXPECT_FALSE(std::filesystem::exists(reading.folder));
+  store_ = Store::open(options_, metrics_).value();
 }
 
 // Edits the database behind the store's back.

@@ -19,6 +19,7 @@
 #include "monitor/drift/watch.h"
 #include "schema/profile.h"
 #include "schema/records.h"
+#include "schema/stored_schema.h"
 #include "streams/connectors/http/body.h"
 #include "streams/decoders/csv.h"
 #include "streams/decoders/decoder.h"
@@ -228,6 +229,8 @@ void decode_stored(std::string_view bytes) {
   (void)schema::decode_event(bytes);
   (void)schema::decode_decision(bytes);
   (void)schema::decision_key(bytes);
+  (void)schema::decode_schema(bytes);
+  (void)schema::decode_decision_schema(bytes);
   (void)schema::decode_journal(bytes);
   (void)schema::decode_dead_letter(bytes);
   (void)streams::decode_outbox_row(bytes);
@@ -252,11 +255,22 @@ std::vector<std::string> stored_seeds() {
   made.inputs = {int64_t{4}};
   made.contributions = {0.25, 0.75};
   made.outputs = {std::string("block")};
+  made.schema_id = 11;
+  made.statuses = {schema::FeatureStatus::kPresent, schema::FeatureStatus::kHotKey,
+                   schema::FeatureStatus::kPresent};
   schema::encode_decision(made, decision);
   schema::encode_journal({"tick", 7, "{\"a\": 1}"}, journal);
   schema::encode_dead_letter({"s", "f:17", "why", "raw", 5}, letter);
   streams::encode_outbox_row({"id", 5, "k", "{}"}, outbox);
-  return {row, event, decision, journal, letter, outbox};
+  std::string of_rows, of_decision;
+  schema::encode_schema(*event_schema(), of_rows);
+  schema::encode_decision_schema({{{"k", schema::kString}},
+                                  event_schema()->fields(),
+                                  {{"value", schema::kDouble}},
+                                  {"knn"},
+                                  {{"word", schema::kString}}},
+                                 of_decision);
+  return {row, event, decision, journal, letter, outbox, of_rows, of_decision};
 }
 
 FuzzTarget stored_target() {

@@ -252,19 +252,30 @@ void Api::take(Call& call) {
   if (call.handler != nullptr) (*call.handler)(call.request, std::move(call.reply));
 }
 
+namespace {
+
+double value_in(const serve::StoredInput& input, const schema::DecisionRecord& record) {
+  const auto found = input.of(record);
+  return found.ok() && *found ? (*found)->value : std::numeric_limits<double>::quiet_NaN();
+}
+
+}  // namespace
+
 // What was decided before this start, so that the page does not begin empty.
 void Api::recall_decisions() {
   size_t left = options_.recalled_decisions;
   for (size_t decision = 0; decision < plan_->decisions.size(); ++decision) {
     const auto streams = runtime_->between_events(
         [&](Pipeline& pipeline, PendingCommit&) { return pipeline.streams_of(decision); });
+    const serve::StoredInput input(runtime_->store(), input_definition(*plan_, decision));
     for (const auto& [stream, last] : streams) {
       const auto read = store::History(runtime_->store())
                             .scan_back(store::Log::kDecisions, stream, next(last), left,
                                        [&, stream = stream](Seq seq, std::string_view bytes) {
                                          const auto record = schema::decode_decision(bytes);
                                          if (record.ok())
-                                           board_.recall(decision, stream, seq, *record);
+                                           board_.recall(decision, stream, seq, *record,
+                                                         value_in(input, *record));
                                          --left;
                                          return running_.load();
                                        });

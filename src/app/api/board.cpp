@@ -14,14 +14,6 @@ BoardPoint point_of(const schema::DecisionRecord& record, double value) {
           record.event_seq.value()};
 }
 
-// Of the first input, as the pipeline tells it to observers.
-double value_of(const schema::DecisionRecord& record) {
-  if (record.inputs.empty()) return kNone;
-  if (const auto* number = std::get_if<double>(&record.inputs.front())) return *number;
-  const auto* number = std::get_if<int64_t>(&record.inputs.front());
-  return number == nullptr ? kNone : static_cast<double>(*number);
-}
-
 }  // namespace
 
 BoardRow BoardRow::of(const BoardPoint& point) {
@@ -99,13 +91,13 @@ void Board::on_decision(const DecisionSeen& seen) {
 }
 
 bool Board::recall(size_t decision, PartitionId stream, Seq seq,
-                   const schema::DecisionRecord& record) {
+                   const schema::DecisionRecord& record, double value) {
   const std::lock_guard lock(mutex_);
   Kept* const kept = find_or_make(decision, record.key, stream);
   if (kept == nullptr) return false;
   if (seq.value() >= kept->first_seen) return true;
   if (kept->points.empty()) kept->series.warm = record.warm ? 1 : 0;
-  const BoardPoint point = point_of(record, value_of(record));
+  const BoardPoint point = point_of(record, value);
   if (kept->points.size() >= kMaxPoints) return add_before(kept->blocks, BoardRow::of(point));
   kept->points.push_front(point);
   return true;

@@ -66,9 +66,11 @@ class Board final : public Observer {
 
   void on_decision(const DecisionSeen& seen) override;
   void on_journal(Seq, const schema::JournalRecord&) override {}
-  // A decision made before the present start. Give the newest first; those that are here already,
-  // and what does not fit, are left. False: this series is full.
-  bool recall(size_t decision, PartitionId stream, Seq seq, const schema::DecisionRecord& record);
+  // A decision made before the present start, with the model's input as it is called now (NaN: it
+  // has none of that name). Give the newest first; those that are here already, and what does not
+  // fit, are left. False: this series is full.
+  bool recall(size_t decision, PartitionId stream, Seq seq, const schema::DecisionRecord& record,
+              double value);
 
   // Every series with its last `points` points, in the order of the ids.
   std::vector<BoardSeries> all(size_t points) const;

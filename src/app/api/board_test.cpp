@@ -114,8 +114,10 @@ TEST_F(BoardTest, ATickTellsOfEachNewRowOnce) {
 TEST_F(BoardTest, RecallsWhatIsOlderThanWhatItHas) {
   see("a", 11);
   for (int64_t t = 12; t >= 9; --t) {
-    board_->recall(0, PartitionId{}, Seq{static_cast<uint64_t>(t)}, record("a", t));
-    board_->recall(0, PartitionId{}, Seq{static_cast<uint64_t>(t)}, record("b", t));
+    board_->recall(0, PartitionId{}, Seq{static_cast<uint64_t>(t)}, record("a", t),
+                   static_cast<double>(t));
+    board_->recall(0, PartitionId{}, Seq{static_cast<uint64_t>(t)}, record("b", t),
+                   static_cast<double>(t));
   }
   see("a", 12);
   see("b", 13);
@@ -135,7 +137,8 @@ TEST_F(BoardTest, RecallsBlocksToo) {
   constexpr int64_t kLast = kAll + 500;
   int64_t live = kLast;
   for (int64_t t = kLast; t >= 1; --t) {
-    board_->recall(0, PartitionId{}, Seq{static_cast<uint64_t>(t)}, record("a", t));
+    board_->recall(0, PartitionId{}, Seq{static_cast<uint64_t>(t)}, record("a", t),
+                   static_cast<double>(t));
     if (t % 1000 == 0) see("a", ++live);
   }
   const auto span = board_->span("unusual/a", 1, live).value();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <limits>
 #include <utility>
@@ -68,14 +69,12 @@ std::string member_title(std::string_view member) {
   return {};
 }
 
-Json members_json(const PlanModel& model, const schema::DecisionRecord& record) {
+Json members_json(const std::vector<std::string>& names, const std::vector<double>& contributions) {
   Json members = Json::array();
-  if (!model.engine) return members;
-  const auto names = model.engine->members();
-  for (size_t index = 0; index < names.size() && index < record.contributions.size(); ++index)
+  for (size_t index = 0; index < std::min(names.size(), contributions.size()); ++index)
     members.push_back({{"name", names[index]},
                        {"title", text_or_null(member_title(names[index]))},
-                       {"contribution", number(record.contributions[index])}});
+                       {"contribution", number(contributions[index])}});
   return members;
 }
 
@@ -116,7 +115,7 @@ Outcome MomentAnswers::answer(const net::HttpRequest& request, const Pipeline& p
         pipeline.read_features(names_.decision(*decision).view, *bytes, EventTime{as_of_us});
     if (found.ok()) read = std::move(found).value();
   }
-  Json list = features(*decision, read, record);
+  Json list = features(*decision, read, record, store);
   const auto usual = usual_of(board_, names_, store, id, point->t_us, story_.alert_times(id));
   for (Json& feature : list) add_usual(feature, usual, text_in(feature, "name"));
   return Json{{"view", *view},
@@ -125,18 +124,19 @@ Outcome MomentAnswers::answer(const net::HttpRequest& request, const Pipeline& p
               {"event_us", point->t_us},
               {"value", number(point->value)},
               {"features", std::move(list)},
-              {"score", score(*decision, *series, record)}};
+              {"score", score(*decision, *series, record, store)}};
 }
 
 // The view as of the moment where it still holds all rows of the window; else, and for what is not
 // of this view, what the decision on the newest event saw.
 Json MomentAnswers::features(size_t decision, const std::optional<FeatureAnswer>& read,
-                             const std::optional<schema::DecisionRecord>& record) const {
+                             const std::optional<schema::DecisionRecord>& record,
+                             const store::Store& store) const {
   Json list = Json::array();
+  StoredFeatures stored(names_, store);
   for (const FeatureName& feature : names_.decision(decision).features) {
-    double decided = std::numeric_limits<double>::quiet_NaN();
-    if (record && feature.in_record < record->features.size())
-      decided = number_of(record->features[feature.in_record], feature.type);
+    const double decided = record ? stored.of(decision, *record, {&feature}).front()
+                                  : std::numeric_limits<double>::quiet_NaN();
     std::optional<size_t> at;
     for (size_t index = 0; read && index < read->view->features().size(); ++index)
       if (read->view->features()[index].name == feature.name) at = index;
@@ -150,16 +150,19 @@ Json MomentAnswers::features(size_t decision, const std::optional<FeatureAnswer>
 }
 
 Json MomentAnswers::score(size_t decision, const BoardSeries& series,
-                          const std::optional<schema::DecisionRecord>& record) const {
+                          const std::optional<schema::DecisionRecord>& record,
+                          const store::Store& store) const {
   if (!record || !record->warm) return nullptr;
   const PlanDecision& planned = names_.plan().decisions[decision];
   const PlanModel& model = names_.plan().models[planned.model];
   const size_t at = record->served_by.find('@');
+  const auto named = DecisionNames(store).of(*record, &names_.schema(decision));
   return {{"value", number(record->score)},
           {"threshold", number(series.threshold)},
           {"model", model.name},
           {"version", at == std::string::npos ? "" : record->served_by.substr(at + 1)},
-          {"members", members_json(model, *record)}};
+          {"members", members_json(named.ok() ? named->schema->members : std::vector<std::string>(),
+                                   record->contributions)}};
 }
 
 }  // namespace qw::app

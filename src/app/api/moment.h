@@ -7,8 +7,8 @@
 
 namespace qw::app {
 
-// The members of a score as the API shows them. `model` is the decision's.
-Json members_json(const PlanModel& model, const schema::DecisionRecord& record);
+// The members of a score as the API shows them.
+Json members_json(const std::vector<std::string>& names, const std::vector<double>& contributions);
 // A plain word for a member of the ensemble; empty for one that has none.
 std::string member_title(std::string_view member);
 
@@ -22,9 +22,10 @@ class MomentAnswers {
 
  private:
   Json features(size_t decision, const std::optional<FeatureAnswer>& read,
-                const std::optional<schema::DecisionRecord>& record) const;
+                const std::optional<schema::DecisionRecord>& record,
+                const store::Store& store) const;
   Json score(size_t decision, const BoardSeries& series,
-             const std::optional<schema::DecisionRecord>& record) const;
+             const std::optional<schema::DecisionRecord>& record, const store::Store& store) const;
 
   const Names& names_;
   const Board& board_;

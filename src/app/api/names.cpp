@@ -79,7 +79,40 @@ double number_of(const schema::Value& value, const schema::Type& type) {
 }
 
 Names::Names(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {
-  for (const PlanDecision& decision : plan_->decisions) shown_.push_back(show(decision));
+  for (size_t index = 0; index < plan_->decisions.size(); ++index) {
+    const PlanDecision& decision = plan_->decisions[index];
+    shown_.push_back(show(decision));
+    schemas_.push_back(decision_schema(*plan_, index, plan_->models[decision.model].engine.get()));
+  }
+}
+
+namespace {
+
+// The number called `name` among `values`; NaN when there is none.
+double number_named(const std::vector<schema::Field>& fields,
+                    const std::vector<schema::Value>& values, std::string_view name) {
+  for (size_t index = 0; index < std::min(fields.size(), values.size()); ++index)
+    if (fields[index].name == name) return number_of(values[index], fields[index].type);
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+}  // namespace
+
+std::vector<double> StoredFeatures::of(size_t decision, const schema::DecisionRecord& record,
+                                       const std::vector<const FeatureName*>& wanted) {
+  std::vector<double> numbers(wanted.size(), std::numeric_limits<double>::quiet_NaN());
+  const auto named = stored_.of(record, &names_.schema(decision));
+  if (!named.ok()) return numbers;
+  for (size_t index = 0; index < wanted.size(); ++index)
+    numbers[index] = number_named(named->schema->features, record.features, wanted[index]->stored);
+  return numbers;
+}
+
+double StoredFeatures::input(size_t decision, const schema::DecisionRecord& record) {
+  const auto& inputs = names_.schema(decision).inputs;
+  const auto named = stored_.of(record, &names_.schema(decision));
+  if (!named.ok() || inputs.empty()) return std::numeric_limits<double>::quiet_NaN();
+  return number_named(named->schema->inputs, record.inputs, inputs.front().name);
 }
 
 ShownDecision Names::show(const PlanDecision& decision) const {
@@ -91,22 +124,22 @@ ShownDecision Names::show(const PlanDecision& decision) const {
       shown.keyed_by = view.view;
       shown.view = view.view->name();
     }
-  size_t in_record = 0;
-  const auto add = [&](std::string name, const schema::Type& type, std::string aggregate,
-                       std::optional<int64_t> window_us) {
+  const auto add = [&](std::string name, std::string stored, const schema::Type& type,
+                       std::string aggregate, std::optional<int64_t> window_us) {
     if (type.is_numeric())
-      shown.features.push_back({std::move(name), in_record, type, std::move(aggregate), window_us});
-    ++in_record;
+      shown.features.push_back(
+          {std::move(name), std::move(stored), type, std::move(aggregate), window_us});
   };
   for (const PlanView& planned : source.views) {
     const features::View& view = *planned.view;
     for (const features::Feature& feature : view.features())
       add(planned.view == shown.keyed_by ? feature.name : view.name() + "." + feature.name,
-          feature.type, aggregate_of(view.aggregates()[feature.aggregate]),
+          view.name() + "." + feature.name, feature.type,
+          aggregate_of(view.aggregates()[feature.aggregate]),
           view.windows()[feature.window].length_us);
   }
   for (const features::Derived& derived : source.derived)
-    add(derived.name, derived.expression.type(), "derived", std::nullopt);
+    add(derived.name, derived.name, derived.expression.type(), "derived", std::nullopt);
   return shown;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/runtime/plan.h"
+#include "app/runtime/record_names.h"
 
 namespace qw::app {
 
@@ -25,9 +26,9 @@ struct SeriesName {
 
 // A feature that an answer may hold: numeric, and part of every decision record of its source.
 struct FeatureName {
-  std::string name;       // "mean_1m" of the decision's own view, else "card.mean_1m" or "excess"
-  size_t in_record = 0;   // index into DecisionRecord::features
-  schema::Type type;      // of that value
+  std::string name;    // "mean_1m" of the decision's own view, else "card.mean_1m" or "excess"
+  std::string stored;  // in decisions: "card.mean_1m", also for the own view; "excess"
+  schema::Type type;
   std::string aggregate;  // "mean", "p95", "derived"
   std::optional<int64_t> window_us;
 };
@@ -47,6 +48,8 @@ class Names {
   const Plan& plan() const { return *plan_; }
   SeriesName series(size_t decision, const std::string& key) const;
   const ShownDecision& decision(size_t index) const { return shown_[index]; }
+  // What decisions made now are called by; for records of before names were stored.
+  const schema::DecisionSchema& schema(size_t decision) const { return schemas_[decision]; }
   // The first decision that is shown under this view's (or its own) name.
   std::optional<size_t> decision_of_view(std::string_view view) const;
   std::optional<size_t> decision_named(std::string_view name) const;
@@ -59,6 +62,23 @@ class Names {
 
   const std::shared_ptr<const Plan> plan_;
   std::vector<ShownDecision> shown_;
+  std::vector<schema::DecisionSchema> schemas_;
+};
+
+// Reads numbers of stored decisions by name, whatever their records were written under; NaN for
+// what a record does not hold. One thread at a time; the names and the store outlive it.
+class StoredFeatures {
+ public:
+  StoredFeatures(const Names& names, const store::Store& store) : names_(names), stored_(store) {}
+  // One for each of `wanted`.
+  std::vector<double> of(size_t decision, const schema::DecisionRecord& record,
+                         const std::vector<const FeatureName*>& wanted);
+  // What the model was given; NaN when it is given another thing now.
+  double input(size_t decision, const schema::DecisionRecord& record);
+
+ private:
+  const Names& names_;
+  DecisionNames stored_;
 };
 
 // A stored value as a number; NaN when it is null or a text.

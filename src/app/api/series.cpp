@@ -64,20 +64,22 @@ Json spark_of(std::vector<BoardPoint> points) {
   return {{"t0_us", t0_us}, {"dt_ms", dt}, {"value", value}, {"score", score}};
 }
 
-// What the decisions on these rows were made from, by seq; those that are not durable yet or no
+// The wanted features of the decisions on these rows, by seq; those that are not durable yet or no
 // longer kept are left out.
-std::map<uint64_t, std::vector<schema::Value>> features_of(const store::Store& store,
-                                                           PartitionId stream,
-                                                           const std::vector<BoardRow>& rows) {
+std::map<uint64_t, std::vector<double>> features_of(const Names& names, const store::Store& store,
+                                                    const BoardSeries& series,
+                                                    const std::vector<BoardRow>& rows,
+                                                    const std::vector<const FeatureName*>& wanted) {
   std::vector<Seq> seqs;
   for (const BoardRow& row : rows) seqs.emplace_back(row.seq);
   std::sort(seqs.begin(), seqs.end());
   seqs.erase(std::unique(seqs.begin(), seqs.end()), seqs.end());
-  std::map<uint64_t, std::vector<schema::Value>> found;
+  std::map<uint64_t, std::vector<double>> found;
+  StoredFeatures stored(names, store);
   const auto read = store::History(store).read(
-      store::Log::kDecisions, stream, seqs, [&](Seq seq, std::string_view bytes) {
-        auto record = schema::decode_decision(bytes);
-        if (record.ok()) found.emplace(seq.value(), std::move(record->features));
+      store::Log::kDecisions, series.stream, seqs, [&](Seq seq, std::string_view bytes) {
+        const auto record = schema::decode_decision(bytes);
+        if (record.ok()) found.emplace(seq.value(), stored.of(series.decision, *record, wanted));
         return true;
       });
   if (!read.ok()) log::warning("api", "features cannot be drawn: {}", read.error().to_string());
@@ -211,8 +213,8 @@ Outcome SeriesAnswers::draw(const Board::Span& span, int64_t from_us, int64_t to
   std::vector<BoardRow> rows = span.rows;
   put_in_order(rows);
   const int64_t bucket_us = reduce(rows, most);
-  std::map<uint64_t, std::vector<schema::Value>> decided;
-  if (!wanted.empty()) decided = features_of(store, series.stream, rows);
+  std::map<uint64_t, std::vector<double>> decided;
+  if (!wanted.empty()) decided = features_of(names_, store, series, rows, wanted);
   Json columns = Json::object();
   for (const FeatureName* feature : wanted) columns[feature->name] = Json::array();
   Json t = Json::array(), value = Json::array(), low = Json::array(), high = Json::array(),
@@ -225,11 +227,9 @@ Outcome SeriesAnswers::draw(const Board::Span& span, int64_t from_us, int64_t to
     score.push_back(number(row.score));
     if (wanted.empty()) continue;
     const auto made_from = decided.find(row.seq);
-    for (const FeatureName* feature : wanted)
-      columns[feature->name].push_back(
-          made_from != decided.end() && feature->in_record < made_from->second.size()
-              ? number(number_of(made_from->second[feature->in_record], feature->type))
-              : Json(nullptr));
+    for (size_t index = 0; index < wanted.size(); ++index)
+      columns[wanted[index]->name].push_back(
+          made_from != decided.end() ? number(made_from->second[index]) : Json(nullptr));
   }
   Json answer{{"id", series.id},
               {"from_us", from_us},

@@ -49,8 +49,9 @@ UsualSpans usual_of(const Board& board, const Names& names, const store::Store& 
   const auto kept = board.span(series_id, std::numeric_limits<int64_t>::min(), before_us);
   if (!kept) return {};
   const size_t decision = kept->series.decision;
-  const PlanDecision& planned = names.plan().decisions[decision];
-  const schema::Schema& inputs = *names.plan().sources[planned.source].inputs;
+  StoredFeatures stored(names, store);
+  std::vector<const FeatureName*> wanted;
+  for (const FeatureName& feature : names.decision(decision).features) wanted.push_back(&feature);
   std::map<std::string, std::vector<double>> values;
   const auto take = [&](const std::string& name, double value) {
     if (std::isfinite(value)) values[name].push_back(value);
@@ -59,12 +60,10 @@ UsualSpans usual_of(const Board& board, const Names& names, const store::Store& 
     const auto visit = [&](Seq, std::string_view bytes) {
       const auto record = schema::decode_decision(bytes);
       if (!record.ok()) return true;
-      if (!record->inputs.empty())
-        take(kValue,
-             number_of(record->inputs.front(), inputs.field(planned.model_inputs.front()).type));
-      for (const FeatureName& feature : names.decision(decision).features)
-        if (feature.in_record < record->features.size())
-          take(feature.name, number_of(record->features[feature.in_record], feature.type));
+      take(kValue, stored.input(decision, *record));
+      const auto numbers = stored.of(decision, *record, wanted);
+      for (size_t index = 0; index < wanted.size(); ++index)
+        take(wanted[index]->name, numbers[index]);
       return true;
     };
     // One that is gone is not an error: what is kept there is another's to decide.

@@ -52,9 +52,10 @@ Result<void> compare_views(const Plan& plan, const PlanSource& source,
 Result<void> append_events(const store::Store& store, PartitionId partition, Seq from, Seq to,
                            const PlanSource& source, schema::EventBatch& events) {
   Result<void> taken;
+  StoredRows rows(store, source.schema, columns_of_views(source));
   QW_TRY(store::History(store).scan(store::Log::kEvents, partition, from, to,
                                     [&](Seq, std::string_view record) {
-                                      auto event = stored_event_rows(record, source.schema);
+                                      auto event = rows.of(record);
                                       if (!event.ok()) {
                                         taken = event.error();
                                         return false;
@@ -97,17 +98,21 @@ struct SegmentEvents {
   std::string sql;
 };
 
-// The segments' columns are the source's behind four of ours; a name that was taken has a '_'.
+// As the source has its columns now, whatever the files were written under.
 std::string sql_over(const store::Store& store, const std::vector<store::Segment>& segments,
                      const PlanSource& source, const RolledLog& log) {
   using store::duckdb::quoted;
-  const size_t ours = log.columns->size() - source.schema->size();
+  const auto known = event_columns(*source.schema);
+  const size_t ours = known->size() - source.schema->size();
   std::string columns, files;
   for (size_t at = 0; at < source.schema->size(); ++at) {
-    const std::string name = quoted(log.columns->field(ours + at).name);
-    const bool time = source.schema->field(at).type.kind == schema::Kind::kTimestamp;
-    columns += fmt::format("{} as {}, ", time ? fmt::format("epoch_us({})", name) : name,
-                           quoted(source.schema->field(at).name));
+    const schema::Field& field = source.schema->field(at);
+    const std::string name = quoted(known->field(ours + at).name);
+    const bool time = field.type.kind == schema::Kind::kTimestamp;
+    columns += fmt::format("{} as {}, ",
+                           time ? fmt::format("epoch_us({})", name)
+                                : fmt::format("{}::{}", name, store::duckdb::type_name(field.type)),
+                           quoted(field.name));
   }
   for (const store::Segment& segment : segments)
     files +=
@@ -115,8 +120,9 @@ std::string sql_over(const store::Store& store, const std::vector<store::Segment
         store::duckdb::quoted_text(store::segment_folder(store.folder()) + "/" + segment.file());
   return fmt::format(
       "select {}epoch_us(event_time) as event_time, {}::bigint as partition, seq, "
-      "epoch_us(known_at) as known_at, status from read_parquet([{}], union_by_name => true)",
-      columns, log.partition.value(), files);
+      "epoch_us(known_at) as known_at, status from (select * exclude (record) from "
+      "read_parquet([{}], union_by_name => true) union all by name {})",
+      columns, log.partition.value(), files, empty_rows(*known));
 }
 
 // The newest segments of each partition, until there are enough events.

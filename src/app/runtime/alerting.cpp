@@ -118,7 +118,6 @@ monitor::AlertDetail Alerting::detail_of(size_t decision, const monitor::AlertCh
                                          const schema::DecisionRecord* record,
                                          double threshold) const {
   const PlanDecision& planned = plan_.decisions[decision];
-  const PlanSource& source = plan_.sources[planned.source];
   const PlanModel& model = plan_.models[planned.model];
   monitor::AlertDetail detail;
   detail.scope = books_.at(decision).scope();
@@ -132,16 +131,13 @@ monitor::AlertDetail Alerting::detail_of(size_t decision, const monitor::AlertCh
   const size_t at = record->served_by.find('@');
   detail.version = at == std::string::npos ? "" : record->served_by.substr(at + 1);
   detail.score = record->score;
+  const schema::DecisionSchema& names = names_.at(decision);
   if (!record->inputs.empty())
-    detail.value =
-        number_of(record->inputs.front(), source.inputs->field(planned.model_inputs.front()).type);
-  if (model.engine) {
-    const auto names = model.engine->members();
-    for (size_t index = 0; index < names.size() && index < record->contributions.size(); ++index)
-      detail.members.push_back({std::string(names[index]), "", record->contributions[index]});
-  }
+    detail.value = number_of(record->inputs.front(), names.inputs.front().type);
+  for (size_t index = 0; index < record->contributions.size(); ++index)
+    detail.members.push_back({names.members[index], "", record->contributions[index]});
   for (size_t index = 0; index < record->features.size(); ++index) {
-    const schema::Field& field = source.inputs->field(source.features_begin + index);
+    const schema::Field& field = names.features[index];
     if (!field.type.is_numeric()) continue;
     monitor::AlertFeature feature;
     feature.name = field.name;

@@ -13,6 +13,7 @@
 #include "app/runtime/plan.h"
 #include "monitor/alerts/book.h"
 #include "monitor/alerts/payload.h"
+#include "schema/stored_schema.h"
 #include "store/store.h"
 
 namespace qw::app {
@@ -27,6 +28,11 @@ class Alerting {
 
   // Alert ids carry the source's own number of a stream's partition.
   void name_stream(size_t decision, PartitionId stream, uint32_t source_partition);
+
+  // What the values of this decision's records are called, from the next record on.
+  void name_values(size_t decision, const schema::DecisionSchema& names) {
+    names_[decision] = names;
+  }
 
   // Hears of every alert that changed, under the committer's mutex (healing).
   using Listener =
@@ -57,7 +63,8 @@ class Alerting {
   const Clock& clock_;
   Listener listener_;
   std::map<size_t, monitor::AlertBook> books_;  // by decision
-  std::vector<monitor::AlertChange> changes_;   // working memory
+  std::map<size_t, schema::DecisionSchema> names_;
+  std::vector<monitor::AlertChange> changes_;  // working memory
 };
 
 }  // namespace qw::app

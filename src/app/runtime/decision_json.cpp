@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -14,49 +15,29 @@ using nlohmann::json;
 
 json number_json(double number) { return std::isfinite(number) ? json(number) : json(nullptr); }
 
-// The features of a record by name, as the source's inputs list them.
-json features_json(const PlanSource& source, const schema::DecisionRecord& record) {
-  json features = json::object();
-  for (size_t index = 0; index < record.features.size(); ++index) {
-    const schema::Field& field = source.inputs->field(source.features_begin + index);
-    features[field.name] = value_json(record.features[index], field.type);
-  }
-  return features;
+json values_json(const std::vector<schema::Value>& values,
+                 const std::vector<schema::Field>& names) {
+  json named = json::object();
+  for (size_t index = 0; index < std::min(values.size(), names.size()); ++index)
+    named[names[index].name] = value_json(values[index], names[index].type);
+  return named;
 }
 
-json members_json(const PlanModel& model, const schema::DecisionRecord& record) {
+json members_json(const std::vector<double>& contributions, const std::vector<std::string>& names) {
   json members = json::array();
-  if (!model.engine) return members;
-  const auto names = model.engine->members();
-  for (size_t index = 0; index < names.size() && index < record.contributions.size(); ++index)
+  for (size_t index = 0; index < std::min(names.size(), contributions.size()); ++index)
     members.push_back(
-        {{"name", names[index]}, {"contribution", number_json(record.contributions[index])}});
+        {{"name", names[index]}, {"contribution", number_json(contributions[index])}});
   return members;
 }
 
-void add_record(json& body, const Plan& plan, size_t decision, const schema::DecisionRecord& record,
-                double threshold) {
-  const PlanDecision& planned = plan.decisions[decision];
-  const PlanSource& source = plan.sources[planned.source];
-  body["event_time_us"] = record.as_of.value();
-  body["event_seq"] = record.event_seq.value();
-  body["served_by"] = record.served_by;
-  body["score"] = number_json(record.score);
-  body["threshold"] = number_json(threshold);
-  body["warm"] = record.warm;
-  json inputs = json::object();
-  for (size_t index = 0; index < record.inputs.size(); ++index) {
-    const schema::Field& field = source.inputs->field(planned.model_inputs[index]);
-    inputs[field.name] = value_json(record.inputs[index], field.type);
-  }
-  body["inputs"] = std::move(inputs);
-  body["features"] = features_json(source, record);
-  body["members"] = members_json(plan.models[planned.model], record);
-  json outputs = json::object();
-  for (size_t index = 0; index < record.outputs.size(); ++index)
-    outputs[planned.outputs[index].name] =
-        value_json(record.outputs[index], planned.outputs[index].expression.type());
-  body["outputs"] = std::move(outputs);
+// Of the features that are not simply present.
+json statuses_json(const schema::DecisionRecord& record, const schema::DecisionSchema& names) {
+  json statuses = json::object();
+  for (size_t index = 0; index < std::min(record.statuses.size(), names.features.size()); ++index)
+    if (record.statuses[index] != schema::FeatureStatus::kPresent)
+      statuses[names.features[index].name] = schema::name_of(record.statuses[index]);
+  return statuses;
 }
 
 }  // namespace
@@ -81,13 +62,23 @@ json value_json(const schema::Value& value, const schema::Type& type) {
                      digits.substr(digits.size() - type.scale));
 }
 
-json decision_json(const Plan& plan, size_t decision, const schema::DecisionRecord& record,
-                   double threshold) {
-  json body = {{"app", plan.file.app.text},
+json decision_json(const std::string& app, const schema::DecisionRecord& record,
+                   const schema::DecisionSchema& names, double threshold) {
+  json body = {{"app", app},
                {"decision", record.decision},
                {"key", record.key},
-               {"decided_at_us", record.decided_at.value()}};
-  add_record(body, plan, decision, record, threshold);
+               {"decided_at_us", record.decided_at.value()},
+               {"event_time_us", record.as_of.value()},
+               {"event_seq", record.event_seq.value()},
+               {"served_by", record.served_by},
+               {"score", number_json(record.score)},
+               {"threshold", number_json(threshold)},
+               {"warm", record.warm},
+               {"inputs", values_json(record.inputs, names.inputs)},
+               {"features", values_json(record.features, names.features)},
+               {"members", members_json(record.contributions, names.members)},
+               {"outputs", values_json(record.outputs, names.outputs)}};
+  if (!record.statuses.empty()) body["feature_status"] = statuses_json(record, names);
   return body;
 }
 

@@ -6,14 +6,16 @@
 
 #include "app/runtime/plan.h"
 #include "schema/records.h"
+#include "schema/stored_schema.h"
 
 namespace qw::app {
 
 // The same after every replay: hash(app, decision, source, partition, seq).
 std::string action_id(const Plan& plan, size_t decision, uint32_t source_partition, Seq seq);
 
-nlohmann::json decision_json(const Plan& plan, size_t decision,
-                             const schema::DecisionRecord& record, double threshold);
+// `names`: of the record; they fit it.
+nlohmann::json decision_json(const std::string& app, const schema::DecisionRecord& record,
+                             const schema::DecisionSchema& names, double threshold);
 
 // One cell as JSON: numbers as numbers (decimals exact as text), timestamps as microseconds.
 nlohmann::json value_json(const schema::Value& value, const schema::Type& type);

@@ -1,6 +1,11 @@
 #include "app/runtime/outboxes.h"
 
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
 #include "base/env.h"
+#include "base/log.h"
 
 namespace qw::app {
 
@@ -20,7 +25,36 @@ Result<void> Outboxes::add(streams::OutboxOptions options, std::unique_ptr<strea
   return {};
 }
 
+Result<void> Outboxes::tell_of_removed_sinks() {
+  QW_ASSIGN(const auto sinks, store_.outbox_sinks());
+  for (const std::string& sink : sinks) {
+    if (boxes_.contains(sink)) continue;
+    size_t waiting = 0;
+    QW_TRY(store_.scan_outbox(sink, Seq{}, SIZE_MAX, [&](Seq, std::string_view) {
+      ++waiting;
+      return true;
+    }));
+    metrics_
+        .gauge("quickwater_outbox_stranded_rows",
+               "Rows that wait for a sink that the application no longer has.", {{"sink", sink}})
+        .set(static_cast<double>(waiting));
+    if (waiting == 0) continue;
+    const std::string title =
+        fmt::format("{} rows wait for the sink '{}', which is gone", waiting, sink);
+    const std::string detail =
+        "the application file no longer has it: they are kept, and delivered once it has a sink of "
+        "that name again";
+    log::warning("outbox", "{}: {}", title, detail);
+    const std::lock_guard lock(committer_.mutex());
+    journal_.append(
+        committer_.open(), "system",
+        nlohmann::json{{"phase", "sink_removed"}, {"title", title}, {"detail", detail}});
+  }
+  return {};
+}
+
 Result<void> Outboxes::start() {
+  QW_TRY(tell_of_removed_sinks());
   for (auto& [name, box] : boxes_) {
     QW_TRY(box.worker->start());
     box.worker->wake(box.last);

@@ -34,6 +34,9 @@ class Outboxes final : public streams::OutboxHost {
   Result<void> commit(store::Txn& txn, std::vector<schema::JournalRecord> records) override;
 
  private:
+  // Rows that wait for a sink that the application no longer has: kept, and said at every start.
+  Result<void> tell_of_removed_sinks();
+
   struct Box {
     std::unique_ptr<streams::OutboxWorker> worker;
     Seq last;

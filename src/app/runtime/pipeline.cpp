@@ -103,7 +103,7 @@ Result<void> Pipeline::process(const Moment& moment) {
 
 void Pipeline::log_event(const Moment& moment, std::string_view row_bytes) {
   std::string record;
-  schema::encode_event(moment.facts, moment.source.schema->fingerprint(), row_bytes, record);
+  schema::encode_event(moment.facts, moment.run.schema_id, row_bytes, record);
   committer_.open().txn.append(store::Log::kEvents, moment.partition.id, moment.facts.seq, record);
   moment.partition.last = moment.facts.seq;
 }
@@ -169,6 +169,7 @@ Result<void> Pipeline::decide(const Moment& moment, size_t decision) {
   record.event_seq = moment.facts.seq;
   record.as_of = moment.facts.event_time;
   record.decided_at = KnownAt{clock_.wall_us()};
+  record.schema_id = run.schema_id;
   record.features.reserve(planned.model_begin - moment.source.features_begin);
   for (size_t at = moment.source.features_begin; at < planned.model_begin; ++at)
     record.features.push_back(features::value_of(inputs[at], planned.inputs->field(at).type.kind));
@@ -301,7 +302,7 @@ void Pipeline::send(const Moment& moment, size_t decision, const schema::Decisio
         action_id(*plan_, decision, moment.partition.source_partition, record.event_seq);
     row.created_at_us = clock_.wall_us();
     row.key = record.key;
-    nlohmann::json body = decision_json(*plan_, decision, record, threshold);
+    nlohmann::json body = decision_json(plan_->file.app.text, record, run.schema, threshold);
     body["action_id"] = row.action_id;
     row.json = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     outboxes_.put(committer_.open(), sink.name, row);

@@ -118,6 +118,9 @@ class Pipeline {
   // Checkpoints some of a version that is not installed; `heads`: how far it has learned.
   Result<void> checkpoint_version(serve::LearningVersion& version,
                                   const std::map<PartitionId, Seq>& heads);
+  // States that another definition left under this version's name are staged to be erased: then it
+  // begins anew, and the answer is true.
+  Result<bool> stage_definition(const serve::LearningVersion& version, store::Txn& txn) const;
   // Stages the end of all that is on disk of a version that is no longer installed.
   void erase_version(const serve::LearningVersion& version);
   // Up to here every state of the owner is on disk. Any thread.
@@ -161,6 +164,7 @@ class Pipeline {
   };
   struct SourceRun {
     std::optional<streams::Gate> gate;
+    uint64_t schema_id = 0;  // of its events' rows
     std::map<uint32_t, PartitionRun> partitions;
     streams::SavedPositions saved;
     std::vector<features::Cell> cells;  // working memory: the source's inputs and a decision's own
@@ -176,6 +180,8 @@ class Pipeline {
     features::ExpressionScratch when, severity;
     std::vector<features::ExpressionScratch> rules, outputs;
     std::string served_by;
+    schema::DecisionSchema schema;  // of the records it makes
+    uint64_t schema_id = 0;
     std::vector<features::ExpressionScratch> heals;
     std::vector<bool> heal_wanted;  // by the decision being made
   };
@@ -198,6 +204,8 @@ class Pipeline {
   Result<void> checkpoint_now(const std::shared_ptr<store::KeyedTable>& table,
                               const std::string& owner, PartitionId partition, Seq head);
   Result<void> index_decisions(size_t decision, PartitionId stream);
+  // Stages the schema that this decision's next records are written under.
+  void name_records(size_t decision);
   Result<void> index_version(serve::LearningVersion& version, PartitionId stream);
   void bury(const std::vector<schema::DeadLetter>& letters);
   void save_position(size_t source, PartitionRun& run, const streams::SourceBatch& batch);

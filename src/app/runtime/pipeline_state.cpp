@@ -5,7 +5,10 @@
 
 #include "app/runtime/connect.h"
 #include "app/runtime/pipeline.h"
+#include "app/runtime/record_names.h"
+#include "app/runtime/stored_states.h"
 #include "base/log.h"
+#include "store/schemas.h"
 #include "store/segments/history.h"
 
 namespace qw::app {
@@ -13,8 +16,9 @@ namespace {
 
 constexpr size_t kRebuiltAtOnce = 16'384;  // records between two checkpoints
 
-std::string low_water_name(const std::string& owner, PartitionId partition) {
-  return fmt::format("low_water/{}/{}", owner, partition.value());
+Error placed(Error error, const std::string& source, Seq seq) {
+  error.where = fmt::format("event log of {}, event {}", source, seq.value());
+  return error;
 }
 
 }  // namespace
@@ -29,6 +33,7 @@ Result<void> Pipeline::open() {
     decisions_[decision].rules.resize(planned.rules.size());
     decisions_[decision].heals.resize(planned.heals.size());
     decisions_[decision].outputs.resize(planned.outputs.size());
+    if (!plan_->models[planned.model].engine) name_records(decision);
   }
   for (size_t source = 0; source < sources_.size(); ++source) QW_TRY(open_source(source));
   return {};
@@ -45,6 +50,7 @@ Result<void> Pipeline::open_source(size_t index) {
     return error;
   }
   run.gate.emplace(std::move(gate).value());
+  run.schema_id = store::stage_schema(*planned.schema, committer_.open().txn);
   QW_TRY(run.gate->restore(store_));
   size_t cells = planned.inputs->size();
   for (const size_t decision : planned.decisions)
@@ -64,6 +70,14 @@ Result<void> Pipeline::open_source(size_t index) {
         partition(index, static_cast<uint32_t>(std::stoul(name.substr(planned.name.size() + 1)))));
   }
   return {};
+}
+
+void Pipeline::name_records(size_t decision) {
+  DecisionRun& run = decisions_[decision];
+  const models::LearningEngine* engine = run.champion ? &run.champion->engine() : nullptr;
+  run.schema = decision_schema(*plan_, decision, engine);
+  run.schema_id = store::stage_schema(run.schema, committer_.open().txn);
+  alerting_.name_values(decision, run.schema);
 }
 
 streams::SavedPositions Pipeline::saved_positions(size_t source) const {
@@ -89,7 +103,7 @@ Result<Pipeline::PartitionRun*> Pipeline::partition(size_t source, uint32_t numb
     options.replay_max_us = options_.replay_max_us;
     options.memory_limit_bytes = options_.view_memory_bytes;
     made.views.push_back(std::make_shared<store::KeyedTable>(
-        store_, options, std::make_shared<ViewStateKind>(view.view, planned.schema)));
+        store_, options, std::make_shared<ViewStateKind>(store_, view.view, planned.schema)));
   }
   QW_TRY(index_tail(source, made));
   for (const size_t decision : planned.decisions) {
@@ -104,8 +118,7 @@ Result<Pipeline::PartitionRun*> Pipeline::partition(size_t source, uint32_t numb
 }
 
 Result<Seq> Pipeline::low_water(const std::string& owner, PartitionId partition) const {
-  QW_ASSIGN(const auto value, store_.get_meta(low_water_name(owner, partition)));
-  return value ? Seq{std::stoull(*value)} : Seq{};
+  return stored_low_water(store_, owner, partition);
 }
 
 // Tells every view's table which events its checkpoints may miss, by key.
@@ -122,12 +135,13 @@ Result<void> Pipeline::index_tail(size_t source, PartitionRun& run) {
   if (from < kept) return rebuild_views(source, run, from);
   std::optional<Error> trouble;
   std::string key;
+  StoredRows rows(store_, planned.schema, columns_of_views(planned));
   QW_TRY(store_.scan(
       store::Log::kEvents, run.id, from, next(run.last), [&](Seq seq, std::string_view record) {
         ++tail_read_;
-        const auto event = stored_event_rows(record, planned.schema);
+        const auto event = rows.of(record);
         if (!event.ok()) {
-          trouble = event.error();
+          trouble = placed(event.error(), planned.name, seq);
           return false;
         }
         if (!event->facts.front().counts()) return true;
@@ -152,8 +166,9 @@ Result<void> Pipeline::rebuild_views(size_t source, PartitionRun& run, Seq from)
   for (const auto& table : run.views) QW_TRY(table->finish_recovery(clock_.monotonic_ns() / 1000));
   store::History history(store_);
   std::vector<features::ViewScratch> scratch(run.views.size());
+  StoredRows rows(store_, planned.schema, columns_of_views(planned));
   const auto apply = [&](Seq seq, std::string_view record) -> Result<void> {
-    QW_ASSIGN(const schema::EventBatch event, stored_event_rows(record, planned.schema));
+    QW_ASSIGN(const schema::EventBatch event, rows.of(record));
     if (!event.facts.front().counts()) return {};
     std::string key;
     for (size_t index = 0; index < run.views.size(); ++index) {
@@ -173,6 +188,7 @@ Result<void> Pipeline::rebuild_views(size_t source, PartitionRun& run, Seq from)
     QW_TRY(history.scan(store::Log::kEvents, run.id, from, next(run.last),
                         [&](Seq seq, std::string_view record) {
                           applied = apply(seq, record);
+                          if (!applied.ok()) applied = placed(applied.error(), planned.name, seq);
                           from = next(seq);
                           return applied.ok() && ++read < kRebuiltAtOnce;
                         }));
@@ -201,9 +217,13 @@ Result<void> Pipeline::rebuild_version(serve::LearningVersion& version, Partitio
           const auto record = schema::decode_decision(bytes);
           if (!record.ok()) learned = record.error();
           if (!record.ok()) return false;
-          const auto score = version.score(stream, record->key, seq, clock_.monotonic_ns() / 1000,
-                                           serve::observation_of(*record));
-          if (!score.ok()) learned = score.error();
+          const auto observation = version.observation_in(*record);
+          if (!observation.ok()) learned = observation.error();
+          if (observation.ok() && *observation) {
+            const auto score = version.score(stream, record->key, seq, clock_.monotonic_ns() / 1000,
+                                             **observation);
+            if (!score.ok()) learned = score.error();
+          }
           from = next(seq);
           return learned.ok() && ++read < kRebuiltAtOnce;
         }));
@@ -261,6 +281,7 @@ serve::LearningOptions Pipeline::learning_options(size_t decision) const {
   serve::LearningOptions options;
   options.decision = planned.name;
   options.model = plan_->models[planned.model].name;
+  options.input = input_definition(*plan_, decision);
   options.replay_max_us = options_.replay_max_us;
   options.memory_limit_bytes = options_.model_memory_bytes;
   return options;
@@ -268,6 +289,16 @@ serve::LearningOptions Pipeline::learning_options(size_t decision) const {
 
 Result<void> Pipeline::install_champion(size_t decision,
                                         std::unique_ptr<serve::LearningVersion> version) {
+  store::Txn txn;
+  QW_ASSIGN(const bool anew, stage_definition(*version, txn));
+  // What was measured of other scores says nothing of these.
+  if (anew) txn.erase_meta("drift/" + plan_->decisions[decision].name);
+  if (anew)
+    log::warning("recovery",
+                 "{}: the model is defined in another way than what its states were made by; they "
+                 "are learned anew from the log of decisions",
+                 version->owner());
+  if (!txn.empty()) QW_TRY(store_.commit(txn, store::Durability::kProcess));
   for (const auto& [stream, last] : decisions_[decision].streams)
     QW_TRY(index_version(*version, stream));
   const std::lock_guard lock(tables_mutex_);
@@ -275,6 +306,7 @@ Result<void> Pipeline::install_champion(size_t decision,
   run.served_by = fmt::format("{}@{}", plan_->models[plan_->decisions[decision].model].name,
                               version->version());
   run.champion = std::move(version);
+  name_records(decision);
   return {};
 }
 
@@ -291,6 +323,7 @@ std::unique_ptr<serve::LearningVersion> Pipeline::swap_challenger(size_t decisio
   std::swap(run.champion, run.challenger);
   run.served_by = fmt::format("{}@{}", plan_->models[plan_->decisions[decision].model].name,
                               run.champion->version());
+  name_records(decision);
   return std::move(run.challenger);
 }
 
@@ -327,9 +360,25 @@ Result<void> Pipeline::checkpoint_version(serve::LearningVersion& version,
   return {};
 }
 
+Result<bool> Pipeline::stage_definition(const serve::LearningVersion& version,
+                                        store::Txn& txn) const {
+  QW_ASSIGN(const StatesAre states, states_of(store_, version));
+  if (states == StatesAre::kAnothers) {
+    QW_ASSIGN(const auto low_waters, stored_low_waters(store_, version.owner()));
+    txn.erase_owner(version.owner());
+    for (const auto& [stream, low] : low_waters)
+      txn.erase_meta(low_water_name(version.owner(), stream));
+  }
+  QW_ASSIGN(const auto stored, store_.get_meta(definition_name(version.owner())));
+  if (stored != definition_of(version))
+    txn.put_meta(definition_name(version.owner()), definition_of(version));
+  return states == StatesAre::kAnothers;
+}
+
 void Pipeline::erase_version(const serve::LearningVersion& version) {
   PendingCommit& open = committer_.open();
   open.txn.erase_owner(version.owner());
+  open.txn.erase_meta(definition_name(version.owner()));
   for (const auto& [stream, table] : version.tables())
     open.txn.erase_meta(low_water_name(version.owner(), stream));
 }

@@ -309,6 +309,13 @@ void append_escaped(std::string_view value, std::string& out) {
 
 }  // namespace
 
+std::vector<size_t> columns_of_views(const PlanSource& source) {
+  std::set<size_t> columns;
+  for (const PlanView& view : source.views)
+    columns.insert(view.view->columns().begin(), view.view->columns().end());
+  return {columns.begin(), columns.end()};
+}
+
 Result<std::shared_ptr<const Plan>> compile_plan(AppFile file, Problems* problems) {
   Compiler compiler(std::move(file));
   compiler.compile();

@@ -94,6 +94,9 @@ struct PlanSource {
   std::vector<size_t> decisions;
 };
 
+// Columns of the source that some view of it is made from, each once.
+std::vector<size_t> columns_of_views(const PlanSource& source);
+
 // Immutable once made; owns the file it was made from. Readable from any thread.
 struct Plan {
   AppFile file;

@@ -9,8 +9,7 @@
 
 #include "app/runtime/journal.h"
 #include "app/runtime/partitions.h"
-#include "app/runtime/view_states.h"
-#include "features/cell_text.h"
+#include "app/runtime/record_names.h"
 #include "schema/records.h"
 #include "store/duckdb/engine.h"
 #include "store/segments/segment.h"
@@ -29,11 +28,17 @@ std::string folded(std::string_view name) {
   return low;
 }
 
-// SQL takes "A" and "a" for one name, and the file adds seq and record: later ones get a '_'.
-std::shared_ptr<const schema::Schema> unique_columns(std::vector<Field> fields) {
+// SQL takes "A" and "a" for one name, and the file adds seq and record: later ones get a '_'. The
+// first `ours` keep their names; which of the others is later, their names say: files of several
+// schemas must agree.
+std::shared_ptr<const schema::Schema> unique_columns(std::vector<Field> fields, size_t ours) {
+  std::vector<Field*> order;
+  for (Field& field : fields) order.push_back(&field);
+  std::sort(order.begin() + static_cast<ptrdiff_t>(std::min(ours, order.size())), order.end(),
+            [](const Field* a, const Field* b) { return a->name < b->name; });
   std::set<std::string> taken{"seq", "record"};
-  for (Field& field : fields)
-    while (!taken.insert(folded(field.name)).second) field.name += '_';
+  for (Field* const field : order)
+    while (!taken.insert(folded(field->name)).second) field->name += '_';
   return std::make_shared<const schema::Schema>(std::move(fields));
 }
 
@@ -46,105 +51,92 @@ int64_t partition_of(std::string_view name) {
 
 // ---- events
 
-RolledLog events_of(const PlanSource& source, PartitionId partition, int64_t number) {
-  // Ours first: they keep their names.
-  std::vector<Field> fields{{"partition", schema::kInt64},
-                            {"event_time", schema::kTimestamp},
-                            {"known_at", schema::kTimestamp},
-                            {"status", schema::kString}};
-  for (const Field& field : source.schema->fields()) fields.push_back(field);
-  RolledLog log{store::Log::kEvents,
-                partition,
-                "events_" + source.name,
-                unique_columns(std::move(fields)),
-                {}};
-  log.cells = [schema = source.schema, number](std::string_view record) -> Result<Cells> {
+constexpr size_t kOfEvents = 4;
+
+// `source`: null for one that the plan no longer has.
+RolledLog events_of(const std::string& name, const PlanSource* source, const store::Store& store,
+                    PartitionId partition, int64_t number) {
+  RolledLog log{store::Log::kEvents, partition, "events_" + name, nullptr, {}};
+  if (source != nullptr) log.columns = event_columns(*source->schema);
+  const auto schemas = std::make_shared<store::Schemas>(store);
+  const auto columns =
+      std::make_shared<std::map<uint64_t, std::shared_ptr<const schema::Schema>>>();
+  log.row = [=](std::string_view record) -> Result<RolledRow> {
     QW_ASSIGN(const schema::StoredEvent event, schema::decode_event(record));
-    Cells cells{number, event.facts.event_time.value(), event.facts.known_at.value(),
-                std::string(schema::name_of(event.facts.status))};
-    cells.resize(cells.size() + schema->size());
-    if (event.schema_fingerprint != schema->fingerprint()) return cells;
-    schema::Batch row(schema);
-    QW_TRY(schema::decode_row(event.row_bytes, row));
-    for (size_t column = 0; column < schema->size(); ++column)
-      cells[4 + column] = row.column(column).value_at(0);
-    return cells;
+    RolledRow row{nullptr,
+                  {number, event.facts.event_time.value(), event.facts.known_at.value(),
+                   std::string(schema::name_of(event.facts.status))}};
+    QW_ASSIGN(auto schema, schemas->rows(event.schema_fingerprint));
+    if (!schema && source != nullptr && source->schema->fingerprint() == event.schema_fingerprint)
+      schema = source->schema;
+    // Of before schemas were stored, and unknown: the record itself is kept whole.
+    if (!schema) schema = std::make_shared<const schema::Schema>();
+    auto& shared = (*columns)[event.schema_fingerprint];
+    if (!shared) shared = event_columns(*schema);
+    row.columns = shared;
+    if (schema->size() == 0) return row;
+    schema::Batch values(schema);
+    QW_TRY(schema::decode_row(event.row_bytes, values));
+    for (const schema::Column& column : values.columns()) row.cells.push_back(column.value_at(0));
+    return row;
   };
   return log;
 }
 
 // ---- decisions
 
-// Where the record's lists begin among the columns.
-struct DecisionColumns {
-  std::shared_ptr<const schema::Schema> schema;
-  size_t features = 0, inputs = 0, outputs = 0, members = 0;
-};
-
-DecisionColumns decision_columns(const Plan& plan, const PlanDecision& decision) {
-  const PlanSource& source = plan.sources[decision.source];
-  const PlanModel& model = plan.models[decision.model];
+std::shared_ptr<const schema::Schema> decision_columns(const schema::DecisionSchema& schema) {
   std::vector<Field> fields{{"decision", schema::kString},      {"key", schema::kString},
                             {"partition", schema::kInt64},      {"as_of", schema::kTimestamp},
                             {"decided_at", schema::kTimestamp}, {"served_by", schema::kString},
                             {"score", schema::kDouble},         {"warm", schema::kBool}};
-  DecisionColumns columns;
-  columns.features = fields.size();
-  for (size_t at = source.features_begin; at < decision.model_begin; ++at)
-    fields.push_back(decision.inputs->field(at));
-  columns.inputs = fields.size();
-  for (const size_t at : decision.model_inputs) {
-    fields.push_back(decision.inputs->field(at));
-    fields.back().name.insert(0, "input.");
-  }
-  columns.outputs = fields.size();
-  for (size_t index = 0; index < decision.outputs.size(); ++index) {
-    fields.push_back(decision.inputs->field(decision.outputs_begin + index));
-    fields.back().name.insert(0, "output.");
-  }
-  columns.members = fields.size();
-  if (model.engine)
-    for (const auto& member : model.engine->members())
-      fields.push_back({fmt::format("member.{}", member), schema::kDouble});
-  columns.schema = unique_columns(std::move(fields));
-  return columns;
+  const size_t ours = fields.size();
+  const auto add = [&](const std::vector<Field>& list, const char* prefix) {
+    for (const Field& field : list) fields.push_back({prefix + field.name, field.type, true});
+  };
+  add(schema.features, "");
+  add(schema.inputs, "input.");
+  add(schema.outputs, "output.");
+  for (const std::string& member : schema.members)
+    fields.push_back({"member." + member, schema::kDouble});
+  return unique_columns(std::move(fields), ours);
 }
 
-// A value fits its column when the definition has not changed since.
-bool fits(const Value& value, const schema::Type& type) {
-  if (schema::is_null(value)) return true;
-  if (std::holds_alternative<double>(value)) return type.kind == schema::Kind::kDouble;
-  if (std::holds_alternative<std::string>(value)) return type.kind == schema::Kind::kString;
-  return type.is_integral();
+Cells decision_cells(const schema::DecisionRecord& record, size_t members, int64_t number) {
+  Cells cells{
+      record.decision,           record.key,       number,       record.as_of.value(),
+      record.decided_at.value(), record.served_by, record.score, int64_t{record.warm ? 1 : 0}};
+  for (const auto* list : {&record.features, &record.inputs, &record.outputs})
+    cells.insert(cells.end(), list->begin(), list->end());
+  const size_t at = cells.size();
+  cells.resize(at + members);
+  std::copy_n(record.contributions.begin(), std::min(members, record.contributions.size()),
+              cells.begin() + static_cast<ptrdiff_t>(at));
+  return cells;
 }
 
-void fill(const DecisionColumns& columns, size_t begin, size_t end,
-          const std::vector<Value>& values, Cells& cells) {
-  if (values.size() != end - begin) return;
-  for (size_t index = 0; index < values.size(); ++index)
-    if (fits(values[index], columns.schema->field(begin + index).type))
-      cells[begin + index] = values[index];
-}
-
-RolledLog decisions_of(const Plan& plan, const PlanDecision& decision, PartitionId stream,
-                       int64_t number) {
-  const DecisionColumns columns = decision_columns(plan, decision);
-  RolledLog log{store::Log::kDecisions, stream, "decisions", columns.schema, {}};
-  log.cells = [columns, number](std::string_view bytes) -> Result<Cells> {
+// `planned`: null for one that the plan no longer has.
+RolledLog decisions_of(std::shared_ptr<const schema::DecisionSchema> planned,
+                       const store::Store& store, PartitionId stream, int64_t number) {
+  RolledLog log{store::Log::kDecisions, stream, "decisions", nullptr, {}};
+  if (planned) log.columns = decision_columns(*planned);
+  const auto names = std::make_shared<DecisionNames>(store);
+  const auto columns =
+      std::make_shared<std::map<uint64_t, std::shared_ptr<const schema::Schema>>>();
+  log.row = [=](std::string_view bytes) -> Result<RolledRow> {
     QW_ASSIGN(const schema::DecisionRecord record, schema::decode_decision(bytes));
-    Cells cells{
-        record.decision,           record.key,       number,       record.as_of.value(),
-        record.decided_at.value(), record.served_by, record.score, int64_t{record.warm ? 1 : 0}};
-    cells.resize(columns.schema->size());
-    fill(columns, columns.features, columns.inputs, record.features, cells);
-    fill(columns, columns.inputs, columns.outputs, record.inputs, cells);
-    fill(columns, columns.outputs, columns.members, record.outputs, cells);
-    if (record.contributions.size() == cells.size() - columns.members)
-      std::copy(record.contributions.begin(), record.contributions.end(),
-                cells.begin() + static_cast<ptrdiff_t>(columns.members));
-    return cells;
+    QW_ASSIGN(const RecordNames named, names->of(record, planned.get()));
+    auto& shared = (*columns)[record.schema_id];
+    if (!shared || named.from != NamesFrom::kSchema) shared = decision_columns(*named.schema);
+    return RolledRow{shared, decision_cells(record, named.schema->members.size(), number)};
   };
   return log;
+}
+
+std::shared_ptr<const schema::DecisionSchema> planned_schema(const Plan& plan, size_t decision) {
+  const PlanModel& model = plan.models[plan.decisions[decision].model];
+  return std::make_shared<const schema::DecisionSchema>(
+      decision_schema(plan, decision, model.engine.get()));
 }
 
 // ---- journal and dead letters
@@ -155,11 +147,12 @@ RolledLog journal_log() {
                 "journal",
                 unique_columns({{"kind", schema::kString},
                                 {"happened_at", schema::kTimestamp},
-                                {"body", schema::kString}}),
+                                {"body", schema::kString}},
+                               3),
                 {}};
-  log.cells = [](std::string_view bytes) -> Result<Cells> {
+  log.row = [columns = log.columns](std::string_view bytes) -> Result<RolledRow> {
     QW_ASSIGN(const schema::JournalRecord record, schema::decode_journal(bytes));
-    return Cells{record.kind, record.at_us, record.json};
+    return RolledRow{columns, {record.kind, record.at_us, record.json}};
   };
   return log;
 }
@@ -172,37 +165,53 @@ RolledLog dead_letter_log() {
                                 {"position", schema::kString},
                                 {"reason", schema::kString},
                                 {"raw", schema::kString},
-                                {"happened_at", schema::kTimestamp}}),
+                                {"happened_at", schema::kTimestamp}},
+                               5),
                 {}};
-  log.cells = [](std::string_view bytes) -> Result<Cells> {
+  log.row = [columns = log.columns](std::string_view bytes) -> Result<RolledRow> {
     QW_ASSIGN(const schema::DeadLetter letter, schema::decode_dead_letter(bytes));
-    return Cells{letter.source, letter.position, letter.reason, letter.raw, letter.at_us};
+    return RolledRow{columns,
+                     {letter.source, letter.position, letter.reason, letter.raw, letter.at_us}};
   };
   return log;
 }
 
 // ---- SQL
 
-std::string empty_view(const std::vector<std::shared_ptr<const schema::Schema>>& schemas) {
-  std::string columns;
-  std::set<std::string> named;
-  for (const auto& schema : schemas)
-    for (const Field& field : schema->fields())
-      if (named.insert(field.name).second)
-        columns += fmt::format("null::{} as {}, ", store::duckdb::type_name(field.type),
-                               store::duckdb::quoted(field.name));
-  return fmt::format("select {}null::bigint as seq where false", columns);
-}
-
-std::string view_over(const std::vector<store::Segment>& segments) {
+// Every file of the manifest by name; and every column that is written now, also while no file has
+// it yet.
+std::string view_over(const std::vector<store::Segment>& segments,
+                      const std::vector<std::shared_ptr<const schema::Schema>>& schemas) {
   std::string files;
   for (const store::Segment& segment : segments)
     files += (files.empty() ? "" : ",\n    ") + store::duckdb::quoted_text(segment.file());
-  return fmt::format(
-      "select * exclude (record) from read_parquet([\n    {}], union_by_name => true)", files);
+  std::string text;
+  if (!segments.empty())
+    text = fmt::format(
+        "select * exclude (record) from read_parquet([\n    {}], union_by_name => true)", files);
+  for (const auto& schema : schemas)
+    text += (text.empty() ? "" : "\n  union all by name ") + empty_rows(*schema);
+  return text;
 }
 
 }  // namespace
+
+std::shared_ptr<const schema::Schema> event_columns(const schema::Schema& source) {
+  std::vector<Field> fields{{"partition", schema::kInt64},
+                            {"event_time", schema::kTimestamp},
+                            {"known_at", schema::kTimestamp},
+                            {"status", schema::kString}};
+  for (const Field& field : source.fields()) fields.push_back(field);
+  return unique_columns(std::move(fields), kOfEvents);
+}
+
+std::string empty_rows(const schema::Schema& columns) {
+  std::string text;
+  for (const Field& field : columns.fields())
+    text += fmt::format("null::{} as {}, ", store::duckdb::type_name(field.type),
+                        store::duckdb::quoted(field.name));
+  return fmt::format("select {}null::bigint as seq where false", text);
+}
 
 Result<std::vector<RolledLog>> rolled_logs(const Plan& plan, const store::Store& store) {
   Partitions partitions;
@@ -211,11 +220,18 @@ Result<std::vector<RolledLog>> rolled_logs(const Plan& plan, const store::Store&
   for (const auto& [name, partition] : partitions.known()) {
     const int64_t number = partition_of(name);
     const std::string owner = name.substr(0, name.rfind('/'));
-    for (const PlanSource& source : plan.sources)
-      if (owner == source.name) logs.push_back(events_of(source, partition, number));
-    for (const PlanDecision& decision : plan.decisions)
-      if (owner == decision.name + "@" + plan.sources[decision.source].name)
-        logs.push_back(decisions_of(plan, decision, partition, number));
+    const size_t at = owner.find('@');
+    if (at == std::string::npos) {
+      const auto source = std::ranges::find(plan.sources, owner, &PlanSource::name);
+      logs.push_back(events_of(owner, source == plan.sources.end() ? nullptr : &*source, store,
+                               partition, number));
+      continue;
+    }
+    std::shared_ptr<const schema::DecisionSchema> planned;
+    for (size_t decision = 0; decision < plan.decisions.size(); ++decision)
+      if (plan.decisions[decision].name == owner.substr(0, at))
+        planned = planned_schema(plan, decision);
+    logs.push_back(decisions_of(planned, store, partition, number));
   }
   return logs;
 }
@@ -249,13 +265,16 @@ Result<std::string> segment_views(const Plan& plan, const store::Store& store) {
   };
   QW_ASSIGN(auto logs, rolled_logs(plan, store));
   // A source or decision without partitions has a view, too; no log is of partition 0.
-  for (const PlanSource& source : plan.sources) logs.push_back(events_of(source, {}, 0));
-  for (const PlanDecision& decision : plan.decisions)
-    logs.push_back(decisions_of(plan, decision, {}, 0));
+  for (const PlanSource& source : plan.sources)
+    logs.push_back(events_of(source.name, &source, store, {}, 0));
+  for (size_t decision = 0; decision < plan.decisions.size(); ++decision)
+    logs.push_back(decisions_of(planned_schema(plan, decision), store, {}, 0));
   std::map<std::string, View> views;
   for (const RolledLog& log : logs) {
     View& view = views[log.view];
-    view.schemas.push_back(log.columns);
+    const auto same = [&](const auto& known) { return *known == *log.columns; };
+    if (log.columns && std::ranges::none_of(view.schemas, same))
+      view.schemas.push_back(log.columns);
     QW_ASSIGN(const auto segments, store::segments_of(store, log.log, log.partition));
     view.segments.insert(view.segments.end(), segments.begin(), segments.end());
   }
@@ -264,9 +283,9 @@ Result<std::string> segment_views(const Plan& plan, const store::Store& store) {
       "that\n"
       "-- was started in this folder: .read views.sql\n";
   for (const auto& [name, view] : views)
-    text +=
-        fmt::format("create or replace view {} as\n  {};\n", store::duckdb::quoted(name),
-                    view.segments.empty() ? empty_view(view.schemas) : view_over(view.segments));
+    if (!view.segments.empty() || !view.schemas.empty())
+      text += fmt::format("create or replace view {} as\n  {};\n", store::duckdb::quoted(name),
+                          view_over(view.segments, view.schemas));
   return text;
 }
 

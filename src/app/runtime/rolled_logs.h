@@ -14,19 +14,30 @@
 
 namespace qw::app {
 
-// One partition of a log with its columns. A value; the plan outlives it.
+// A record as a person's SQL sees it: its columns, by the schema that it was written under, and
+// their cells. Records of one schema share their columns. A value.
+struct RolledRow {
+  std::shared_ptr<const schema::Schema> columns;
+  std::vector<schema::Value> cells;
+};
+
+// One partition of a log. A value; the plan and the store outlive it. One thread at a time.
 struct RolledLog {
   store::Log log = store::Log::kEvents;
   PartitionId partition;
   std::string view;  // in SQL: "decisions", "events_metrics", "dead_letters", "journal"
+  // Of what is written now; null for what the application no longer has.
   std::shared_ptr<const schema::Schema> columns;
-  // The cells of a record, in the order of `columns`. What was written under an older definition of
-  // the application has nulls where it does not fit; the record itself is kept whole beside them.
-  std::function<Result<std::vector<schema::Value>>(std::string_view record)> cells;
+  std::function<Result<RolledRow>(std::string_view record)> row;
 };
 
-// Of every partition that was ever used, as far as it is durable: events of the plan's sources,
-// decisions of its decisions, the journal and the dead letters.
+// How SQL calls the columns of a source's events: ours, then the source's, in their order.
+std::shared_ptr<const schema::Schema> event_columns(const schema::Schema& source);
+// No rows, but every column: `select ... where false`.
+std::string empty_rows(const schema::Schema& columns);
+
+// Of every partition that was ever used, as far as it is durable: events, decisions (also of
+// sources and decisions that the plan no longer has), the journal and the dead letters.
 Result<std::vector<RolledLog>> rolled_logs(const Plan& plan, const store::Store& store);
 
 // When a record was written, by the wall clock. kCorrupt for one that cannot be read.

@@ -221,8 +221,10 @@ Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_
     QW_ASSIGN(const auto settled, pipeline_.settle(log.partition));
     if (settled) end = next(*settled);
   }
-  QW_ASSIGN(const store::SegmentRows rows, nicely([&] { return gather(log, end); }));
+  QW_ASSIGN(const Gathered gathered, nicely([&] { return gather(log, end); }));
+  const store::SegmentRows& rows = gathered.rows;
   const auto size = static_cast<uint64_t>(plan_->file.segments.size_bytes);
+  small_too = small_too || gathered.schema_ended;
   if (rows.seqs.empty() || (!small_too && rows.record_bytes < size / 2)) return false;
   Segment segment;
   segment.log = log.log;
@@ -230,7 +232,7 @@ Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_
   QW_ASSIGN(segment.from, store_.scan_tail(log.log, log.partition, Seq{}, Seq{}, {}));
   segment.to = next(rows.seqs.back());
   segment.records = rows.seqs.size();
-  segment.schema_id = log.columns->fingerprint();
+  segment.schema_id = rows.columns.schema().fingerprint();
   segment.rolled_us = clock_.wall_us();
   const auto write = [&] {
     return store::write_segment(store_.folder(), segment, rows, options_.steps);
@@ -244,23 +246,28 @@ Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_
   return true;
 }
 
-// The oldest records below `end`, as many as a segment takes.
-Result<store::SegmentRows> Roller::gather(const RolledLog& log, Seq end) const {
-  store::SegmentRows rows(log.columns);
+// The oldest records below `end` that have the same columns, as many as a segment takes: a file has
+// the columns of the schema that its records were written under, whatever the application has now.
+Result<Roller::Gathered> Roller::gather(const RolledLog& log, Seq end) const {
+  Gathered gathered{store::SegmentRows(std::make_shared<const schema::Schema>())};
   const auto size = static_cast<uint64_t>(plan_->file.segments.size_bytes);
-  Result<void> gathered;
+  Result<void> read;
   QW_TRY(store_.scan(log.log, log.partition, Seq{}, end, [&](Seq seq, std::string_view record) {
-    const auto cells = log.cells(record);
-    if (!cells.ok()) {
-      gathered = cells.error();
+    const auto row = log.row(record);
+    if (!row.ok()) {
+      read = row.error();
       return false;
     }
-    rows.columns.append_row(*cells);
-    rows.add(seq, record);
-    return rows.record_bytes < size;
+    if (gathered.rows.seqs.empty()) gathered.rows = store::SegmentRows(row->columns);
+    const auto& columns = gathered.rows.columns.schema_ptr();
+    gathered.schema_ended = row->columns != columns && *row->columns != *columns;
+    if (gathered.schema_ended) return false;
+    gathered.rows.columns.append_row(row->cells);
+    gathered.rows.add(seq, record);
+    return gathered.rows.record_bytes < size;
   }));
-  QW_TRY(gathered);
-  return rows;
+  QW_TRY(read);
+  return gathered;
 }
 
 // The file is durable. False: a version came meanwhile whose states need these records.

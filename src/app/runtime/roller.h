@@ -70,7 +70,12 @@ class Roller {
   Result<void> count(const RolledLog& log, Waiting& waiting);
   // False: nothing may be rolled yet.
   Result<bool> roll(const RolledLog& log, bool small_too, const std::stop_token& stop);
-  Result<store::SegmentRows> gather(const RolledLog& log, Seq end) const;
+  // Records of one schema, from the oldest on.
+  struct Gathered {
+    store::SegmentRows rows;
+    bool schema_ended = false;  // the next record is of another
+  };
+  Result<Gathered> gather(const RolledLog& log, Seq end) const;
   Result<bool> put_into_manifest(const store::Segment& segment, const std::stop_token& stop);
   Result<void> retain(const std::stop_token& stop);
   Result<void> drop(const std::vector<store::Segment>& gone, const std::stop_token& stop);

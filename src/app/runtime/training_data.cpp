@@ -10,6 +10,7 @@
 
 #include "app/runtime/journal.h"
 #include "app/runtime/partitions.h"
+#include "app/runtime/record_names.h"
 #include "app/runtime/truth.h"
 #include "base/bytes.h"
 #include "serve/learning_model.h"
@@ -111,26 +112,30 @@ Result<Truth> read_truth(const store::Store& store, const Plan& plan, size_t mod
   return truth;
 }
 
-Result<std::vector<PartitionId>> streams_of_model(const store::Store& store, const Plan& plan,
-                                                  size_t model) {
+using Inputs = std::map<PartitionId, std::shared_ptr<const serve::StoredInput>>;
+
+// The streams of the decisions that the model serves, each with what the model reads there.
+Result<Inputs> streams_of_model(const store::Store& store, const Plan& plan, size_t model) {
   Partitions partitions;
   QW_TRY(partitions.open(store));
-  std::vector<PartitionId> streams;
-  for (const PlanDecision& decision : plan.decisions)
+  Inputs streams;
+  for (size_t decision = 0; decision < plan.decisions.size(); ++decision) {
+    if (plan.decisions[decision].model != model) continue;
+    const auto input =
+        std::make_shared<const serve::StoredInput>(store, input_definition(plan, decision));
     for (const auto& [name, stream] : partitions.known())
-      if (decision.model == model && name.starts_with(decision.name + "@"))
-        streams.push_back(stream);
+      if (name.starts_with(plan.decisions[decision].name + "@")) streams[stream] = input;
+  }
   return streams;
 }
 
 // How many rows each series has.
-Result<std::map<SeriesId, size_t>> count_rows(const store::Store& store,
-                                              const std::vector<PartitionId>& streams) {
+Result<std::map<SeriesId, size_t>> count_rows(const store::Store& store, const Inputs& streams) {
   std::map<SeriesId, size_t> rows;
   Result<void> counted;
-  for (const PartitionId stream : streams)
+  for (const auto& [stream, input] : streams)
     QW_TRY(store::History(store).scan(store::Log::kDecisions, stream, Seq{}, kEnd,
-                                      [&](Seq, std::string_view bytes) {
+                                      [&, stream = stream](Seq, std::string_view bytes) {
                                         const auto key = schema::decision_key(bytes);
                                         if (key.ok()) ++rows[{stream, std::string(*key)}];
                                         if (!key.ok()) counted = key.error();
@@ -162,13 +167,14 @@ std::map<SeriesId, size_t> chosen(const std::map<SeriesId, size_t>& rows,
   return skipped;
 }
 
-Result<void> read_rows(const store::Store& store, const std::vector<PartitionId>& streams,
+Result<void> read_rows(const store::Store& store, const Inputs& streams,
                        std::map<SeriesId, size_t> skipped,
                        std::map<SeriesId, train::Series>& series) {
   Result<void> done;
-  for (const PartitionId stream : streams)
+  for (const auto& [stream, input] : streams)
     QW_TRY(store::History(store).scan(
-        store::Log::kDecisions, stream, Seq{}, kEnd, [&](Seq, std::string_view bytes) {
+        store::Log::kDecisions, stream, Seq{}, kEnd,
+        [&, stream = stream, input = input](Seq, std::string_view bytes) {
           const auto key = schema::decision_key(bytes);
           const SeriesId id{stream, key.ok() ? std::string(*key) : ""};
           const auto wanted = skipped.find(id);
@@ -176,7 +182,10 @@ Result<void> read_rows(const store::Store& store, const std::vector<PartitionId>
           if (wanted->second > 0) return --wanted->second, true;
           const auto record = schema::decode_decision(bytes);
           if (!record.ok()) done = record.error();
-          if (record.ok()) series[id].rows.push_back(serve::observation_of(*record));
+          if (!record.ok()) return false;
+          const auto observation = input->of(*record);
+          if (!observation.ok()) done = observation.error();
+          if (observation.ok() && *observation) series[id].rows.push_back(**observation);
           return done.ok();
         }));
   return done;

@@ -1,11 +1,15 @@
 // The states of one view within one partition, kept as keyed state.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "features/stream/key_state.h"
+#include "schema/row_mapping.h"
 #include "store/keyed_state.h"
+#include "store/schemas.h"
 
 namespace qw::app {
 
@@ -28,10 +32,35 @@ class ViewState final : public store::KeyedState {
   features::KeyState rows_;
 };
 
+// Reads the events of a log as rows of the source as it is now, whatever schema of the source they
+// were written under. `read` are the columns that somebody reads: where a stored event has one of
+// them under another type that does not read as today's, it cannot be used; others are null then.
+// One thread at a time; the store outlives it.
+class StoredRows {
+ public:
+  StoredRows(const store::Store& store, std::shared_ptr<const schema::Schema> source,
+             std::vector<size_t> read)
+      : schemas_(store), source_(std::move(source)), read_(std::move(read)) {}
+  // The event as a batch of one. kUnsupported: it cannot be used; kCorrupt: damaged.
+  Result<schema::EventBatch> of(std::string_view record);
+  // Whether events of that schema can be used: kUnsupported when not.
+  Result<void> check(uint64_t schema_id);
+
+ private:
+  Result<const schema::RowMapping*> mapping(uint64_t schema_id);
+  Error unusable(const schema::RowMapping& mapping, size_t column) const;
+
+  store::Schemas schemas_;
+  const std::shared_ptr<const schema::Schema> source_;
+  const std::vector<size_t> read_;
+  std::map<uint64_t, std::unique_ptr<const schema::RowMapping>> mappings_;
+};
+
 // Replays from the event log. Used under its table's lock.
 class ViewStateKind final : public store::KeyedStateKind {
  public:
-  ViewStateKind(features::ViewPtr view, std::shared_ptr<const schema::Schema> source);
+  ViewStateKind(const store::Store& store, features::ViewPtr view,
+                const std::shared_ptr<const schema::Schema>& source);
   std::unique_ptr<store::KeyedState> fresh(std::string_view key) const override;
   Result<std::unique_ptr<store::KeyedState>> decode(std::string_view key,
                                                     std::string_view image) const override;
@@ -40,13 +69,8 @@ class ViewStateKind final : public store::KeyedStateKind {
 
  private:
   features::ViewPtr view_;
-  std::shared_ptr<const schema::Schema> source_;
+  mutable StoredRows rows_;
   mutable features::ViewScratch scratch_;
 };
-
-// The event in a log record, as a batch of one. kUnsupported when it was written under another
-// schema of the source.
-Result<schema::EventBatch> stored_event_rows(std::string_view record,
-                                             const std::shared_ptr<const schema::Schema>& source);
 
 }  // namespace qw::app

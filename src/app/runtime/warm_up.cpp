@@ -39,6 +39,7 @@ Result<void> WarmUp::ensure(PartitionId stream) {
 }
 
 Result<size_t> WarmUp::replay(const std::stop_token& stop) {
+  QW_TRY(claim(stop));
   std::map<PartitionId, Seq> streams;
   {
     const std::lock_guard lock(committer_.mutex());
@@ -71,10 +72,7 @@ Result<size_t> WarmUp::replay_stream(PartitionId stream, Seq until, const std::s
                              learned = record.error();
                              return false;
                            }
-                           const auto score = version_->score(stream, record->key, seq,
-                                                              clock_.monotonic_ns() / 1000,
-                                                              serve::observation_of(*record));
-                           if (!score.ok()) learned = score.error();
+                           learned = learn_stored(stream, seq, *record);
                            learned_[stream] = seq;
                            return learned.ok() && ++read < kRecordsAtOnce;
                          }));
@@ -88,6 +86,27 @@ Result<size_t> WarmUp::replay_stream(PartitionId stream, Seq until, const std::s
     if (read == kRecordsAtOnce) clock_.sleep_us((clock_.monotonic_ns() - began_ns) / 1000);
   }
   return records;
+}
+
+Result<void> WarmUp::learn_stored(PartitionId stream, Seq seq,
+                                  const schema::DecisionRecord& record) {
+  QW_ASSIGN(const auto observation, version_->observation_in(record));
+  if (!observation) return {};
+  QW_TRY(version_->score(stream, record.key, seq, clock_.monotonic_ns() / 1000, *observation));
+  return {};
+}
+
+// Whatever an earlier version of that number left, but of another kind, goes first.
+Result<void> WarmUp::claim(const std::stop_token& stop) {
+  if (claimed_) return {};
+  bool anew = false;
+  {
+    const std::lock_guard lock(committer_.mutex());
+    QW_ASSIGN(anew, pipeline_.stage_definition(*version_, committer_.open().txn));
+  }
+  if (anew) QW_TRY(committer_.wait_durable(stop));
+  claimed_ = true;
+  return {};
 }
 
 void WarmUp::measure() {

@@ -58,6 +58,8 @@ class WarmUp {
   Result<void> ensure(PartitionId stream);
   Result<size_t> replay_stream(PartitionId stream, Seq until, const std::stop_token& stop);
   Result<void> checkpoint_if_many();
+  Result<void> claim(const std::stop_token& stop);
+  Result<void> learn_stored(PartitionId stream, Seq seq, const schema::DecisionRecord& record);
   void measure();
   Result<void> learn(const std::vector<TappedDecision>& decisions);
 
@@ -70,6 +72,7 @@ class WarmUp {
   std::map<PartitionId, Seq> learned_;  // of each stream: up to here
   std::map<PartitionId, Seq> tapped_;   // of each stream: from after here on it is put aside
   DecisionTap tap_;
+  bool claimed_ = false;  // its states are of its definition
   std::atomic<uint64_t> read_{0}, known_{0};
 };
 

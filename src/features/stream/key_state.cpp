@@ -29,17 +29,6 @@ bool is_text(const Expression& argument) { return argument.type().kind == schema
 
 }  // namespace
 
-std::string_view name_of(FeatureStatus status) {
-  switch (status) {
-    case FeatureStatus::kPresent: return "present";
-    case FeatureStatus::kOverflow: return "overflow";
-    case FeatureStatus::kOutsideMaxAge: return "outside_max_age";
-    case FeatureStatus::kHotKey: return "hot_key";
-    case FeatureStatus::kIncomplete: return "incomplete";
-  }
-  return "unknown";
-}
-
 KeyState::KeyState(const View& view)
     : slot_bytes_(static_cast<uint32_t>(kValuesAt + 8 * view.arguments().size())) {
   for (size_t i = 0; i < view.arguments().size(); ++i) {

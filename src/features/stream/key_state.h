@@ -16,15 +16,8 @@
 
 namespace qw::features {
 
-// Why a feature is as it is. kPresent also for a null that is the plain answer (an empty window).
-enum class FeatureStatus : uint8_t {
-  kPresent = 0,
-  kOverflow,       // an integer or decimal sum left its range: null
-  kOutsideMaxAge,  // first/last: a value exists but is too old: null
-  kHotKey,         // the key has more events than max_rows: some are missing
-  kIncomplete,     // the window begins before the oldest event still kept
-};
-std::string_view name_of(FeatureStatus status);
+using schema::FeatureStatus;
+using schema::name_of;
 
 // The moment a view is read at: everything up to (event_time, seq), as known at `known`.
 struct ReadPoint {

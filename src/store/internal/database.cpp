@@ -160,12 +160,14 @@ Result<Database> open_database(const StoreOptions& options) {
   // Merging may wait; an event may not.
   env->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow);
   rocksdb::Status status = env->FileExists(path);
-  if (status.IsNotFound()) status = create(db_options, families, path);
+  if (status.IsNotFound() && !options.read_only) status = create(db_options, families, path);
   if (!status.ok()) return error_of(status, "cannot create the database", path);
 
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* raw = nullptr;
-  status = rocksdb::DB::Open(db_options, path, families, &handles, &raw);
+  status = options.read_only
+               ? rocksdb::DB::OpenForReadOnly(db_options, path, families, &handles, &raw)
+               : rocksdb::DB::Open(db_options, path, families, &handles, &raw);
   if (!status.ok()) return error_of(status, "cannot open the database", path);
   opened.db.reset(raw);
   for (size_t i = 0; i < kFamilies; ++i) {
