@@ -60,6 +60,15 @@ std::string text_of(const Cell& cell, const schema::Type& type) {
   }
 }
 
+void append_key_part(const schema::Column& column, size_t row, std::string& out) {
+  switch (column.type().kind) {
+    case Kind::kString: out.append(column.string_at(row)); return;
+    case Kind::kBool:
+    case Kind::kDecimal: out.append(text_of(cell_at(column, row), column.type())); return;
+    default: fmt::format_to(std::back_inserter(out), "{}", column.int_at(row)); return;
+  }
+}
+
 Result<schema::Value> parse_value(std::string_view text, const schema::Type& type) {
   if (text == "null") return schema::Value{};
   int64_t number = 0;

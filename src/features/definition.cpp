@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/bytes.h"
+#include "features/cell_text.h"
 #include "schema/settings.h"
 
 namespace qw::features {
@@ -189,12 +190,10 @@ bool View::key_of(const schema::Batch& rows, size_t row, std::string& out) const
       return false;
     }
     if (out.size() > before) out.push_back('\x1f');
-    if (column.type().kind == schema::Kind::kString && key_columns_.size() == 1)
-      out.append(column.string_at(row));
-    else if (column.type().kind == schema::Kind::kString)
+    if (column.type().kind == schema::Kind::kString && key_columns_.size() > 1)
       append_escaped(column.string_at(row), out);
     else
-      fmt::format_to(std::back_inserter(out), "{}", column.int_at(row));
+      append_key_part(column, row, out);
   }
   return true;
 }

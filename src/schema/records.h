@@ -54,7 +54,7 @@ enum class FeatureStatus : uint8_t {
   kPresent = 0,
   kOverflow = 1,       // an integer or decimal sum left its range: null
   kOutsideMaxAge = 2,  // first/last: a value exists but is too old: null
-  kHotKey = 3,         // the key has more events than max_rows: some are missing
+  kHotKey = 3,         // events of the window were refused, being more than max_rows: null
   kIncomplete = 4,     // the window begins before the oldest event still kept
 };
 std::string_view name_of(FeatureStatus status);

@@ -43,6 +43,12 @@ constexpr Setting kRows[] = {
      .allowed = "1s..1h",
      .help =
          "How much event history a restart may have to replay; shorter writes state more often."},
+    {.path = "durability.state_ttl",
+     .kind = K::kDuration,
+     .fallback = "7d",
+     .allowed = "1m..3650d",
+     .help = "How long the state of a key is kept after its last event left its last window, in event "
+             "time, and that of a view that is no longer defined, in running time."},
     {.path = "retention",
      .kind = K::kGroup,
      .help = "How long what happened is kept. Beyond age or size the oldest segments go first; the "

@@ -195,7 +195,8 @@ constexpr Setting kRows[] = {
              "otherwise."},
     {.path = "decisions[].sinks[].when",
      .kind = K::kExpression,
-     .help = "Only decisions (for alerts: the one that opened it) for which it is true.",
+     .help = "Only decisions for which it is true; of alerts those that open or rise on such a decision, "
+             "and then their end.",
      .example = "action = 'block'"},
     {.path = "decisions[].sinks[].attempts",
      .kind = K::kInteger,

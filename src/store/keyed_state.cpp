@@ -139,6 +139,7 @@ Result<void> KeyedTable::catch_up(Entry& entry, Pending& pending) {
 
 void KeyedTable::changed(Entry& entry, Seq seq, int64_t now_us) {
   entry.applied = seq;
+  entry.erased = false;
   if (!entry.dirty) {
     entry.dirty = true;
     schedule(entry.due, entry.key, seq, now_us);
@@ -168,11 +169,42 @@ void KeyedTable::evict() {
       ++looks;
       continue;
     }
-    memory_bytes_ -= oldest.accounted_bytes;
     ++evictions_;
-    recent_.pop_back();
-    entries_.erase(entries_.find(oldest.key));
+    drop(oldest);
   }
+}
+
+void KeyedTable::drop(Entry& entry) {
+  memory_bytes_ -= entry.accounted_bytes;
+  recent_.erase(entry.recent);
+  entries_.erase(entries_.find(entry.key));
+}
+
+Result<std::vector<std::string>> KeyedTable::next_keys(size_t count) {
+  std::vector<std::string> keys;
+  const auto after = swept_.empty() ? std::nullopt : std::optional<std::string_view>(swept_);
+  QW_TRY(store_.scan_states(
+      options_.owner, options_.partition,
+      [&](std::string_view key, Seq) {
+        keys.emplace_back(key);
+        return keys.size() < count;
+      },
+      after));
+  swept_ = keys.size() < count ? "" : keys.back();
+  return keys;
+}
+
+// Stays in memory, as a state that is new, until its end is on disk: what comes meanwhile must not
+// find the old one there.
+void KeyedTable::erase(Entry& entry, Txn& txn, uint64_t ticket) {
+  txn.erase_state(id_of(entry.key));
+  entry.state = kind_->fresh(entry.key);
+  entry.pages = StatePages{};
+  entry.erased = true;
+  entry.ticket = ticket;
+  if (in_flight_.empty() || in_flight_.back().ticket != ticket) in_flight_.push_back({ticket, {}});
+  in_flight_.back().keys.emplace_back(entry.key);
+  account(entry);
 }
 
 size_t KeyedTable::checkpoint(Entry& entry, Txn& txn, uint64_t ticket) {
@@ -210,7 +242,9 @@ void KeyedTable::committed(uint64_t ticket) {
   while (!in_flight_.empty() && in_flight_.front().ticket <= ticket) {
     for (const std::string& key : in_flight_.front().keys) {
       const auto found = entries_.find(key);
-      if (found != entries_.end() && found->second.ticket <= ticket) found->second.ticket = 0;
+      if (found == entries_.end() || found->second.ticket > ticket) continue;
+      found->second.ticket = 0;
+      if (found->second.erased) drop(found->second);
     }
     in_flight_.pop_front();
   }
@@ -229,7 +263,7 @@ Result<std::vector<std::string>> KeyedTable::keys() const {
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [key, entry] : entries_)
-      if (entry.applied > Seq{0}) all.insert(key);
+      if (entry.applied > Seq{0} && !entry.erased) all.insert(key);
     for (const auto& [key, pending] : pending_) all.insert(key);
   }
   // A state that leaves memory after this point was on disk before it left.

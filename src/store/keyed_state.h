@@ -62,6 +62,13 @@ struct CheckpointPass {
   int64_t behind_us = 0;  // how long the most overdue state that was left waits past its time
 };
 
+// What a sweep did.
+struct Sweep {
+  uint64_t ticket = 0;  // give it to committed() once the transaction is on disk
+  size_t erased = 0;
+  bool ended = false;  // it came to the last key
+};
+
 // The states of one owner in one partition. Made by the owner's part, lives as long as it; the
 // store and the kind outlive it.
 //
@@ -110,8 +117,30 @@ class KeyedTable {
   // for `now_us` (a shutdown) until nothing is left, the next start has nothing to replay.
   static constexpr int64_t kAllAreDue = INT64_MAX;
   Result<CheckpointPass> checkpoint_some(Txn& txn, int64_t now_us, size_t budget_bytes);
-  // The transaction of that pass, and all before it, are on disk.
+  // The transaction of that pass or sweep, and all before it, are on disk.
   void committed(uint64_t ticket);
+
+  // Looks at the next `count` states on disk, in key order and from the first again after the last,
+  // and erases those of which `ended` says that nobody needs them; a later change of such a key
+  // begins anew. States that are not on disk as they are stay.
+  template <class State, class Ended>
+  Result<Sweep> sweep(Txn& txn, size_t count, const Ended& ended) {
+    const std::lock_guard lock(mutex_);
+    Sweep sweep{++last_ticket_, 0, true};
+    QW_ASSIGN(const std::vector<std::string> keys, next_keys(count));
+    for (const std::string& key : keys) {
+      const bool here = entries_.contains(key);
+      QW_ASSIGN(Entry* const entry, find(key, true));
+      if (!entry->dirty && entry->ticket == 0 &&
+          ended(static_cast<const State&>(*entry->state))) {
+        erase(*entry, txn, sweep.ticket);
+        ++sweep.erased;
+      }
+      if (!here) recent_.splice(recent_.end(), recent_, entry->recent);  // nobody asked for it
+    }
+    sweep.ended = swept_.empty();
+    return sweep;
+  }
 
   // The seq up to which every state is on disk once this transaction is; `head` is the log's last
   // seq given to apply or skipped. Put it into the same transaction as the checkpoints: the next
@@ -156,6 +185,7 @@ class KeyedTable {
     StatePages pages;
     Seq applied;
     bool dirty = false;
+    bool erased = false;  // by a sweep that may not be on disk yet
     Due due;              // while dirty
     uint64_t ticket = 0;  // of the pass that wrote it last and is not on disk yet, or 0
     size_t accounted_bytes = 0;
@@ -175,6 +205,9 @@ class KeyedTable {
   void schedule(Due& due, std::string_view key, Seq first, int64_t now_us);
   void unschedule(const Due& due);
   size_t checkpoint(Entry& entry, Txn& txn, uint64_t ticket);
+  Result<std::vector<std::string>> next_keys(size_t count);
+  void erase(Entry& entry, Txn& txn, uint64_t ticket);
+  void drop(Entry& entry);
   void account(Entry& entry);
   void evict();
   StateId id_of(std::string_view key) const;
@@ -196,6 +229,7 @@ class KeyedTable {
   std::set<std::pair<Seq, std::string_view>> first_unapplied_;  // of the same
   std::deque<InFlight> in_flight_;
   uint64_t last_ticket_ = 0;
+  std::string swept_;  // the last key that a sweep looked at; empty: it begins at the first
   size_t memory_bytes_ = 0;
   size_t pending_records_ = 0;
   uint64_t loads_ = 0;

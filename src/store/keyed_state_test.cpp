@@ -11,6 +11,7 @@
 #include <atomic>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "base/bytes.h"
@@ -331,6 +332,55 @@ TEST(KeyedTable, ReadersSeeWholeStatesWhileOneThreadApplies) {
     if (seq % 10 == 0) pipeline.commit(true);
   }
   stop = true;
+}
+
+// A sweep erases what it may and nothing else; what comes for an erased key, before its end is on disk
+// or after, begins anew, also after a crash.
+TEST(KeyedTable, ASweepErasesWhatNobodyNeeds) {
+  Pipeline pipeline(size_t{1} << 20, 1000);
+  uint64_t seq = 0;
+  for (uint64_t key = 0; key < 100; ++key) pipeline.add(++seq, key_of(key));
+  pipeline.checkpoint(KeyedTable::kAllAreDue, SIZE_MAX);
+  pipeline.commit(true);
+  pipeline.add(++seq, key_of(99));  // not on disk as it is: stays, whatever is said of it
+  std::set<uint64_t> ended;
+  for (uint64_t key = 0; key < 100; key += key % 2 + 1)
+    ASSERT_TRUE(pipeline.table->with_state<Chain>(key_of(key), [&](const Chain& state) {
+      ended.insert(state.chain);
+    }).ok());
+  const auto all_keys = pipeline.table->keys().value();
+  const auto sweep = [&](size_t at_once, size_t wanted) {
+    size_t erased = 0;
+    for (bool done = false; !done;) {
+      const auto swept = pipeline.table->sweep<Chain>(
+          pipeline.txn, at_once, [&](const Chain& state) { return ended.contains(state.chain); });
+      ASSERT_TRUE(swept.ok());
+      erased += swept->erased;
+      pipeline.ticket = swept->ticket;
+      done = swept->ended;
+    }
+    EXPECT_EQ(pipeline.table->keys().value().size(), 100 - erased);
+    EXPECT_EQ(erased, wanted);
+  };
+  sweep(7, ended.size() - 1);
+  pipeline.crash(true);  // before the commit: nothing happened
+  EXPECT_EQ(pipeline.table->keys().value(), all_keys);
+  pipeline.checkpoint(KeyedTable::kAllAreDue, SIZE_MAX);
+  pipeline.commit(true);
+  sweep(1000, ended.size());
+  const std::string before = key_of(0);
+  pipeline.add(++seq, before);
+  pipeline.checkpoint(KeyedTable::kAllAreDue, SIZE_MAX);
+  pipeline.commit(true);
+  Chain fresh;
+  fresh.add(Seq{seq}, before + "#" + std::to_string(seq));
+  for (const bool restarted : {false, true}) {
+    if (restarted) pipeline.crash(true);
+    ASSERT_TRUE(pipeline.table->with_state<Chain>(before, [&](const Chain& state) {
+      EXPECT_EQ(image_of(state), image_of(fresh)) << restarted;
+    }).ok());
+    EXPECT_EQ(pipeline.table->keys().value().size(), 100 - ended.size() + 1) << restarted;
+  }
 }
 
 }  // namespace

@@ -388,13 +388,21 @@ Result<std::optional<StateImage>> Store::load_state(const StateId& id, StatePage
 }
 
 Result<void> Store::scan_states(std::string_view owner, PartitionId partition,
-                                const KeyVisitor& visit) const {
+                                const KeyVisitor& visit,
+                                std::optional<std::string_view> after) const {
   const internal::ReaderGate::Reading reading(impl_->gate);
   QW_TRY(impl_->require_open());
   const std::string prefix =
       internal::state_partition_prefix(internal::kHeaderTag, owner, partition);
   Range rows(impl_->database, Family::kState, prefix, internal::after_prefix(prefix));
-  for (rows->SeekToFirst(); rows->Valid(); rows->Next()) {
+  rows->SeekToFirst();
+  if (after) {
+    const std::string row =
+        internal::state_key(internal::kHeaderTag, {std::string(owner), partition, std::string(*after)});
+    rows->Seek(row);
+    if (rows->Valid() && rows.key() == row) rows->Next();
+  }
+  for (; rows->Valid(); rows->Next()) {
     const auto key = internal::unescape(rows.key().substr(prefix.size()));
     QW_ASSIGN(const internal::StateHeader header, internal::decode_header(rows.value()));
     if (!key.has_value())

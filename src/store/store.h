@@ -171,10 +171,10 @@ class Store {
   // The last checkpoint of a state, or nothing. Fills `pages` so that the next checkpoint writes
   // only changes. kCorrupt when a page is missing or the whole fails its checksum.
   Result<std::optional<StateImage>> load_state(const StateId& id, StatePages& pages) const;
-  // Keys of an owner in a partition, in key order.
+  // Keys of an owner in a partition, in key order; those behind `after` when it is given.
   using KeyVisitor = std::function<bool(std::string_view key, Seq applied)>;
-  Result<void> scan_states(std::string_view owner, PartitionId partition,
-                           const KeyVisitor& visit) const;
+  Result<void> scan_states(std::string_view owner, PartitionId partition, const KeyVisitor& visit,
+                           std::optional<std::string_view> after = std::nullopt) const;
 
   // Everything below the folder, as the file system counts it; walks the folder.
   uint64_t disk_bytes() const;

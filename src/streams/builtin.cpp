@@ -74,7 +74,11 @@ Result<void> check_sink_kind(std::string_view kind) {
 
 Result<std::unique_ptr<Source>> make_source(const SourceConfig& config,
                                             const Surroundings& surroundings) {
-  return std::visit(MakeSource{config, surroundings}, config.connector);
+  SourceConfig counted = config;
+  counted.decode.no_numbers = &surroundings.metrics.counter(
+      "quickwater_nulled_values_total", "Values that became null, by the reason.",
+      {{"source", config.name}, {"reason", "no_number"}});
+  return std::visit(MakeSource{counted, surroundings}, counted.connector);
 }
 
 Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config,

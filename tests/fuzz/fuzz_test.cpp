@@ -217,9 +217,9 @@ FuzzTarget expression_target() {
             rows.append_row(std::vector<schema::Value>(6));
             rows.append_row(
                 {std::string("\xC3\xA9"), -0.0, INT64_MIN, int64_t{0}, int64_t{0}, int64_t{-1}});
-            features::ExpressionScratch scratch;
+            features::Evaluator evaluator(*compiled);
             for (size_t row = 0; row < rows.rows(); ++row)
-              (void)compiled->evaluate(rows, row, scratch);
+              (void)evaluator.evaluate(rows, row);
           }};
 }
 

@@ -193,10 +193,9 @@ std::optional<std::string> Names::view_key(size_t index, const std::string& key)
       row[column] = parts[at];
       continue;
     }
-    int64_t value = 0;
-    const char* const end = parts[at].data() + parts[at].size();
-    if (std::from_chars(parts[at].data(), end, value).ptr != end) return std::nullopt;
-    row[column] = value;
+    auto value = features::parse_value(parts[at], source.schema->field(column).type);
+    if (!value.ok()) return std::nullopt;
+    row[column] = std::move(value).value();
   }
   schema::Batch rows(source.schema);
   rows.append_row(row);

@@ -62,6 +62,7 @@ struct DurabilitySettings {
   Durability decisions = Durability::kProcess;
   int64_t commit_interval_us = 0;
   int64_t replay_max_us = 0;  // how much event history a restart may have to replay
+  int64_t state_ttl_us = 604'800'000'000;  // how long states are kept that nobody needs
 };
 
 // An entry of `retention`: how long, and how much of, a log's segments are kept.

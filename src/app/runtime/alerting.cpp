@@ -33,7 +33,7 @@ void split_key(const std::string& key, monitor::AlertDetail& detail) {
 }  // namespace
 
 Alerting::Alerting(const Plan& plan, Journal& journal, Outboxes& outboxes, const Clock& clock)
-    : plan_(plan), journal_(journal), outboxes_(outboxes), clock_(clock) {
+    : plan_(plan), journal_(journal), outboxes_(outboxes), clock_(clock), audience_(plan) {
   for (size_t index = 0; index < plan.decisions.size(); ++index) {
     const PlanDecision& decision = plan.decisions[index];
     if (!decision.alert) continue;
@@ -49,6 +49,7 @@ std::string Alerting::meta_name(size_t decision, PartitionId stream, std::string
 }
 
 Result<void> Alerting::open(const store::Store& store) {
+  QW_TRY(audience_.open(store));
   for (auto& [decision, book] : books_) {
     const std::string prefix = fmt::format("alert/{}/", plan_.decisions[decision].name);
     std::optional<Error> trouble;
@@ -82,7 +83,7 @@ void Alerting::keep(PendingCommit& open, size_t decision, PartitionId stream,
 
 bool Alerting::observe(PendingCommit& open, size_t decision, PartitionId stream,
                        const schema::DecisionRecord& record, monitor::Severity severity,
-                       double threshold) {
+                       double threshold, const AlertWishes& wishes) {
   const auto found = books_.find(decision);
   if (found == books_.end()) return false;
   monitor::AlertBook& book = found->second;
@@ -96,6 +97,8 @@ bool Alerting::observe(PendingCommit& open, size_t decision, PartitionId stream,
                changes_);
   state = book.find(stream, record.key);
   if (!was_quiet || severity != monitor::Severity::kNone) keep(open, decision, stream, record.key);
+  const bool quiet = state == nullptr || state->phase == monitor::AlertPhase::kIdle;
+  audience_.judged(open, {decision, stream, record.key}, quiet && changes_.empty(), wishes);
   for (const monitor::AlertChange& change : changes_)
     tell(open, decision, change, &record, threshold);
   return state != nullptr && state->phase == monitor::AlertPhase::kFiring;
@@ -157,9 +160,12 @@ void Alerting::tell(PendingCommit& open, size_t decision, const monitor::AlertCh
   journal.at_us = clock_.wall_us();
   journal.json = monitor::journal_json(detail);
   journal_.append(open, std::move(journal));
+  const AlertWishes hearers = audience_.hear(open, decision, change);
   if (change.notify) {
-    for (const PlanSink& sink : plan_.decisions[decision].sinks) {
-      if (sink.file->send != Send::kAlerts) continue;
+    const std::vector<PlanSink>& sinks = plan_.decisions[decision].sinks;
+    for (size_t index = 0; index < sinks.size(); ++index) {
+      const PlanSink& sink = sinks[index];
+      if (sink.file->send != Send::kAlerts || !hearers.sinks[index]) continue;
       streams::OutboxRow row;
       row.action_id = fmt::format("{}-{}-{}", change.alert_id, kind,
                                   monitor::name_of(change.transition.severity));
@@ -169,7 +175,7 @@ void Alerting::tell(PendingCommit& open, size_t decision, const monitor::AlertCh
       outboxes_.put(open, sink.name, row);
     }
   }
-  if (listener_) listener_(open, decision, detail);
+  if (listener_) listener_(open, decision, detail, hearers);
 }
 
 size_t Alerting::open_alerts() const {

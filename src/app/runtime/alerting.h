@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/runtime/audience.h"
 #include "app/runtime/committer.h"
 #include "app/runtime/journal.h"
 #include "app/runtime/outboxes.h"
@@ -35,13 +36,15 @@ class Alerting {
   }
 
   // Hears of every alert that changed, under the committer's mutex (healing).
-  using Listener =
-      std::function<void(PendingCommit&, size_t decision, const monitor::AlertDetail&)>;
+  using Listener = std::function<void(PendingCommit&, size_t decision, const monitor::AlertDetail&,
+                                      const AlertWishes&)>;
   void listen(Listener listener) { listener_ = std::move(listener); }
 
-  // The decision's word on a key. Returns whether an alert of the key is open.
+  // The decision's word on a key, and what its conditions say. Returns whether an alert of the key is
+  // open.
   bool observe(PendingCommit& open, size_t decision, PartitionId stream,
-               const schema::DecisionRecord& record, monitor::Severity severity, double threshold);
+               const schema::DecisionRecord& record, monitor::Severity severity, double threshold,
+               const AlertWishes& wishes);
   // A recorded moment of the wall clock. `behind`: whether events of a source wait unread.
   void tick(PendingCommit& open, uint64_t number, KnownAt at,
             const std::function<Seq(PartitionId)>& newest,
@@ -64,7 +67,8 @@ class Alerting {
   Listener listener_;
   std::map<size_t, monitor::AlertBook> books_;  // by decision
   std::map<size_t, schema::DecisionSchema> names_;
-  std::vector<monitor::AlertChange> changes_;  // working memory
+  AlertAudience audience_;
+  std::vector<monitor::AlertChange> changes_;   // working memory
 };
 
 }  // namespace qw::app

@@ -127,6 +127,8 @@ void Lags::count_facts(size_t source) {
   for (const auto& [reason, count] : reasons)
     count_to("quickwater_dead_letters_total", "Records that could not be used, by the reason.",
              {{"source", name}, {"reason", reason}}, count);
+  count_to("quickwater_nulled_values_total", "Values that became null, by the reason.",
+           {{"source", name}, {"reason", "expectation"}}, counts.nulled);
 }
 
 void Lags::read_pipeline() {

@@ -8,6 +8,7 @@
 
 #include "app/runtime/decision_json.h"
 #include "base/crash_watch.h"
+#include "base/log.h"
 #include "streams/decoders/decoder.h"
 
 namespace qw::app {
@@ -32,11 +33,23 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, Commit
       decisions_total_(metrics.counter("quickwater_decisions_total", "Decisions made.")),
       alerting_(*plan_, journal, outboxes, clock),
       sources_(plan_->sources.size()),
-      decisions_(plan_->decisions.size()) {
-  alerting_.listen(
-      [this](PendingCommit& open, size_t decision, const monitor::AlertDetail& detail) {
-        healing_.on_alert(open, decision, detail, decisions_[decision].heal_wanted);
-      });
+      decisions_(plan_->decisions.begin(), plan_->decisions.end()) {
+  alerting_.listen([this](PendingCommit& open, size_t decision, const monitor::AlertDetail& detail,
+                          const AlertWishes& wishes) {
+    healing_.on_alert(open, decision, detail, wishes.heals);
+  });
+}
+
+Pipeline::DecisionRun::DecisionRun(const PlanDecision& planned) {
+  const auto condition = [](const std::optional<features::Expression>& written) {
+    return written ? Condition(*written) : Condition();
+  };
+  when = condition(planned.when);
+  if (planned.alert) severity.emplace(planned.alert->severity);
+  for (const NamedProgram& rule : planned.rules) rules.emplace_back(rule.expression);
+  for (const NamedProgram& output : planned.outputs) outputs.emplace_back(output.expression);
+  for (const PlanSink& sink : planned.sinks) sinks.push_back(condition(sink.when));
+  for (const PlanHeal& heal : planned.heals) heals.push_back(condition(heal.when));
 }
 
 Pipeline::~Pipeline() = default;
@@ -115,13 +128,27 @@ Result<void> Pipeline::apply_views(const Moment& moment) {
     const features::View& view = *moment.source.views[index].view;
     key.clear();
     if (!view.key_of(moment.rows, moment.row, key)) continue;
-    auto& scratch = moment.run.view_scratch[index];
+    auto& worker = moment.run.views[index];
+    auto applied = features::Applied::kIgnored;
     QW_TRY(moment.partition.views[index]->apply<ViewState>(
         key, moment.facts.seq, now_us, [&](ViewState& state) {
-          state.rows().apply(view, moment.rows, moment.row, moment.facts, scratch);
+          applied = state.rows().apply(worker, moment.rows, moment.row, moment.facts);
         }));
+    if (applied == features::Applied::kRejected) count_refused(view, key);
   }
   return {};
+}
+
+void Pipeline::count_refused(const features::View& view, std::string_view key) {
+  qw::Counter& refused = metrics_.counter(
+      "quickwater_hot_key_events_total",
+      "Events that a view refused because their key has max_rows of them.", {{"view", view.name()}});
+  if (refused.value() == 0)
+    log::warning("views",
+                 "view {} refuses events of the key '{}', which has max_rows ({}) of them: windows "
+                 "that lack some are null, with the status hot_key, as with every key after it",
+                 view.name(), key, view.definition().max_rows);
+  refused.add();
 }
 
 Result<void> Pipeline::fill_inputs(const Moment& moment) {
@@ -131,15 +158,16 @@ Result<void> Pipeline::fill_inputs(const Moment& moment) {
     run.cells[column] = features::cell_at(moment.rows.column(column), moment.row);
   size_t at = source.features_begin;
   std::string key;
-  const features::ReadPoint point{moment.facts.event_time, moment.facts.seq};
+  features::ReadPoint point{moment.facts.event_time, moment.facts.seq};
   for (size_t index = 0; index < source.views.size(); ++index) {
     const features::View& view = *source.views[index].view;
     features::FeatureRow& row = run.view_rows[index];
     key.clear();
+    point.lost = moment.partition.lost[index];
     if (view.key_of(moment.rows, moment.row, key)) {
       // Texts in the row point into the state, which nobody else changes while this thread decides.
       QW_TRY(moment.partition.views[index]->with_state<ViewState>(key, [&](const ViewState& state) {
-        state.rows().read(view, point, run.view_scratch[index], row);
+        state.rows().read(run.views[index], point, row);
       }));
       std::copy(row.cells.begin(), row.cells.end(), run.cells.begin() + static_cast<ptrdiff_t>(at));
     } else {
@@ -148,8 +176,7 @@ Result<void> Pipeline::fill_inputs(const Moment& moment) {
     at += view.features().size();
   }
   for (size_t index = 0; index < source.derived.size(); ++index, ++at)
-    run.cells[at] = source.derived[index].expression.evaluate(std::span(run.cells).first(at),
-                                                              run.derived_scratch[index]);
+    run.cells[at] = run.derived[index].evaluate(std::span<const Cell>(run.cells).first(at));
   return {};
 }
 
@@ -157,10 +184,7 @@ Result<void> Pipeline::decide(const Moment& moment, size_t decision) {
   const PlanDecision& planned = plan_->decisions[decision];
   DecisionRun& run = decisions_[decision];
   const auto inputs = std::span<const Cell>(moment.run.cells);
-  if (planned.when) {
-    const Cell wanted = planned.when->evaluate(inputs.first(planned.model_begin), run.when);
-    if (wanted.null || wanted.i == 0) return {};
-  }
+  if (run.when && !run.when->holds(inputs.first(planned.model_begin))) return {};
   schema::DecisionRecord record;
   if (!key_text(moment.rows, moment.row, planned.key_columns, record.key)) return {};
   const PartitionId stream = moment.partition.streams.at(decision);
@@ -225,7 +249,7 @@ void Pipeline::evaluate_rules(const Moment& moment, size_t decision,
   const auto inputs = std::span<const Cell>(cells).first(planned.model_begin);
   for (size_t index = 0; index < planned.rules.size(); ++index) {
     const features::Expression& rule = planned.rules[index].expression;
-    const Cell cell = rule.evaluate(inputs, decisions_[decision].rules[index]);
+    const Cell cell = decisions_[decision].rules[index].evaluate(inputs);
     cells[planned.model_begin + index] = cell;
     if (cell.null || (index > 0 && planned.rules[index].name != "score")) continue;
     if (rule.type().kind == schema::Kind::kDouble) record.score = cell.d;
@@ -242,8 +266,7 @@ void Pipeline::conclude(const Moment& moment, size_t decision, PartitionId strea
   auto& cells = moment.run.cells;
   for (size_t index = 0; index < planned.outputs.size(); ++index) {
     const size_t at = planned.outputs_begin + index;
-    cells[at] = planned.outputs[index].expression.evaluate(std::span<const Cell>(cells).first(at),
-                                                           run.outputs[index]);
+    cells[at] = run.outputs[index].evaluate(std::span<const Cell>(cells).first(at));
     record.outputs.push_back(features::value_of(cells[at], planned.inputs->field(at).type.kind));
   }
   std::string bytes;
@@ -253,7 +276,7 @@ void Pipeline::conclude(const Moment& moment, size_t decision, PartitionId strea
   decisions_total_.add();
 
   if (planned.alert) {
-    const Cell word = planned.alert->severity.evaluate(cells, run.severity);
+    const Cell word = run.severity->evaluate(cells);
     auto severity = monitor::Severity::kNone;
     if (!word.null) {
       const auto known = monitor::parse_severity(word.text);
@@ -268,33 +291,32 @@ void Pipeline::conclude(const Moment& moment, size_t decision, PartitionId strea
     }
     if (!record.warm)
       severity = monitor::Severity::kNone;  // a detector that is still learning has no opinion
-    judge_heals(moment, decision);
-    seen.alerting = alerting_.observe(open, decision, stream, record, severity, seen.threshold);
+    judge_wishes(moment, decision);
+    seen.alerting =
+        alerting_.observe(open, decision, stream, record, severity, seen.threshold, run.wishes);
   }
   for (Observer* observer : observers_) observer->on_decision(seen);
   send(moment, decision, record);
 }
 
-void Pipeline::judge_heals(const Moment& moment, size_t decision) {
-  const auto& heals = plan_->decisions[decision].heals;
+void Pipeline::judge_wishes(const Moment& moment, size_t decision) {
   DecisionRun& run = decisions_[decision];
-  run.heal_wanted.assign(heals.size(), true);
-  for (size_t index = 0; index < heals.size(); ++index) {
-    if (!heals[index].when) continue;
-    const Cell wanted = heals[index].when->evaluate(moment.run.cells, run.heals[index]);
-    run.heal_wanted[index] = !wanted.null && wanted.i != 0;
-  }
+  const auto judge = [&](std::vector<Condition>& conditions, std::vector<bool>& wanted) {
+    wanted.assign(conditions.size(), true);
+    for (size_t index = 0; index < conditions.size(); ++index)
+      if (conditions[index]) wanted[index] = conditions[index]->holds(moment.run.cells);
+  };
+  judge(run.sinks, run.wishes.sinks);
+  judge(run.heals, run.wishes.heals);
 }
 
 void Pipeline::send(const Moment& moment, size_t decision, const schema::DecisionRecord& record) {
   const PlanDecision& planned = plan_->decisions[decision];
   DecisionRun& run = decisions_[decision];
-  for (const PlanSink& sink : planned.sinks) {
+  for (size_t index = 0; index < planned.sinks.size(); ++index) {
+    const PlanSink& sink = planned.sinks[index];
     if (sink.file->send != Send::kDecisions) continue;
-    if (sink.when) {
-      const Cell wanted = sink.when->evaluate(moment.run.cells, run.when);
-      if (wanted.null || wanted.i == 0) continue;
-    }
+    if (run.sinks[index] && !run.sinks[index]->holds(moment.run.cells)) continue;
     const double threshold = run.champion ? run.champion->engine().threshold()
                                           : std::numeric_limits<double>::quiet_NaN();
     streams::OutboxRow row;
@@ -323,13 +345,10 @@ Result<void> Pipeline::tick(const std::function<bool(size_t source)>& behind) {
         return found->second;
     return Seq{};
   };
-  // An alert that the clock fires has no event at hand for `when` to judge: its heals are wanted.
-  for (size_t decision = 0; decision < decisions_.size(); ++decision)
-    decisions_[decision].heal_wanted.assign(plan_->decisions[decision].heals.size(), true);
   alerting_.tick(open, ticks_, now, last_seq, behind);
   healing_.tick(open, now,
                 [&](size_t decision) { return behind(plan_->decisions[decision].source); });
-  return {};
+  return sweep();
 }
 
 }  // namespace qw::app

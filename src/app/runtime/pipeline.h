@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -37,6 +38,7 @@ struct PipelineOptions {
   // so. A table that falls behind gets more.
   size_t checkpoint_budget_bytes = size_t{32} << 10;
   size_t checkpoint_catch_up_bytes = size_t{256} << 10;
+  int64_t state_ttl_us = 604'800'000'000;
 };
 
 // The features and the score of a key at a moment; what the page asks for.
@@ -160,6 +162,10 @@ class Pipeline {
     PartitionId id;
     Seq last;
     std::vector<std::shared_ptr<store::KeyedTable>> views;  // as PlanSource::views
+    // As `views`: up to when a view lacks events that retention removed before it was built.
+    std::vector<EventTime> lost;
+    EventTime swept{std::numeric_limits<int64_t>::min()};  // the watermark at its last sweep's begin
+    std::vector<size_t> sweeping;                          // views whose sweep goes on
     std::map<size_t, PartitionId> streams;                  // decision -> stream
   };
   struct SourceRun {
@@ -168,22 +174,26 @@ class Pipeline {
     std::map<uint32_t, PartitionRun> partitions;
     streams::SavedPositions saved;
     std::vector<features::Cell> cells;  // working memory: the source's inputs and a decision's own
-    std::vector<features::ViewScratch> view_scratch;
+    std::vector<features::ViewWorker> views;  // as PlanSource::views
     std::vector<features::FeatureRow> view_rows;
-    std::vector<features::ExpressionScratch> derived_scratch;
+    std::vector<features::Evaluator> derived;
   };
+  // Evaluators are as in PlanDecision; nothing where there is no condition.
+  using Condition = std::optional<features::Evaluator>;
   struct DecisionRun {
+    explicit DecisionRun(const PlanDecision& planned);
     std::unique_ptr<serve::LearningVersion> champion;
     std::unique_ptr<serve::LearningVersion> challenger;
     DecisionTap* tap = nullptr;
     std::map<PartitionId, Seq> streams;
-    features::ExpressionScratch when, severity;
-    std::vector<features::ExpressionScratch> rules, outputs;
+    Condition when;
+    std::optional<features::Evaluator> severity;
+    std::vector<features::Evaluator> rules, outputs;
     std::string served_by;
     schema::DecisionSchema schema;  // of the records it makes
     uint64_t schema_id = 0;
-    std::vector<features::ExpressionScratch> heals;
-    std::vector<bool> heal_wanted;  // by the decision being made
+    std::vector<Condition> sinks, heals;
+    AlertWishes wishes;  // by the decision being made
   };
   struct Moment {  // one event on its way
     SourceRun& run;
@@ -194,10 +204,21 @@ class Pipeline {
     const schema::EventFacts& facts;
   };
 
+  // Where a table's low water, and what its view lacks, are kept.
+  static std::string low_water_name(const std::string& owner, PartitionId partition);
+  static std::string lost_name(const std::string& owner, PartitionId partition);
+
   Result<void> open_source(size_t index);
   Result<PartitionRun*> partition(size_t source, uint32_t number);
   Result<void> index_tail(size_t source, PartitionRun& run);
-  Result<void> rebuild_views(size_t source, PartitionRun& run, Seq from);
+  Result<void> rebuild_views(size_t source, PartitionRun& run, const std::vector<Seq>& low);
+  Result<void> note_lost_events(size_t source, PartitionRun& run, const std::vector<Seq>& low);
+  // States that nobody needs any more: of keys whose last event left the last window, and of views
+  // that the plan no longer names.
+  Result<void> find_unused();
+  Result<void> sweep();
+  Result<void> sweep_keys(SourceRun& run, const PlanSource& source);
+  void sweep_owners();
   Result<void> rebuild_version(serve::LearningVersion& version, PartitionId stream, Seq from,
                                Seq last);
   // Commits what the tables hold up to `head` at once; while nothing else runs.
@@ -214,10 +235,11 @@ class Pipeline {
   void log_event(const Moment& moment, std::string_view row_bytes);
   Result<void> apply_views(const Moment& moment);
   Result<void> fill_inputs(const Moment& moment);
+  void count_refused(const features::View& view, std::string_view key);
   Result<void> decide(const Moment& moment, size_t decision);
   Result<bool> score(const Moment& moment, size_t decision, PartitionId stream,
                      schema::DecisionRecord& record, DecisionSeen& seen);
-  void judge_heals(const Moment& moment, size_t decision);
+  void judge_wishes(const Moment& moment, size_t decision);
   void evaluate_rules(const Moment& moment, size_t decision, schema::DecisionRecord& record);
   void conclude(const Moment& moment, size_t decision, PartitionId stream,
                 schema::DecisionRecord& record, DecisionSeen& seen);
@@ -250,6 +272,7 @@ class Pipeline {
   size_t tail_read_ = 0;
   bool checkpoints_late_ = false;  // the last pass left states that were due long ago
   uint64_t ticks_ = 0;
+  std::map<std::string, int64_t> unused_;  // owner of states -> seconds of running without its view
   mutable std::mutex
       tables_mutex_;  // guards the maps of tables against readers; tables have their own locks
 };

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "app/runtime/connect.h"
 #include "app/runtime/pipeline.h"
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "store/schemas.h"
 #include "store/segments/history.h"
+#include "streams/decoders/time.h"
 
 namespace qw::app {
 namespace {
@@ -23,20 +25,23 @@ Error placed(Error error, const std::string& source, Seq seq) {
 
 }  // namespace
 
+std::string Pipeline::low_water_name(const std::string& owner, PartitionId partition) {
+  return fmt::format("low_water/{}/{}", owner, partition.value());
+}
+
+std::string Pipeline::lost_name(const std::string& owner, PartitionId partition) {
+  return fmt::format("lost/{}/{}", owner, partition.value());
+}
+
 Result<void> Pipeline::open() {
   QW_TRY(partitions_.open(store_));
   QW_ASSIGN(dead_letters_, store_.last_seq(store::Log::kDeadLetters, kJournalPartition));
   QW_TRY(alerting_.open(store_));
   QW_TRY(healing_.open(store_, committer_.open()));
-  for (size_t decision = 0; decision < decisions_.size(); ++decision) {
-    const PlanDecision& planned = plan_->decisions[decision];
-    decisions_[decision].rules.resize(planned.rules.size());
-    decisions_[decision].heals.resize(planned.heals.size());
-    decisions_[decision].outputs.resize(planned.outputs.size());
-    if (!plan_->models[planned.model].engine) name_records(decision);
-  }
+  for (size_t decision = 0; decision < decisions_.size(); ++decision)
+    if (!plan_->models[plan_->decisions[decision].model].engine) name_records(decision);
   for (size_t source = 0; source < sources_.size(); ++source) QW_TRY(open_source(source));
-  return {};
+  return find_unused();
 }
 
 Result<void> Pipeline::open_source(size_t index) {
@@ -56,9 +61,10 @@ Result<void> Pipeline::open_source(size_t index) {
   for (const size_t decision : planned.decisions)
     cells = std::max(cells, plan_->decisions[decision].inputs->size());
   run.cells.resize(cells);
-  run.view_scratch.resize(planned.views.size());
+  for (const PlanView& view : planned.views) run.views.emplace_back(view.view);
   run.view_rows.resize(planned.views.size());
-  run.derived_scratch.resize(planned.derived.size());
+  for (const features::Derived& derived : planned.derived)
+    run.derived.emplace_back(derived.expression);
   const std::string prefix = fmt::format("position/{}/", planned.name);
   QW_TRY(store_.scan_meta(prefix, [&](std::string_view name, std::string_view value) {
     run.saved[static_cast<uint32_t>(std::stoul(std::string(name.substr(prefix.size()))))] = value;
@@ -105,6 +111,10 @@ Result<Pipeline::PartitionRun*> Pipeline::partition(size_t source, uint32_t numb
     made.views.push_back(std::make_shared<store::KeyedTable>(
         store_, options, std::make_shared<ViewStateKind>(store_, view.view, planned.schema)));
   }
+  for (const PlanView& view : planned.views) {
+    QW_ASSIGN(const auto lost, store_.get_meta(lost_name(view.owner, made.id)));
+    made.lost.emplace_back(lost ? std::stoll(*lost) : std::numeric_limits<int64_t>::min());
+  }
   QW_TRY(index_tail(source, made));
   for (const size_t decision : planned.decisions) {
     const PartitionId stream =
@@ -132,7 +142,7 @@ Result<void> Pipeline::index_tail(size_t source, PartitionRun& run) {
   }
   const Seq from = next(*std::min_element(low.begin(), low.end()));
   QW_ASSIGN(const Seq kept, store_.scan_tail(store::Log::kEvents, run.id, Seq{}, Seq{}, {}));
-  if (from < kept) return rebuild_views(source, run, from);
+  if (from < kept) return rebuild_views(source, run, low);
   std::optional<Error> trouble;
   std::string key;
   StoredRows rows(store_, planned.schema, columns_of_views(planned));
@@ -157,15 +167,62 @@ Result<void> Pipeline::index_tail(size_t source, PartitionRun& run) {
   return {};
 }
 
+// A view that needs events which retention removed says so until its windows are past them. Their
+// times are gone with them, but none lies above what the first that is kept lets be late.
+Result<void> Pipeline::note_lost_events(size_t source, PartitionRun& run,
+                                        const std::vector<Seq>& low) {
+  const PlanSource& planned = plan_->sources[source];
+  const Seq from = next(*std::min_element(low.begin(), low.end()));
+  Seq first = next(run.last);
+  EventTime lost = sources_[source].gate->watermark(run.id);
+  Result<void> read;
+  store::History history(store_);
+  QW_TRY(history.scan(store::Log::kEvents, run.id, from, next(run.last),
+                      [&](Seq seq, std::string_view record) {
+                        first = std::min(first, seq);
+                        const auto event = schema::decode_event(record);
+                        if (!event.ok()) read = event.error();
+                        if (!event.ok() || !event->facts.counts()) return event.ok();
+                        lost = std::min(lost, EventTime{event->facts.event_time.value() +
+                                                        planned.file->allowed_lateness_us});
+                        return false;
+                      }));
+  QW_TRY(read);
+  store::Txn txn;
+  for (size_t index = 0; index < run.views.size(); ++index) {
+    if (next(low[index]) >= first) continue;
+    const PlanView& view = planned.views[index];
+    run.lost[index] = std::max(run.lost[index], lost);
+    txn.put_meta(lost_name(view.owner, run.id), std::to_string(run.lost[index].value()));
+    const EventTime whole{lost.value() + view.view->keep_us() - view.view->allowed_lateness_us()};
+    log::warning("recovery",
+                 "view {} of {}/{} is built from a log that retention has trimmed: features whose "
+                 "windows begin before {} are incomplete, the last of them until {}",
+                 view.view->name(), planned.name, run.source_partition,
+                 streams::format_time(lost.value()), streams::format_time(whole.value()));
+    journal_.append(committer_.open(), "view_incomplete",
+                    {{"view", view.view->name()},
+                     {"source", planned.name},
+                     {"partition", run.source_partition},
+                     {"lost_until_us", lost.value()},
+                     {"complete_from_us", whole.value()}});
+  }
+  // Before any state of the view is on disk, which a next start would take for all there is.
+  return store_.commit(txn, store::Durability::kProcess);
+}
+
 // A view that is new or was changed, when the beginning of the log is in segments: reads events as
 // one stream, because reading each key's own from files would take for ever.
-Result<void> Pipeline::rebuild_views(size_t source, PartitionRun& run, Seq from) {
+Result<void> Pipeline::rebuild_views(size_t source, PartitionRun& run,
+                                     const std::vector<Seq>& low) {
   const PlanSource& planned = plan_->sources[source];
+  Seq from = next(*std::min_element(low.begin(), low.end()));
   log::info("recovery", "views of {}/{} are built from the log", planned.name,
             run.source_partition);
+  QW_TRY(note_lost_events(source, run, low));
   for (const auto& table : run.views) QW_TRY(table->finish_recovery(clock_.monotonic_ns() / 1000));
   store::History history(store_);
-  std::vector<features::ViewScratch> scratch(run.views.size());
+  std::vector<features::ViewWorker>& workers = sources_[source].views;
   StoredRows rows(store_, planned.schema, columns_of_views(planned));
   const auto apply = [&](Seq seq, std::string_view record) -> Result<void> {
     QW_ASSIGN(const schema::EventBatch event, rows.of(record));
@@ -177,7 +234,7 @@ Result<void> Pipeline::rebuild_views(size_t source, PartitionRun& run, Seq from)
       if (!view.key_of(event.rows, 0, key)) continue;
       QW_TRY(run.views[index]->apply<ViewState>(
           key, seq, clock_.monotonic_ns() / 1000, [&](ViewState& state) {
-            state.rows().apply(view, event.rows, 0, event.facts.front(), scratch[index]);
+            state.rows().apply(workers[index], event.rows, 0, event.facts.front());
           }));
     }
     return {};
@@ -471,12 +528,13 @@ Result<FeatureAnswer> Pipeline::read_features(const std::string& name, const std
       if (planned.views[index].view->name() != name) continue;
       FeatureAnswer answer;
       answer.view = planned.views[index].view;
-      features::ViewScratch scratch;
+      features::ViewWorker worker(answer.view);
       features::FeatureRow row;
       for (const auto& [number, partition] : sources_[source].partitions) {
+        const EventTime lost = partition.lost[index];
         const auto read =
             partition.views[index]->with_state<ViewState>(key, [&](const ViewState& state) {
-              state.rows().read(*answer.view, {as_of}, scratch, row);
+              state.rows().read(worker, {.event_time = as_of, .lost = lost}, row);
               answer.statuses = row.statuses;
               for (size_t at = 0; at < row.cells.size(); ++at)
                 answer.values.push_back(

@@ -9,6 +9,7 @@
 
 #include "app/runtime/connect.h"
 #include "app/runtime/severity.h"
+#include "features/cell_text.h"
 #include "models/engines/builtin.h"
 
 namespace qw::app {
@@ -206,8 +207,14 @@ class Compiler {
 
   void bind_model(PlanDecision& planned, const PlanSource& from) {
     const PlanModel& model = plan_->models[planned.model];
-    for (const Name& key : model.file->key)
-      if (const auto index = input_index(*from.schema, key)) planned.key_columns.push_back(*index);
+    for (const Name& key : model.file->key) {
+      const auto index = input_index(*from.schema, key);
+      if (!index) continue;
+      if (from.schema->field(*index).type.kind == schema::Kind::kDouble)
+        report(key.place, fmt::format("'{}' is a double, which is no key", key.text),
+               "use a string, int64, bool, timestamp or decimal column");
+      planned.key_columns.push_back(*index);
+    }
     for (const Name& input : model.file->inputs)
       if (const auto index = input_index(*from.inputs, input))
         planned.model_inputs.push_back(*index);
@@ -335,12 +342,10 @@ bool key_text(const schema::Batch& rows, size_t row, const std::vector<size_t>& 
     const schema::Column& column = rows.column(columns[index]);
     if (!column.valid(row)) return false;
     if (index > 0) out.push_back('/');
-    if (column.type().kind != schema::Kind::kString)
-      fmt::format_to(std::back_inserter(out), "{}", column.int_at(row));
-    else if (columns.size() == 1)
-      out.append(column.string_at(row));
-    else
+    if (column.type().kind == schema::Kind::kString && columns.size() > 1)
       append_escaped(column.string_at(row), out);
+    else
+      features::append_key_part(column, row, out);
   }
   return true;
 }

@@ -188,6 +188,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
                                   ? store::Durability::kMachine
                                   : store::Durability::kProcess;
   pipeline.replay_max_us = plan_->file.durability.replay_max_us;
+  pipeline.state_ttl_us = plan_->file.durability.state_ttl_us;
   pipeline_ = std::make_unique<Pipeline>(plan_, *store_, *committer_, *journal_, *outboxes_,
                                          *healing_, clock_, metrics_, pipeline);
   for (Observer* observer : options_.observers) {

@@ -8,7 +8,7 @@ namespace qw::app {
 
 ViewStateKind::ViewStateKind(const store::Store& store, features::ViewPtr view,
                              const std::shared_ptr<const schema::Schema>& source)
-    : view_(std::move(view)), rows_(store, source, view_->columns()) {}
+    : view_(std::move(view)), rows_(store, source, view_->columns()), worker_(view_) {}
 
 std::unique_ptr<store::KeyedState> ViewStateKind::fresh(std::string_view) const {
   return std::make_unique<ViewState>(view_, features::KeyState(*view_));
@@ -23,7 +23,7 @@ Result<std::unique_ptr<store::KeyedState>> ViewStateKind::decode(std::string_vie
 Result<void> ViewStateKind::replay(store::KeyedState& state, std::string_view, Seq,
                                    std::string_view record) const {
   QW_ASSIGN(const schema::EventBatch event, rows_.of(record));
-  static_cast<ViewState&>(state).rows().apply(*view_, event.rows, 0, event.facts.front(), scratch_);
+  static_cast<ViewState&>(state).rows().apply(worker_, event.rows, 0, event.facts.front());
   return {};
 }
 

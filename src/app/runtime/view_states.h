@@ -70,7 +70,7 @@ class ViewStateKind final : public store::KeyedStateKind {
  private:
   features::ViewPtr view_;
   mutable StoredRows rows_;
-  mutable features::ViewScratch scratch_;
+  mutable features::ViewWorker worker_;
 };
 
 }  // namespace qw::app

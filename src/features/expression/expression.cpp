@@ -83,7 +83,7 @@ Result<Expression> Expression::compile(std::string_view text, const schema::Sche
 }
 
 // Sizes the slots at first use; literals then stay in place for every evaluation.
-Cell* Expression::prepare(std::vector<Cell>& cells, size_t rows) const {
+Cell* Evaluator::prepare(std::vector<Cell>& cells, size_t rows) const {
   if (cells.size() == rows * program_->slots) return cells.data();
   cells.assign(rows * program_->slots, Cell{});
   const size_t first = program_->columns.size();
@@ -93,39 +93,43 @@ Cell* Expression::prepare(std::vector<Cell>& cells, size_t rows) const {
   return cells.data();
 }
 
-void Expression::run(Cell* cells, size_t rows, size_t stride, ExpressionScratch& scratch) const {
-  const Frame frame{cells, rows, stride, &scratch.texts};
+void Evaluator::run(Cell* cells, size_t rows, size_t stride) {
+  const Frame frame{cells, rows, stride, &texts_};
   for (const Step& step : program_->steps) step.run(step, frame);
 }
 
-Cell Expression::evaluate(std::span<const Cell> inputs, ExpressionScratch& scratch) const {
-  scratch.texts.clear();
-  Cell* const cells = prepare(scratch.one, 1);
+Cell Evaluator::evaluate(std::span<const Cell> inputs) {
+  texts_.clear();
+  Cell* const cells = prepare(one_, 1);
   for (size_t i = 0; i < program_->columns.size(); ++i) cells[i] = inputs[program_->columns[i]];
-  run(cells, 1, 1, scratch);
+  run(cells, 1, 1);
   return cells[program_->result];
 }
 
-Cell Expression::evaluate(const schema::Batch& batch, size_t row,
-                          ExpressionScratch& scratch) const {
-  scratch.texts.clear();
-  Cell* const cells = prepare(scratch.one, 1);
+Cell Evaluator::evaluate(const schema::Batch& batch, size_t row) {
+  texts_.clear();
+  Cell* const cells = prepare(one_, 1);
   for (size_t i = 0; i < program_->columns.size(); ++i)
     cells[i] = cell_at(batch.column(program_->columns[i]), row);
-  run(cells, 1, 1, scratch);
+  run(cells, 1, 1);
   return cells[program_->result];
 }
 
-void Expression::evaluate(const schema::Batch& batch, schema::Column& out,
-                          ExpressionScratch& scratch) const {
-  Cell* const cells = prepare(scratch.many, kChunkRows);
+bool Evaluator::holds(std::span<const Cell> inputs) {
+  QW_ASSERT(program_->type == schema::kBool);
+  const Cell answer = evaluate(inputs);
+  return !answer.null && answer.i != 0;
+}
+
+void Evaluator::evaluate(const schema::Batch& batch, schema::Column& out) {
+  Cell* const cells = prepare(many_, kChunkRows);
   for (size_t begin = 0; begin < batch.rows(); begin += kChunkRows) {
     const size_t rows = std::min(kChunkRows, batch.rows() - begin);
-    scratch.texts.clear();
+    texts_.clear();
     for (size_t i = 0; i < program_->columns.size(); ++i)
       for (size_t row = 0; row < rows; ++row)
         cells[i * kChunkRows + row] = cell_at(batch.column(program_->columns[i]), begin + row);
-    run(cells, rows, kChunkRows, scratch);
+    run(cells, rows, kChunkRows);
     for (size_t row = 0; row < rows; ++row)
       append_cell(out, cells[program_->result * kChunkRows + row]);
   }

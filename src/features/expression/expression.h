@@ -14,16 +14,8 @@
 
 namespace qw::features {
 
-// Working memory of one evaluation at a time; make one per thread and expression, keep it.
-struct ExpressionScratch {
-  std::vector<Cell> one;   // slots for a single row
-  std::vector<Cell> many;  // slots for a chunk of rows
-  std::vector<std::unique_ptr<std::string>> texts;
-};
-
-// A checked expression over named, typed inputs. Immutable and cheap to copy; evaluation may run
-// concurrently, each caller with its own scratch. Evaluation cannot fail: what has no value is
-// null. Numeric evaluation does not allocate after the first call.
+// A checked expression over named, typed inputs. Immutable, cheap to copy, readable from any thread;
+// an Evaluator runs it.
 class Expression {
  public:
   // kBadInput with "column N" as place and a caret line: unknown names (with the nearest known
@@ -42,13 +34,9 @@ class Expression {
   // The checked tree, for SQL dialects.
   const Typed& tree() const { return *program_->tree; }
 
-  // One row; `inputs` as in the schema. Text in the result lives until the scratch's next use.
-  Cell evaluate(std::span<const Cell> inputs, ExpressionScratch& scratch) const;
-  Cell evaluate(const schema::Batch& batch, size_t row, ExpressionScratch& scratch) const;
-  // Every row of the batch, appended to `out`, whose type is type().
-  void evaluate(const schema::Batch& batch, schema::Column& out, ExpressionScratch& scratch) const;
 
  private:
+  friend class Evaluator;
   struct Program {
     std::string text;
     schema::Type type;
@@ -62,10 +50,33 @@ class Expression {
     bool uses_doubles = false;
   };
   class Compiler;
-  Cell* prepare(std::vector<Cell>& cells, size_t rows) const;
-  void run(Cell* cells, size_t rows, size_t stride, ExpressionScratch& scratch) const;
 
   std::shared_ptr<const Program> program_;
+};
+
+// One expression with working memory of its own: that of another can never be taken for it, whatever
+// their shapes. One thread at a time; make one per thread and expression, keep it. Evaluation cannot
+// fail: what has no value is null. Numeric evaluation does not allocate after the first call.
+class Evaluator {
+ public:
+  explicit Evaluator(const Expression& expression) : program_(expression.program_) {}
+
+  // One row; `inputs` as in the schema. Text in the result lives until the next evaluation.
+  Cell evaluate(std::span<const Cell> inputs);
+  Cell evaluate(const schema::Batch& batch, size_t row);
+  // Every row of the batch, appended to `out`, whose type is the expression's.
+  void evaluate(const schema::Batch& batch, schema::Column& out);
+  // Of a condition: it is true, neither false nor null.
+  bool holds(std::span<const Cell> inputs);
+
+ private:
+  Cell* prepare(std::vector<Cell>& cells, size_t rows) const;
+  void run(Cell* cells, size_t rows, size_t stride);
+
+  std::shared_ptr<const Expression::Program> program_;
+  std::vector<Cell> one_;   // slots for a single row
+  std::vector<Cell> many_;  // slots for a chunk of rows
+  std::vector<std::unique_ptr<std::string>> texts_;
 };
 
 }  // namespace qw::features

@@ -34,8 +34,7 @@ std::shared_ptr<const schema::Schema> inputs() {
 std::string answer(std::string_view text) {
   const auto expression = Expression::compile(text, schema::Schema{});
   if (!expression) return expression.error().to_string();
-  ExpressionScratch scratch;
-  return text_of(expression->evaluate(std::span<const Cell>{}, scratch), expression->type());
+  return text_of(Evaluator(*expression).evaluate(std::span<const Cell>{}), expression->type());
 }
 
 std::string error_of(std::string_view text) {
@@ -124,25 +123,41 @@ TEST(Expression, RowsOneByOneAndInChunksAgree) {
         "price * 3 + 0.5", "n % 7 = 0 or amount > 100", "hour(ts) + day_of_week(ts)"}) {
     const auto expression = Expression::compile(text, *inputs());
     ASSERT_TRUE(expression.ok()) << expression.error().to_string();
-    ExpressionScratch scratch;
+    Evaluator evaluator(*expression);
     schema::Column out(expression->type());
-    expression->evaluate(batch, out, scratch);
+    evaluator.evaluate(batch, out);
     ASSERT_EQ(out.size(), batch.rows());
     for (size_t row = 0; row < batch.rows(); ++row)
       ASSERT_EQ(text_of(cell_at(out, row), out.type()),
-                text_of(expression->evaluate(batch, row, scratch), out.type()))
+                text_of(evaluator.evaluate(batch, row), out.type()))
           << text << " row " << row;
+  }
+}
+
+// Expressions of one shape that differ in their literals alone, evaluated in turn: each keeps its own.
+TEST(Expression, NoneRemembersWhatAnotherCompared) {
+  std::vector<Evaluator> all;
+  for (int64_t least = 0; least < 10; ++least) {
+    const auto compiled = Expression::compile("n > " + std::to_string(least), *inputs());
+    ASSERT_TRUE(compiled.ok());
+    all.emplace_back(*compiled);
+  }
+  std::vector<Cell> cells(inputs()->size());
+  for (int64_t value = 0; value < 12; ++value) {
+    cells[1] = Cell::of_int(value);
+    for (int64_t least = 0; least < 10; ++least)
+      EXPECT_EQ(all[static_cast<size_t>(least)].holds(cells), value > least) << value << least;
   }
 }
 
 TEST(Expression, InputsThatAreNotNumbersAreNull) {
   const auto expression = Expression::compile("amount is null", *inputs());
   ASSERT_TRUE(expression.ok());
-  ExpressionScratch scratch;
+  Evaluator evaluator(*expression);
   for (const double odd : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
     schema::Batch batch(inputs());
     batch.append_row({odd, {}, {}, {}, {}, {}, {}, {}});
-    EXPECT_EQ(expression->evaluate(batch, 0, scratch).i, 1);
+    EXPECT_EQ(evaluator.evaluate(batch, 0).i, 1);
   }
 }
 

@@ -11,21 +11,54 @@ __int128 sum_exact(std::span<const int64_t> values) {
   return sum;
 }
 
-double sum_compensated(std::span<const double> values) {
+namespace {
+
+// Sums of up to 2^64 values, and squares of values beyond these sizes, stay doubles when scaled so.
+constexpr double kSumScale = 0x1p-64;
+constexpr double kSpreadMost = 1e150;
+constexpr double kSpreadLeast = 1e-150;
+constexpr double kSpreadScale = 0x1p600;
+
+double sum_scaled(std::span<const double> values, double scale) {
   double sum = 0;
   double lost = 0;
-  for (const double value : values) {
+  for (const double unscaled : values) {
+    const double value = unscaled * scale;
     const double next = sum + value;
     lost += std::fabs(sum) >= std::fabs(value) ? (sum - next) + value : (value - next) + sum;
     sum = next;
   }
-  return std::isfinite(sum) ? sum + lost : sum;
+  return sum + lost;
 }
 
-Moments moments_of(std::span<const double> values) {
-  Moments moments;
-  for (const double value : values) moments.add(value);
-  return moments;
+}  // namespace
+
+double sum_compensated(std::span<const double> values) {
+  const double sum = sum_scaled(values, 1);
+  return std::isfinite(sum) ? sum : sum_scaled(values, kSumScale) / kSumScale;
+}
+
+double mean_of(std::span<const double> values) {
+  const auto count = static_cast<double>(values.size());
+  const double sum = sum_scaled(values, 1);
+  return std::isfinite(sum) ? sum / count : sum_scaled(values, kSumScale) / count / kSumScale;
+}
+
+Spread spread_of(std::span<const double> values) {
+  double most = 0;
+  for (const double value : values) most = std::max(most, std::fabs(value));
+  const double scale = most > kSpreadMost ? 1 / kSpreadScale : most < kSpreadLeast ? kSpreadScale : 1;
+  double count = 0;
+  double mean = 0;
+  double m2 = 0;
+  for (const double unscaled : values) {
+    const double value = unscaled * scale;
+    const double before = value - mean;
+    mean += before / ++count;
+    m2 += before * (value - mean);
+  }
+  const double variance = m2 / (count - 1);
+  return {variance / scale / scale, std::sqrt(variance) / scale};
 }
 
 double quantile_of(std::vector<double>& values, double q) {
@@ -37,7 +70,8 @@ double quantile_of(std::vector<double>& values, double q) {
   const double part = h - static_cast<double>(low);
   if (part == 0 || low + 1 == values.size()) return a;
   const double b = *std::min_element(begin + static_cast<std::ptrdiff_t>(low) + 1, values.end());
-  return a + (b - a) * part;
+  const double between = b - a;
+  return std::isfinite(between) ? a + between * part : (a / 2 + (b / 2 - a / 2) * part) * 2;
 }
 
 int64_t distinct_of(std::vector<int64_t>& values) {

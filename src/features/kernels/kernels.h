@@ -13,28 +13,23 @@ namespace qw::features {
 // Sum in 128 bits: cannot overflow below 2^64 values.
 __int128 sum_exact(std::span<const int64_t> values);
 
+// What follows is finite wherever its true value is a double, also where a sum or a square on the way
+// is none: what would leave the range is computed again on values scaled by a power of two, which
+// rounds nothing. Infinite only where the true value is beyond a double.
+
 // Sum with the lost low parts carried along (A. Neumaier, 1974): the error stays within 2 units in
 // the last place of the result plus n^2 eps^2 sum|x|, whatever the order.
 double sum_compensated(std::span<const double> values);
+// That sum / how many; at least one value.
+double mean_of(std::span<const double> values);
 
-// Mean and sum of squared distances from it, one value at a time (B. P. Welford, 1962).
-struct Moments {
-  uint64_t count = 0;
-  double mean = 0;
-  double m2 = 0;
-
-  void add(double value) {
-    ++count;
-    const double before = value - mean;
-    mean += before / static_cast<double>(count);
-    m2 += before * (value - mean);
-  }
-  // Sample variance, with count - 1; only for count >= 2.
-  double variance() const { return m2 / static_cast<double>(count - 1); }
+// Of a sample (n - 1), by mean and sum of squared distances from it, one value at a time
+// (B. P. Welford, 1962). At least two values.
+struct Spread {
+  double variance = 0;
+  double stddev = 0;  // may be a double where the variance is none
 };
-// Beyond this size a square is no double any more; every executor answers null instead.
-constexpr double kMomentsMost = 1e150;
-Moments moments_of(std::span<const double> values);
+Spread spread_of(std::span<const double> values);
 
 // Continuous quantile: with h = (n - 1) q, between the values ranked floor(h) and ceil(h) in
 // proportion to h - floor(h). `values` is reordered; at least one value.

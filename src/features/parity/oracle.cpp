@@ -77,7 +77,7 @@ bool before(const OracleValue& a, const OracleValue& b) {
 }
 
 OracleValue spread(const Aggregate& aggregate, const Numbers& n, double& bound) {
-  if (n.x.size() < 2 || n.most > 1e150L) return {};
+  if (n.x.size() < 2) return {};
   const auto count = static_cast<long double>(n.x.size());
   const long double variance = n.m2 / (count - 1);
   const long double k = 4 * count * kEps;

@@ -8,7 +8,8 @@ namespace {
 
 class StreamRun {
  public:
-  StreamRun(const Scenario& scenario, const View& view) : scenario_(scenario), view_(view) {}
+  StreamRun(const Scenario& scenario, const ViewPtr& view)
+      : scenario_(scenario), view_(*view), worker_(view) {}
 
   void run(schema::Batch& features, std::vector<FeatureStatus>* statuses) {
     rows_.resize(scenario_.reads.size());
@@ -53,7 +54,7 @@ class StreamRun {
     std::string key;
     const schema::EventFacts& facts = scenario_.events.facts[event];
     if (!view_.key_of(scenario_.events.rows, event, key)) return;
-    state_of(facts.partition, key).apply(view_, scenario_.events.rows, event, facts, scratch_);
+    state_of(facts.partition, key).apply(worker_, scenario_.events.rows, event, facts);
   }
   // The key of the view that is read; of a further view the one that the event has.
   bool key_of(const Read& what, std::string& key) const {
@@ -72,7 +73,7 @@ class StreamRun {
     KeyState nothing(view_);
     KeyState& state = has_key ? state_of(what.partition, key) : nothing;
     FeatureRow& out = rows_[index];
-    state.read(view_, what.point, scratch_, out);
+    state.read(worker_, what.point, out);
     for (size_t f = 0; f < out.cells.size(); ++f) {  // texts must outlive later events
       if (out.cells[f].null || out.cells[f].text.empty()) continue;
       texts_.push_back(std::make_unique<std::string>(out.cells[f].text));
@@ -88,31 +89,32 @@ class StreamRun {
 
   const Scenario& scenario_;
   const View& view_;
+  ViewWorker worker_;
   std::map<uint32_t, std::vector<std::pair<Seq, size_t>>> arrivals_;  // by partition
   std::map<std::pair<uint32_t, std::string>, KeyState> states_;
   std::vector<FeatureRow> rows_;
   std::vector<std::unique_ptr<std::string>> texts_;
-  ViewScratch scratch_;
 };
 
 }  // namespace
 
 Answers answer_by_stream(const Scenario& scenario) {
   Answers answers(scenario);
-  StreamRun(scenario, *scenario.view).run(answers.features, &answers.statuses);
+  StreamRun(scenario, scenario.view).run(answers.features, &answers.statuses);
   for (size_t i = 0; i < scenario.also.size(); ++i)
-    StreamRun(scenario, *scenario.also[i]).run(answers.also[i], nullptr);
+    StreamRun(scenario, scenario.also[i]).run(answers.also[i], nullptr);
   // Each derived feature may read the ones before it, so the inputs grow.
   std::vector<schema::Field> fields = scenario.inputs->fields();
   for (const Derived& derived : scenario.derived)
     fields.push_back({derived.name, derived.expression.type(), true});
   const schema::Batch own = inputs_of(scenario, answers);
-  std::vector<ExpressionScratch> scratches(scenario.derived.size());
+  std::vector<Evaluator> derived;
+  for (const Derived& one : scenario.derived) derived.emplace_back(one.expression);
   for (size_t row = 0; row < scenario.reads.size(); ++row) {
     std::vector<Cell> cells;
     for (const schema::Column& column : own.columns()) cells.push_back(cell_at(column, row));
-    for (size_t i = 0; i < scenario.derived.size(); ++i) {
-      cells.push_back(scenario.derived[i].expression.evaluate(cells, scratches[i]));
+    for (size_t i = 0; i < derived.size(); ++i) {
+      cells.push_back(derived[i].evaluate(cells));
       append_cell(answers.derived.column(i), cells.back());
     }
   }

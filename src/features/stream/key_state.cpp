@@ -29,6 +29,9 @@ bool is_text(const Expression& argument) { return argument.type().kind == schema
 
 }  // namespace
 
+ViewWorker::ViewWorker(ViewPtr view)
+    : view_(std::move(view)), arguments_(view_->arguments().begin(), view_->arguments().end()) {}
+
 KeyState::KeyState(const View& view)
     : slot_bytes_(static_cast<uint32_t>(kValuesAt + 8 * view.arguments().size())) {
   for (size_t i = 0; i < view.arguments().size(); ++i) {
@@ -84,12 +87,37 @@ void KeyState::drop_oldest() {
   --size_;
 }
 
-// Forgets what no read within lateness can reach any more.
-void KeyState::prune(const View& view) {
-  const int64_t newest = time_at(size_ - 1);
-  constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
-  const int64_t horizon = newest < kLowest + view.keep_us() ? kLowest : newest - view.keep_us();
-  while (size_ > 1 && time_at(0) < horizon) drop_oldest();
+EventTime KeyState::newest() const {
+  int64_t newest = size_ == 0 ? newest_pruned_ : time_at(size_ - 1);
+  if (!refused_.empty()) newest = std::max(newest, refused_.back().last.first);
+  return EventTime{newest};
+}
+
+// Forgets what no read within lateness can reach any more; how many events.
+size_t KeyState::prune(int64_t horizon) {
+  size_t dropped = 0;
+  for (; size_ > 0 && time_at(0) < horizon; ++dropped) drop_oldest();
+  std::erase_if(refused_, [&](const Refused& span) { return span.last.first < horizon; });
+  return dropped;
+}
+
+void KeyState::refuse(int64_t time, uint64_t seq) {
+  ++rejected_;
+  const std::pair point(time, seq);
+  const auto after = std::ranges::find_if(
+      refused_, [&](const Refused& span) { return point <= span.last; });
+  if (after != refused_.end() && after->first <= point) return;
+  refused_.insert(after, {point, point});
+  if (refused_.size() <= kRefusedMost) return;
+  const auto gap = [this](size_t i) {
+    return static_cast<uint64_t>(refused_[i + 1].first.first) -
+           static_cast<uint64_t>(refused_[i].last.first);
+  };
+  size_t least = 0;
+  for (size_t i = 1; i + 1 < refused_.size(); ++i)
+    if (gap(i) < gap(least)) least = i;
+  refused_[least].last = refused_[least + 1].last;
+  refused_.erase(refused_.begin() + static_cast<std::ptrdiff_t>(least) + 1);
 }
 
 void KeyState::store(const View& view, char* at, const schema::EventFacts& facts,
@@ -108,35 +136,36 @@ void KeyState::store(const View& view, char* at, const schema::EventFacts& facts
   save(at + kNullsAt, nulls);
 }
 
-Applied KeyState::apply(const View& view, const schema::Batch& rows, size_t row,
-                        const schema::EventFacts& facts, ViewScratch& scratch) {
+Applied KeyState::apply(ViewWorker& worker, const schema::Batch& rows, size_t row,
+                        const schema::EventFacts& facts) {
+  const View& view = *worker.view_;
   if (!facts.counts()) return Applied::kIgnored;
   const int64_t time = facts.event_time.value();
-  const size_t place = lower_bound(time, facts.seq.value());
+  size_t place = lower_bound(time, facts.seq.value());
   if (place < size_ && time_at(place) == time && seq_at(place) == facts.seq.value())
     return Applied::kRepeated;
-  if (place == 0 && size_ > 0 && time_at(size_ - 1) - view.keep_us() > time)
-    return Applied::kIgnored;
+  constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
+  const int64_t latest = std::max(time, newest().value());
+  const int64_t horizon = latest < kLowest + view.keep_us() ? kLowest : latest - view.keep_us();
+  if (time < horizon) return Applied::kIgnored;
+  place -= prune(horizon);
   if (size_ >= view.definition().max_rows) {
-    ++rejected_;
-    newest_rejected_ = std::max(newest_rejected_, time);
+    refuse(time, facts.seq.value());
     return Applied::kRejected;
   }
-  scratch.arguments.resize(view.arguments().size());
-  scratch.values.clear();
-  for (size_t i = 0; i < view.arguments().size(); ++i)
-    scratch.values.push_back(view.arguments()[i].evaluate(rows, row, scratch.arguments[i]));
+  worker.values_.clear();
+  for (Evaluator& argument : worker.arguments_)
+    worker.values_.push_back(argument.evaluate(rows, row));
   if (size_ == capacity_) grow();
   ++size_;
   for (size_t i = size_ - 1; i > place; --i) std::memcpy(slot(i), slot(i - 1), slot_bytes_);
-  store(view, slot(place), facts, scratch.values);
+  store(view, slot(place), facts, worker.values_);
   max_seq_ = std::max(max_seq_, facts.seq.value());
-  prune(view);
   return Applied::kInserted;
 }
 
 size_t KeyState::bytes() const {
-  size_t bytes = sizeof(KeyState) + ring_.capacity();
+  size_t bytes = sizeof(KeyState) + ring_.capacity() + refused_.capacity() * sizeof(Refused);
   if (texts_)
     for (const auto& text : texts_->by_id) bytes += 64 + text->capacity();
   return bytes;

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "features/definition.h"
@@ -28,6 +29,9 @@ struct ReadPoint {
   Seq seq{kEverySeq};
   // Events with a higher seq had not been seen yet; kEverySeq for all that is here.
   Seq known{kEverySeq};
+  // Events up to this time may be lost to whoever keeps the states: windows that reach back to them
+  // are incomplete.
+  EventTime lost{std::numeric_limits<int64_t>::min()};
 };
 
 // The features of one view at one moment, in View::features() order. Texts point into the state
@@ -37,14 +41,22 @@ struct FeatureRow {
   std::vector<FeatureStatus> statuses;
 };
 
-// Working memory for states of one view; one per thread and view.
-struct ViewScratch {
-  std::vector<ExpressionScratch> arguments;
-  std::vector<Cell> values;
-  std::vector<int64_t> ints;
-  std::vector<double> doubles;
-  std::vector<double> sorted;
-  std::vector<uint32_t> begins;
+// A view as one thread uses it: the shared definition with working memory that is this view's alone.
+// Make one per thread and view, keep it.
+class ViewWorker {
+ public:
+  explicit ViewWorker(ViewPtr view);
+  const View& view() const { return *view_; }
+
+ private:
+  friend class KeyState;
+  ViewPtr view_;
+  std::vector<Evaluator> arguments_;
+  std::vector<Cell> values_;
+  std::vector<int64_t> ints_;
+  std::vector<double> doubles_;
+  std::vector<double> sorted_;
+  std::vector<uint32_t> begins_;
 };
 
 enum class Applied : uint8_t {
@@ -65,15 +77,16 @@ class KeyState {
   KeyState& operator=(KeyState&&) noexcept;
   ~KeyState();
 
-  Applied apply(const View& view, const schema::Batch& rows, size_t row,
-                const schema::EventFacts& facts, ViewScratch& scratch);
-  void read(const View& view, const ReadPoint& point, ViewScratch& scratch, FeatureRow& out) const;
+  Applied apply(ViewWorker& worker, const schema::Batch& rows, size_t row,
+                const schema::EventFacts& facts);
+  void read(ViewWorker& worker, const ReadPoint& point, FeatureRow& out) const;
   // As above, appended as one row of View::output().
-  void read(const View& view, const ReadPoint& point, ViewScratch& scratch,
-            schema::Batch& out) const;
+  void read(ViewWorker& worker, const ReadPoint& point, schema::Batch& out) const;
 
   size_t rows() const { return size_; }
   uint64_t rejected() const { return rejected_; }
+  // The newest event that it knows of; the least time when there was none.
+  EventTime newest() const;
   // Approximate memory.
   size_t bytes() const;
 
@@ -100,7 +113,8 @@ class KeyState {
   size_t lower_bound(int64_t event_time, uint64_t seq) const;
   void grow();
   void drop_oldest();
-  void prune(const View& view);
+  size_t prune(int64_t horizon);
+  void refuse(int64_t time, uint64_t seq);
   bool recount_texts();
   void store(const View& view, char* at, const schema::EventFacts& facts,
              const std::vector<Cell>& values);
@@ -111,7 +125,14 @@ class KeyState {
   uint32_t size_ = 0;
   uint64_t max_seq_ = 0;
   int64_t newest_pruned_ = std::numeric_limits<int64_t>::min();
-  int64_t newest_rejected_ = std::numeric_limits<int64_t>::min();
+  // Where events were refused that a window may still reach, in order and apart; both ends are such
+  // events. A few: close ones are drawn together.
+  struct Refused {
+    std::pair<int64_t, uint64_t> first;  // event time, seq
+    std::pair<int64_t, uint64_t> last;
+  };
+  static constexpr size_t kRefusedMost = 16;
+  std::vector<Refused> refused_;
   uint64_t rejected_ = 0;
   std::string ring_;              // capacity_ slots: time, seq, null bits, one word per argument
   std::unique_ptr<Texts> texts_;  // only when an argument is text

@@ -7,6 +7,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
+#include <limits>
+#include <optional>
 #include <set>
 
 #include "base/env.h"
@@ -37,23 +40,25 @@ struct Bed {
                              {"lo", "min(s)"},
                              {"recent", "last_k(i, 2)"}}};
   ViewPtr view;
-  ViewScratch scratch;
+  std::optional<ViewWorker> worker;
 
   explicit Bed(int64_t lateness_us = 30 * kSecond) {
     auto compiled = View::compile(definition, source, lateness_us);
     QW_ASSERT(compiled.ok());
     view = *compiled;
+    worker.emplace(view);
   }
   void recompile(int64_t lateness_us = 30 * kSecond) {
     auto compiled = View::compile(definition, source, lateness_us);
     QW_ASSERT(compiled.ok());
     view = *compiled;
+    worker.emplace(view);
   }
   Applied apply(KeyState& state, int64_t time, uint64_t seq, schema::Value x, schema::Value i,
                 schema::Value s) {
     schema::Batch rows(source);
     rows.append_row({std::string("key"), std::move(x), std::move(i), std::move(s)});
-    return state.apply(*view, rows, 0, facts(time, seq), scratch);
+    return state.apply(*worker, rows, 0, facts(time, seq));
   }
   static schema::EventFacts facts(int64_t time, uint64_t seq) {
     return {PartitionId{0}, Seq{seq}, EventTime{time}, KnownAt{time}, schema::EventStatus::kOk};
@@ -61,7 +66,7 @@ struct Bed {
   std::string read(const KeyState& state, int64_t time, uint64_t seq = ReadPoint::kEverySeq,
                    uint64_t known = ReadPoint::kEverySeq) {
     FeatureRow row;
-    state.read(*view, {EventTime{time}, Seq{seq}, Seq{known}}, scratch, row);
+    state.read(*worker, {EventTime{time}, Seq{seq}, Seq{known}}, row);
     std::string text;
     for (size_t f = 0; f < row.cells.size(); ++f) {
       text += text_of(row.cells[f], view->features()[f].type);
@@ -133,11 +138,11 @@ TEST(KeyState, OnlyCountingEventsCountAndOnce) {
   for (const auto status : {schema::EventStatus::kDuplicate, schema::EventStatus::kLateDropped,
                             schema::EventStatus::kQuarantined}) {
     facts.status = status;
-    EXPECT_EQ(state.apply(*bed.view, rows, 0, facts, bed.scratch), Applied::kIgnored);
+    EXPECT_EQ(state.apply(*bed.worker, rows, 0, facts), Applied::kIgnored);
   }
   facts.status = schema::EventStatus::kLateRepaired;
-  EXPECT_EQ(state.apply(*bed.view, rows, 0, facts, bed.scratch), Applied::kInserted);
-  EXPECT_EQ(state.apply(*bed.view, rows, 0, facts, bed.scratch), Applied::kRepeated);
+  EXPECT_EQ(state.apply(*bed.worker, rows, 0, facts), Applied::kInserted);
+  EXPECT_EQ(state.apply(*bed.worker, rows, 0, facts), Applied::kRepeated);
   EXPECT_EQ(state.rows(), 1u);
 }
 
@@ -162,8 +167,138 @@ TEST(KeyState, HotKeysRejectAndSaySo) {
     EXPECT_EQ(bed.apply(state, kSecond, seq, 1.0, {}, {}),
               seq <= 3 ? Applied::kInserted : Applied::kRejected);
   EXPECT_EQ(state.rejected(), 1u);
-  EXPECT_THAT(bed.read(state, kSecond), testing::StartsWith("3(hot_key) "));
+  EXPECT_THAT(bed.read(state, kSecond), testing::StartsWith("null(hot_key) null(hot_key) "));
+  EXPECT_THAT(bed.read(state, kSecond - 1), testing::StartsWith("0 null "));
   EXPECT_THAT(bed.read(state, 62 * kSecond), testing::StartsWith("0 null "));
+}
+
+TEST(KeyState, AKeyThatWasHotWorksAgain) {
+  Bed bed(0);
+  bed.definition.max_rows = 100'000;  // the default
+  bed.definition.aggregates = {{"n", "count()"}};
+  bed.definition.windows = {"10s"};
+  bed.recompile(0);
+  KeyState state(*bed.view);
+  for (uint64_t seq = 1; seq <= 100'010; ++seq) bed.apply(state, kSecond, seq, {}, {}, {});
+  EXPECT_EQ(state.rejected(), 10u);
+  std::string bytes;
+  state.serialize(*bed.view, bytes);
+  auto restored = KeyState::parse(*bed.view, bytes);
+  ASSERT_TRUE(restored.ok());
+  for (KeyState* const one : {&state, &*restored}) {
+    EXPECT_EQ(bed.read(*one, 11 * kSecond - 1), "null(hot_key) ");
+    EXPECT_EQ(bed.apply(*one, 12 * kSecond, 200'000, {}, {}, {}), Applied::kInserted);
+    EXPECT_EQ(bed.read(*one, 12 * kSecond), "1 ");
+    EXPECT_EQ(one->rows(), 1u);
+  }
+}
+
+// Whatever comes and in whatever order: a window that is not marked holds the truth of all events, one
+// that is marked lacks some, and no event is refused while there is room.
+TEST(KeyState, OnlyWindowsThatLackEventsAreMarked) {
+  size_t marked = 0, unmarked = 0;
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    Bed bed;
+    Random random(seed);
+    bed.definition.max_rows = 3 + random.below(6);
+    bed.definition.exclude_current = seed % 2 == 0;
+    bed.definition.aggregates = {{"n", "count()"}};
+    bed.definition.windows = {"5s", "12s"};
+    const int64_t lateness = static_cast<int64_t>(random.below(20)) * kSecond;
+    bed.recompile(lateness);
+    KeyState state(*bed.view);
+    std::vector<std::pair<int64_t, uint64_t>> taken, refused;
+    int64_t newest = 0;
+    for (uint64_t seq = 1; seq <= 120; ++seq) {
+      newest += static_cast<int64_t>(random.below(3) * random.below(3)) * kSecond;
+      const int64_t late = random.below(3) == 0 && lateness > 0
+                               ? static_cast<int64_t>(random.below(uint64_t(lateness) + 1))
+                               : 0;
+      const int64_t time = newest - late / kSecond * kSecond;
+      const int64_t horizon = std::max(newest, time) - bed.view->keep_us();
+      const auto reachable = std::ranges::count_if(
+          taken, [&](const auto& event) { return event.first >= horizon; });
+      const Applied applied = bed.apply(state, time, seq, {}, {}, {});
+      if (applied == Applied::kRejected) {
+        EXPECT_GE(static_cast<size_t>(reachable), bed.definition.max_rows) << "seed " << seed;
+        refused.emplace_back(time, seq);
+      } else {
+        taken.emplace_back(time, seq);
+      }
+      if (random.below(4) == 0) {
+        std::string bytes;
+        state.serialize(*bed.view, bytes);
+        state = KeyState::parse(*bed.view, bytes).value();
+      }
+      FeatureRow row;
+      state.read(*bed.worker, {EventTime{time}, Seq{seq}}, row);
+      for (size_t w = 0; w < 2; ++w) {
+        const int64_t first = bed.view->windows()[w].first_inside(time);
+        const auto inside = [&](const auto& event) {
+          return event.first >= first &&
+                 event < std::pair(time, seq + (bed.definition.exclude_current ? 0 : 1));
+        };
+        const auto lacking = std::ranges::count_if(refused, inside);
+        ASSERT_EQ(row.statuses[w] == FeatureStatus::kHotKey, lacking > 0)
+            << "seed " << seed << " seq " << seq << " window " << w;
+        ASSERT_EQ(row.cells[w].null, lacking > 0);
+        (lacking > 0 ? marked : unmarked) += 1;
+        if (lacking == 0) {
+          ASSERT_EQ(row.cells[w].i, std::ranges::count_if(taken, inside)) << seed;
+        }
+      }
+    }
+  }
+  EXPECT_GT(marked, 1'000u);
+  EXPECT_GT(unmarked, 1'000u);
+}
+
+TEST(KeyState, RefusedEventsCostABoundedState) {
+  Bed bed;
+  bed.definition.max_rows = 1;
+  bed.recompile();
+  KeyState state(*bed.view);
+  Random random(3);
+  for (uint64_t seq = 1; seq <= 5'000; ++seq)
+    bed.apply(state, static_cast<int64_t>(random.below(40)) * kSecond, seq, {}, {}, {});
+  std::string bytes;
+  state.serialize(*bed.view, bytes);
+  EXPECT_LE(bytes.size(), 2'000u);
+  EXPECT_THAT(bed.read(state, 39 * kSecond), testing::StartsWith("null(hot_key) "));
+}
+
+TEST(KeyState, StatesOfTheFirstVersionAreRead) {
+  Bed bed;
+  KeyState state(*bed.view);
+  for (uint64_t seq = 1; seq <= 3; ++seq)
+    bed.apply(state, static_cast<int64_t>(seq) * kSecond, seq, 1.0, {}, std::string("t"));
+  std::string bytes;
+  state.serialize(*bed.view, bytes);
+  const auto put = [&](size_t at, auto value) { std::memcpy(bytes.data() + at, &value, sizeof value); };
+  put(4, uint32_t{1});
+  put(48, std::numeric_limits<int64_t>::min());  // the newest refused: none
+  auto old = KeyState::parse(*bed.view, bytes);
+  ASSERT_TRUE(old.ok()) << old.error().to_string();
+  EXPECT_EQ(bed.read(*old, 3 * kSecond), bed.read(state, 3 * kSecond));
+  put(48, 2 * kSecond);
+  old = KeyState::parse(*bed.view, bytes);
+  ASSERT_TRUE(old.ok());
+  EXPECT_THAT(bed.read(*old, 3 * kSecond), testing::StartsWith("null(hot_key) "));
+  EXPECT_THAT(bed.read(*old, 13 * kSecond), testing::StartsWith("0 "));
+  put(4, uint32_t{3});
+  EXPECT_EQ(KeyState::parse(*bed.view, bytes).error().code, ErrorCode::kUnsupported);
+}
+
+TEST(KeyState, WindowsThatReachBackToWhatIsLostSaySo) {
+  Bed bed;
+  KeyState state(*bed.view);
+  bed.apply(state, 100 * kSecond, 1, 1.0, {}, {});
+  FeatureRow row;
+  state.read(*bed.worker, {.event_time = EventTime{105 * kSecond}, .lost = EventTime{60 * kSecond}},
+             row);
+  for (size_t f = 0; f < row.statuses.size(); ++f)
+    EXPECT_EQ(row.statuses[f], bed.view->features()[f].window == 0 ? FeatureStatus::kPresent
+                                                                   : FeatureStatus::kIncomplete);
 }
 
 // Found by random scenario 77001796: a text that left the state and came back kept its number in

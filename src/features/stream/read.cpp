@@ -15,9 +15,8 @@ using schema::Kind;
 // values are gathered once, and a window is a suffix of those.
 class KeyState::Reader {
  public:
-  Reader(const KeyState& state, const View& view, const ReadPoint& point, ViewScratch& scratch,
-         FeatureRow& out)
-      : state_(state), view_(view), point_(point), scratch_(scratch), out_(out) {}
+  Reader(const KeyState& state, ViewWorker& worker, const ReadPoint& point, FeatureRow& out)
+      : state_(state), view_(worker.view()), point_(point), worker_(worker), out_(out) {}
 
   void run() {
     find_rows();
@@ -40,14 +39,13 @@ class KeyState::Reader {
     const int64_t t = point_.event_time.value();
     const bool about_event = point_.seq.value() != ReadPoint::kEverySeq;
     const bool leave_out = about_event && view_.definition().exclude_current;
-    const uint64_t cut =
-        about_event ? point_.seq.value() + (leave_out ? 0 : 1) : ReadPoint::kEverySeq;
-    end_ = state_.lower_bound(t, cut);
-    scratch_.begins.clear();
+    cut_ = about_event ? point_.seq.value() + (leave_out ? 0 : 1) : ReadPoint::kEverySeq;
+    end_ = state_.lower_bound(t, cut_);
+    worker_.begins_.clear();
     longest_ = end_;
     for (const Window& window : view_.windows()) {
       const size_t begin = std::min(state_.lower_bound(window.first_inside(t), 0), end_);
-      scratch_.begins.push_back(static_cast<uint32_t>(begin));
+      worker_.begins_.push_back(static_cast<uint32_t>(begin));
       longest_ = std::min(longest_, begin);
     }
     check_known_ = point_.known.value() < state_.max_seq_;
@@ -64,18 +62,18 @@ class KeyState::Reader {
   // them come before window w.
   void gather(size_t slot) {
     gathered_ = slot;
-    scratch_.ints.clear();
+    worker_.ints_.clear();
     for (size_t row = longest_; row < end_; ++row)
-      if (has(row, slot)) scratch_.ints.push_back(state_.word_at(row, slot));
+      if (has(row, slot)) worker_.ints_.push_back(state_.word_at(row, slot));
     const Kind kind = view_.arguments()[slot].type().kind;
-    scratch_.doubles.resize(scratch_.ints.size());
-    if (scratch_.ints.empty()) return;  // an empty vector has no address to copy from
+    worker_.doubles_.resize(worker_.ints_.size());
+    if (worker_.ints_.empty()) return;  // an empty vector has no address to copy from
     if (kind == Kind::kDouble) {
-      std::memcpy(scratch_.doubles.data(), scratch_.ints.data(), scratch_.ints.size() * 8);
+      std::memcpy(worker_.doubles_.data(), worker_.ints_.data(), worker_.ints_.size() * 8);
     } else if (kind == Kind::kInt64 || kind == Kind::kDecimal) {
       const int64_t power = kPowerOfTen[view_.arguments()[slot].type().scale];
-      for (size_t i = 0; i < scratch_.ints.size(); ++i)
-        scratch_.doubles[i] = decimal_to_double(scratch_.ints[i], power);
+      for (size_t i = 0; i < worker_.ints_.size(); ++i)
+        worker_.doubles_[i] = decimal_to_double(worker_.ints_[i], power);
     }
   }
 
@@ -84,7 +82,7 @@ class KeyState::Reader {
     if (begin == longest_) return 0;
     size_t inside = 0;
     for (size_t row = begin; row < end_; ++row) inside += has(row, gathered_) ? 1 : 0;
-    return scratch_.ints.size() - inside;
+    return worker_.ints_.size() - inside;
   }
 
   int64_t count_rows(size_t begin) const {
@@ -95,7 +93,7 @@ class KeyState::Reader {
   }
 
   void compute(const Feature& feature, size_t index) {
-    const size_t begin = scratch_.begins[feature.window];
+    const size_t begin = worker_.begins_[feature.window];
     Cell& out = out_.cells[index];
     if (!aggregate_->argument) {
       count_into(out, count_rows(begin), feature);
@@ -108,7 +106,7 @@ class KeyState::Reader {
       default: break;
     }
     const size_t skip = skipped(begin);
-    const std::span<const int64_t> ints = std::span(scratch_.ints).subspan(skip);
+    const std::span<const int64_t> ints = std::span(worker_.ints_).subspan(skip);
     if (aggregate_->kind == AggregateKind::kCount || aggregate_->kind == AggregateKind::kRate)
       return count_into(out, static_cast<int64_t>(ints.size()), feature);
     if (aggregate_->kind == AggregateKind::kCountDistinct) {
@@ -117,7 +115,7 @@ class KeyState::Reader {
       return;
     }
     if (ints.empty()) return;
-    numbers(ints, std::span(scratch_.doubles).subspan(skip), index);
+    numbers(ints, std::span(worker_.doubles_).subspan(skip), index);
   }
 
   void count_into(Cell& out, int64_t count, const Feature& feature) const {
@@ -135,38 +133,35 @@ class KeyState::Reader {
     Cell& out = out_.cells[index];
     switch (aggregate_->kind) {
       case AggregateKind::kSum:
-        if (type.kind == Kind::kDouble) {
-          out = Cell::of_double(sum_compensated(doubles));
-          return;
-        }
+        if (type.kind == Kind::kDouble) return within_range(sum_compensated(doubles), index);
         out = type.kind == Kind::kDecimal ? narrow_decimal(sum_exact(ints), kPowerOfTen[18])
                                           : narrow(sum_exact(ints));
         if (out.null) out_.statuses[index] = FeatureStatus::kOverflow;
         return;
       case AggregateKind::kMean:
         if (type.kind == Kind::kDouble)
-          out = Cell::of_double(sum_compensated(doubles) / count);
+          within_range(mean_of(doubles), index);
         else
           out = Cell::of_double(static_cast<double>(sum_exact(ints)) / count /
                                 static_cast<double>(kPowerOfTen[type.scale]));
         return;
-      case AggregateKind::kVariance: out = variance(doubles); return;
+      case AggregateKind::kVariance:
+        if (doubles.size() >= 2) within_range(spread_of(doubles).variance, index);
+        return;
       case AggregateKind::kStddev:
-        out = variance(doubles);
-        if (!out.null) out.d = std::sqrt(out.d);
+        if (doubles.size() >= 2) within_range(spread_of(doubles).stddev, index);
         return;
       case AggregateKind::kQuantile:
-        scratch_.sorted.assign(doubles.begin(), doubles.end());
-        out = Cell::of_double(quantile_of(scratch_.sorted, aggregate_->quantile));
+        worker_.sorted_.assign(doubles.begin(), doubles.end());
+        out = Cell::of_double(quantile_of(worker_.sorted_, aggregate_->quantile));
         return;
       default: extreme(ints, doubles, type.kind, out); return;
     }
   }
 
-  static Cell variance(std::span<const double> values) {
-    const auto square_fits = [](double value) { return std::fabs(value) <= kMomentsMost; };
-    if (values.size() < 2 || !std::ranges::all_of(values, square_fits)) return {};
-    return Cell::of_double(moments_of(values).variance());
+  void within_range(double value, size_t index) {
+    out_.cells[index] = Cell::of_double(value);
+    if (out_.cells[index].null) out_.statuses[index] = FeatureStatus::kOverflow;
   }
 
   void extreme(std::span<const int64_t> ints, std::span<const double> doubles, Kind kind,
@@ -215,22 +210,33 @@ class KeyState::Reader {
     }
   }
 
-  // A window that lost events says so.
+  // A window that lost events says so; of one that refused some, nothing is known to be right.
   void mark_missing() {
+    const int64_t lost = std::max(state_.newest_pruned_, point_.lost.value());
     for (size_t f = 0; f < view_.features().size(); ++f) {
       const Window& window = view_.windows()[view_.features()[f].window];
       const int64_t first = window.first_inside(point_.event_time.value());
-      if (state_.newest_pruned_ >= first) out_.statuses[f] = FeatureStatus::kIncomplete;
-      if (state_.newest_rejected_ >= first) out_.statuses[f] = FeatureStatus::kHotKey;
+      if (lost >= first) out_.statuses[f] = FeatureStatus::kIncomplete;
+      if (!refused_inside(first)) continue;
+      out_.statuses[f] = FeatureStatus::kHotKey;
+      out_.cells[f] = Cell{};
     }
+  }
+
+  bool refused_inside(int64_t first) const {
+    const auto end = std::pair(point_.event_time.value(), cut_);
+    return std::ranges::any_of(state_.refused_, [&](const Refused& span) {
+      return span.last.first >= first && span.first < end;
+    });
   }
 
   const KeyState& state_;
   const View& view_;
   const ReadPoint& point_;
-  ViewScratch& scratch_;
+  ViewWorker& worker_;
   FeatureRow& out_;
   const Aggregate* aggregate_ = nullptr;
+  uint64_t cut_ = 0;  // at the read's time, events with a seq from here on are not inside
   size_t end_ = 0;
   size_t longest_ = 0;
   size_t gathered_ = std::numeric_limits<size_t>::max();
@@ -238,15 +244,13 @@ class KeyState::Reader {
   std::vector<int64_t> distinct_;
 };
 
-void KeyState::read(const View& view, const ReadPoint& point, ViewScratch& scratch,
-                    FeatureRow& out) const {
-  Reader(*this, view, point, scratch, out).run();
+void KeyState::read(ViewWorker& worker, const ReadPoint& point, FeatureRow& out) const {
+  Reader(*this, worker, point, out).run();
 }
 
-void KeyState::read(const View& view, const ReadPoint& point, ViewScratch& scratch,
-                    schema::Batch& out) const {
+void KeyState::read(ViewWorker& worker, const ReadPoint& point, schema::Batch& out) const {
   FeatureRow row;
-  read(view, point, scratch, row);
+  read(worker, point, row);
   for (size_t i = 0; i < row.cells.size(); ++i) append_cell(out.column(i), row.cells[i]);
 }
 

@@ -10,7 +10,7 @@ namespace qw::features {
 namespace {
 
 constexpr uint32_t kMagic = 0x534B5751;  // "QWKS"
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;  // 1: of refused events only the newest time
 constexpr size_t kHeaderBytes = 80;
 constexpr size_t kTextGrain = 16;
 
@@ -33,24 +33,31 @@ void KeyState::serialize(const View& view, std::string& out) const {
   writer.u32(size_);
   writer.u64(max_seq_);
   writer.i64(newest_pruned_);
-  writer.i64(newest_rejected_);
+  writer.i64(0);
   writer.u64(rejected_);
   writer.u32(texts_ ? static_cast<uint32_t>(texts_->by_id.size()) : 0);
+  writer.u32(static_cast<uint32_t>(refused_.size()));
   out.resize(begin + kHeaderBytes, '\0');
   out.append(ring_);
-  if (!texts_) return;
-  for (const auto& text : texts_->by_id) {
-    const size_t at = out.size();
-    writer.text(*text);
-    out.resize(at + (out.size() - at + kTextGrain - 1) / kTextGrain * kTextGrain, '\0');
-  }
+  if (texts_)
+    for (const auto& text : texts_->by_id) {
+      const size_t at = out.size();
+      writer.text(*text);
+      out.resize(at + (out.size() - at + kTextGrain - 1) / kTextGrain * kTextGrain, '\0');
+    }
+  for (const Refused& span : refused_)
+    for (const auto& [time, seq] : {span.first, span.last}) {
+      writer.i64(time);
+      writer.u64(seq);
+    }
 }
 
 Result<KeyState> KeyState::parse(const View& view, std::string_view bytes) {
   ByteReader reader(bytes);
   KeyState state(view);
   if (reader.u32() != kMagic) return damaged("no magic");
-  if (reader.u32() != kVersion)
+  const uint32_t version = reader.u32();
+  if (version == 0 || version > kVersion)
     return Error{ErrorCode::kUnsupported, "a key's state was stored by another version", "",
                  "rebuild the view from the event log"};
   if (reader.u64() != view.hash())
@@ -63,9 +70,13 @@ Result<KeyState> KeyState::parse(const View& view, std::string_view bytes) {
   state.size_ = reader.u32();
   state.max_seq_ = reader.u64();
   state.newest_pruned_ = reader.i64();
-  state.newest_rejected_ = reader.i64();
+  const int64_t newest_refused = reader.i64();
   state.rejected_ = reader.u64();
   const uint32_t texts = reader.u32();
+  const uint32_t refused = version == 1 ? 0 : reader.u32();
+  constexpr int64_t kNone = std::numeric_limits<int64_t>::min();
+  if (version == 1 && newest_refused != kNone)
+    state.refused_.push_back({{kNone, 0}, {newest_refused, ReadPoint::kEverySeq}});
   const bool empty = state.capacity_ == 0;
   if (!reader.ok() || (!empty && !std::has_single_bit(state.capacity_)) ||
       state.size_ > state.capacity_ || (!empty && state.head_ >= state.capacity_))
@@ -84,6 +95,15 @@ Result<KeyState> KeyState::parse(const View& view, std::string_view bytes) {
     state.texts_->by_id.push_back(std::make_unique<std::string>(text));
     state.texts_->uses.push_back(0);
   }
+  if (refused > kRefusedMost) return damaged("refused events");
+  for (uint32_t span = 0; span < refused; ++span) {
+    Refused& one = state.refused_.emplace_back();
+    for (auto* const end : {&one.first, &one.last}) {
+      end->first = body.i64();
+      end->second = body.u64();
+    }
+  }
+  if (!body.ok()) return damaged("refused events");
   if (!state.recount_texts()) return damaged("text number");
   return state;
 }

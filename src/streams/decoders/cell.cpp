@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
+#include <string>
 
 namespace qw::streams {
 namespace {
@@ -35,9 +38,8 @@ Result<schema::Value> parse_double(std::string_view text) {
   double value = 0;
   std::errc error{};
   const bool whole = parse_whole(text, value, error);
-  if (error == std::errc::result_out_of_range)
-    return Error{ErrorCode::kBadInput,
-                 fmt::format("{} is out of the range of double", text.substr(0, 64)), "", ""};
+  // Too small to be told from 0, since what is too large is no number.
+  if (error == std::errc::result_out_of_range) return schema::Value{0.0};
   if (!whole) return found("double", text);
   if (!std::isfinite(value)) return found("a finite double", text);
   return schema::Value{value};
@@ -82,7 +84,25 @@ Result<schema::Value> parse_decimal(std::string_view text, const schema::Type& t
   return schema::Value{minus ? -unscaled : unscaled};
 }
 
+bool same_word(std::string_view text, std::string_view word) {
+  return std::ranges::equal(text, word, [](char a, char b) { return (a | 0x20) == b; });
+}
+
 }  // namespace
+
+bool is_no_number(std::string_view text) {
+  if (text.empty()) return false;
+  std::string_view word = text;
+  if (word.front() == '-' || word.front() == '+') word.remove_prefix(1);
+  if (same_word(word, "nan") || same_word(word, "inf") || same_word(word, "infinity")) return true;
+  constexpr size_t kMostDigits = 308;  // of a double; beyond it only with an exponent
+  if (text.size() <= kMostDigits && text.find_first_of("eE") == text.npos) return false;
+  double value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (parsed.ec != std::errc::result_out_of_range || parsed.ptr != text.data() + text.size())
+    return false;
+  return std::isinf(std::strtod(std::string(text).c_str(), nullptr));  // or it is next to 0
+}
 
 Result<schema::Value> parse_cell(std::string_view text, const schema::Type& type,
                                  const TimeParser& times) {

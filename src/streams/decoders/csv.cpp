@@ -17,7 +17,7 @@ Error broken(std::string_view what) {
 class CsvDecoder final : public RecordDecoder {
  public:
   CsvDecoder(const DecodeOptions& options, const TimeParser& times)
-      : RecordDecoder(options.schema), options_(options), times_(times) {}
+      : RecordDecoder(options), options_(options), times_(times) {}
 
   Result<void> use_names(const std::vector<std::string>& names) {
     targets_.clear();
@@ -62,6 +62,8 @@ class CsvDecoder final : public RecordDecoder {
     for (size_t i = 0; i < count; ++i) {
       if (!targets_[i] || is_null_text(cells_[i])) continue;
       const schema::Field& field = schema_->field(*targets_[i]);
+      QW_ASSIGN(const bool nothing, no_number(*targets_[i], cells_[i].text));
+      if (nothing) continue;
       auto value = parse_cell(cells_[i].text, field.type, times_);
       if (!value.ok()) return column_error(field, value.error().message);
       row_[*targets_[i]] = std::move(value).value();

@@ -3,16 +3,19 @@
 #include <fmt/format.h>
 
 #include "base/crash_watch.h"
+#include "base/log.h"
 #include "schema/records.h"
+#include "streams/decoders/cell.h"
 #include "streams/decoders/csv.h"
 #include "streams/decoders/json.h"
 #include "streams/decoders/text.h"
 
 namespace qw::streams {
 
-RecordDecoder::RecordDecoder(std::shared_ptr<const schema::Schema> schema)
-    : schema_(std::move(schema)),
+RecordDecoder::RecordDecoder(const DecodeOptions& options)
+    : schema_(options.schema),
       row_(schema_->size()),
+      counter_(options.no_numbers),
       constants_(schema_->size()),
       constant_(schema_->size()) {}
 
@@ -30,13 +33,30 @@ void RecordDecoder::set_constant(size_t column, schema::Value value) {
   constant_[column] = true;
 }
 
-void RecordDecoder::begin_row() { row_ = constants_; }
+void RecordDecoder::begin_row() {
+  row_ = constants_;
+  no_numbers_ = 0;
+}
+
+Result<bool> RecordDecoder::no_number(size_t column, std::string_view text) {
+  const schema::Field& field = schema_->field(column);
+  if (!field.type.is_numeric() || !is_no_number(text)) return false;
+  if (!field.nullable)
+    return column_error(
+        field, fmt::format("'{}' is no number, and null may not be here", text.substr(0, 64)));
+  if (counter_ != nullptr && counter_->value() == 0 && no_numbers_ == 0)
+    log::warning("source", "column '{}': '{}' is no number and counts as null, as all its like",
+                 field.name, text.substr(0, 64));
+  ++no_numbers_;
+  return true;
+}
 
 Result<void> RecordDecoder::end_row(schema::Batch& out) {
   for (size_t i = 0; i < row_.size(); ++i)
     if (!schema_->field(i).nullable && schema::is_null(row_[i]))
       return column_error(schema_->field(i), "is missing or null and may not be");
   out.append_row(row_);
+  if (counter_ != nullptr && no_numbers_ > 0) counter_->add(no_numbers_);
   return {};
 }
 

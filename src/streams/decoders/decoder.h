@@ -33,11 +33,14 @@ class RecordDecoder {
   void set_constant(size_t column, schema::Value value);
 
  protected:
-  explicit RecordDecoder(std::shared_ptr<const schema::Schema> schema);
+  explicit RecordDecoder(const DecodeOptions& options);
   virtual Result<void> decode_record(std::string_view record, schema::Batch& out) = 0;
   // Starts a row: nulls and constants.
   void begin_row();
   bool is_constant(size_t column) const { return constant_[column]; }
+  // Whether the text is no number for a column of numbers: its value stays null, and is counted with
+  // the row. kBadInput where null may not be.
+  Result<bool> no_number(size_t column, std::string_view text);
   // kBadInput when a column that may not be null has no value; else appends the row.
   Result<void> end_row(schema::Batch& out);
 
@@ -45,6 +48,8 @@ class RecordDecoder {
   std::vector<schema::Value> row_;
 
  private:
+  Counter* counter_;
+  size_t no_numbers_ = 0;  // in the row that was begun
   std::vector<schema::Value> constants_;
   std::vector<bool> constant_;
 };

@@ -67,9 +67,15 @@ TEST(JsonDecoder, RefusesWithTheReason) {
       {R"({"id":"a","n":"5"})", "column 'n': int64 expected, found a string \"5\""},
       {R"({"id":"a","n":5.0})", "column 'n': int64 expected, found '5.0'"},
       {R"({"id":"a","n":9223372036854775808})", "out of the range of int64"},
-      {R"({"id":"a","x":"nan"})", "column 'x': double expected, found a string"},
-      {R"({"id":"a","x":NaN})", ""},
-      {R"({"id":"a","x":1e999})", "column 'x'"},
+      {R"({"id":"a","x":"nano"})", "column 'x': double expected, found a string"},
+      {R"({"id":"a","x":"1.5"})", "column 'x': double expected, found a string"},
+      {R"({"id":"a","x":Nan1})", ""},
+      {R"({"id":"a","ok":NaN})", ""},
+      {R"({"id":NaN})", ""},
+      {R"({"id":"a","ts":NaN})", ""},
+      {R"({"id":"a","x":NaN)", "not a JSON object"},
+      {R"({"id":"a","x":NaN "n":1})", ""},
+      {R"({"id":"a","x":NaN 1})", ""},
       {R"({"id":"a","x":[1]})", "found an array"},
       {R"({"id":"a","ok":1})", "column 'ok': bool expected, found a number 1"},
       {R"({"id":"a","price":1.005})", "more than 2 decimals"},
@@ -130,9 +136,6 @@ TEST(CsvDecoder, ReadsByHeader) {
             R"({"id":"","n":12,"x":null,"ok":null,"price":null,"ts":null})");
   const std::pair<const char*, const char*> cases[] = {
       {"1,a,b", "3 cells where 4 columns are named"},
-      {"nan,a,b,1", "column 'x': a finite double expected, found 'nan'"},
-      {"inf,a,b,1", "column 'x'"},
-      {"1e999,a,b,1", "out of the range of double"},
       {"1,a,b,1.5", "column 'n': int64 expected, found '1.5'"},
       {"1,a,b, 1", "column 'n': int64 expected"},
       {"1,,b,1", "column 'id': is missing or null"},
@@ -156,6 +159,54 @@ TEST(CsvDecoder, FillsConstants) {
   decoder->set_constant(0, std::string("series-1"));
   ASSERT_TRUE(decoder->use_header("id,n").ok());
   EXPECT_THAT(decode(*decoder, "ignored,3"), HasSubstr(R"("id":"series-1","n":3)"));
+}
+
+// What a writer of numbers may write where there is none: null and counted, in every format and every
+// kind of number, and the record's other columns are read.
+TEST(Decoders, WhatIsNoNumberIsNullAndCounted) {
+  const std::shared_ptr<const Schema> columns = std::make_shared<Schema>(Schema({
+      Field{"id", schema::kString, false},
+      Field{"n", schema::kInt64, true},
+      Field{"x", schema::kDouble, true},
+      Field{"price", schema::Type{schema::Kind::kDecimal, 6, 2}, true},
+      Field{"must", schema::kDouble, false},
+  }));
+  Counter counter;
+  DecodeOptions options;
+  options.schema = columns;
+  options.no_numbers = &counter;
+  options.columns = {"id", "n", "x", "price", "must"};
+  options.pattern = "{id} {n:int} {x:number} {price:number} {must:number}";
+  uint64_t counted = 0;
+  for (const std::string word : {"nan", "NaN", "-nan", "inf", "-inf", "Infinity", "-Infinity", "INF",
+                                 "+inf", "1e999", "-1e999", "1e400"}) {
+    for (const auto& [format, record] : std::initializer_list<std::pair<Format, std::string>>{
+             {Format::kCsv, "a,@,@,@,1.5"},
+             {Format::kText, "a @ @ @ 1.5"},
+             {Format::kJson, R"({"id":"a","n":@,"x": @ ,"other":[@,{"k":@}],"price":@,"must":1.5})"},
+             {Format::kJson, R"({"n":"@","must":1.5,"x":"@","price":"@","id":"a"})"}}) {
+      std::string text = record;
+      for (size_t at = 0; (at = text.find('@')) != std::string::npos;) text.replace(at, 1, word);
+      options.format = format;
+      auto decoder = make_decoder(options).value();
+      schema::Batch batch(columns);
+      const auto done = decoder->decode(text, batch);
+      ASSERT_TRUE(done.ok()) << text << ": " << done.error().message;
+      EXPECT_EQ(row_json(batch, 0), R"({"id":"a","n":null,"x":null,"price":null,"must":1.5})");
+      EXPECT_EQ(counter.value(), counted += 3) << text;
+      // Where null may not be, the record is refused with the column, and counts nothing.
+      text.replace(text.rfind("1.5"), 3, word);
+      const auto refused = decoder->decode(text, batch);
+      ASSERT_FALSE(refused.ok()) << text;
+      EXPECT_THAT(refused.error().message, HasSubstr("column 'must': '" + word + "' is no number"));
+      EXPECT_EQ(counter.value(), counted);
+    }
+  }
+  options.format = Format::kCsv;
+  schema::Batch batch(columns);
+  ASSERT_TRUE(make_decoder(options).value()->decode("a,1,1e-999,1,-1e-400", batch).ok());
+  EXPECT_EQ(row_json(batch, 0), R"({"id":"a","n":1,"x":0,"price":1.00,"must":0})");
+  EXPECT_EQ(counter.value(), counted) << "what is too small is 0";
 }
 
 TEST(SplitCsv, FollowsRfc4180) {

@@ -34,7 +34,7 @@ std::string_view trim(std::string_view token) {
 class JsonDecoder final : public RecordDecoder {
  public:
   JsonDecoder(const DecodeOptions& options, const TimeParser& times)
-      : RecordDecoder(options.schema), max_bytes_(options.max_record_bytes), times_(times) {
+      : RecordDecoder(options), max_bytes_(options.max_record_bytes), times_(times) {
     for (size_t i = 0; i < schema_->size(); ++i) columns_.emplace(schema_->field(i).name, i);
     for (const auto& [from, to] : options.rename) {
       const auto column = schema_->index_of(to);
@@ -105,6 +105,7 @@ class JsonDecoder final : public RecordDecoder {
 
   static simdjson::error_code walk(ondemand::value value, int depth) {
     if (depth > 64) return simdjson::DEPTH_ERROR;
+    if (is_no_number(token_of(value))) return simdjson::SUCCESS;  // nobody asks for it
     ondemand::json_type type{};
     if (const auto error = value.type().get(type)) return error;
     switch (type) {
@@ -135,8 +136,18 @@ class JsonDecoder final : public RecordDecoder {
     return simdjson::INCORRECT_TYPE;
   }
 
+  // A number or a word as it stands there; of anything else its beginning.
+  static std::string_view token_of(ondemand::value& value) {
+    return trim(value.raw_json_token());
+  }
+
   Result<void> read_value(size_t column, ondemand::value value) {
     const schema::Field& field = schema_->field(column);
+    std::string_view token = token_of(value);
+    if (token.size() > 2 && token.front() == '"' && token.back() == '"')
+      token = token.substr(1, token.size() - 2);  // writers that keep to JSON quote a NaN
+    QW_ASSIGN(const bool nothing, no_number(column, token));
+    if (nothing) return {};
     ondemand::json_type type{};
     if (const auto error = value.type().get(type)) return not_json(error);
     if (type == ondemand::json_type::null) {
@@ -171,7 +182,7 @@ class JsonDecoder final : public RecordDecoder {
   static std::string found(ondemand::value& value, ondemand::json_type type) {
     if (type == ondemand::json_type::object || type == ondemand::json_type::array)
       return std::string(name_of(type));
-    return fmt::format("{} {}", name_of(type), trim(value.raw_json_token()).substr(0, 64));
+    return fmt::format("{} {}", name_of(type), token_of(value).substr(0, 64));
   }
 
   Result<void> store(size_t column, ondemand::value& value, ondemand::json_type type) {
@@ -186,7 +197,7 @@ class JsonDecoder final : public RecordDecoder {
     if (type == ondemand::json_type::string) {
       if (value.get_string().get(text)) return column_error(field, "the string is not proper JSON");
     } else {
-      text = trim(value.raw_json_token());
+      text = token_of(value);
       // The token as the parser sees it must be a proper number: "01", "1.", "+1" are none.
       if (value.get_double().error())
         return column_error(

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/metrics.h"
 #include "base/result.h"
 #include "schema/type.h"
 
@@ -38,6 +39,9 @@ struct DecodeOptions {
   std::vector<std::string> columns;            // empty: the first record of each file names them
   std::map<std::string, std::string> rename;   // column of the data -> column of the schema
   std::vector<std::string> null_texts = {""};  // unquoted cells that mean null
+
+  // Counts values that are no number, in columns of numbers; null: nobody counts them.
+  Counter* no_numbers = nullptr;
 
   // Text: literal characters and {name} or {name:type} parts; see decoders/text.h.
   std::string pattern;

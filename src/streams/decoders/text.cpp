@@ -39,6 +39,7 @@ bool fits(std::string_view text, TextPattern::Shape shape) {
   if (shape == TextPattern::Shape::kAny) return true;
   if (text.empty()) return false;
   if (shape == TextPattern::Shape::kWord) return text.find_first_of(" \t") == text.npos;
+  if (is_no_number(text)) return true;
   if (text.front() == '-') text.remove_prefix(1);
   const bool point = shape == TextPattern::Shape::kNumber;
   return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
@@ -50,7 +51,7 @@ bool fits(std::string_view text, TextPattern::Shape shape) {
 class TextDecoder final : public RecordDecoder {
  public:
   TextDecoder(const DecodeOptions& options, const TimeParser& times, TextPattern pattern)
-      : RecordDecoder(options.schema),
+      : RecordDecoder(options),
         max_bytes_(options.max_record_bytes),
         times_(times),
         pattern_(std::move(pattern)) {
@@ -68,6 +69,8 @@ class TextDecoder final : public RecordDecoder {
       const schema::Field& field = schema_->field(*targets_[i]);
       // Logs write "-" for "nothing".
       if (fields_[i].empty() || (fields_[i] == "-" && field.nullable)) continue;
+      QW_ASSIGN(const bool nothing, no_number(*targets_[i], fields_[i]));
+      if (nothing) continue;
       auto value = parse_cell(fields_[i], field.type, times_);
       if (!value.ok()) return column_error(field, value.error().message);
       row_[*targets_[i]] = std::move(value).value();

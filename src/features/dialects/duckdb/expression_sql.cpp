@@ -114,6 +114,42 @@ create or replace temp macro qw_hour(t) as (t - qw_floor(t, 86400000000)) // 360
 create or replace temp macro qw_day_of_week(t) as
   1 + (((qw_floor(t, 86400000000) // 86400000000 + 3) % 7) + 7) % 7;
 create or replace temp macro qw_eps() as 2.220446049250313e-16;
+-- Finite where the true value is a double: what leaves the range on the way is computed again on
+-- values scaled by a power of two.
+create or replace temp macro qw_sum(x) as
+  coalesce(qw_finite(fsum(x)), qw_finite(fsum(x * 5.421010862427522e-20) / 5.421010862427522e-20));
+create or replace temp macro qw_mean(x) as
+  coalesce(qw_finite(favg(x)), qw_finite(favg(x * 5.421010862427522e-20) / 5.421010862427522e-20));
+create or replace temp macro qw_quantile(x, q) as
+  coalesce(qw_finite(quantile_cont(x, q)), qw_finite(quantile_cont(x * 0.5e0, q) * 2));
+create or replace temp macro qw_up(x) as x * 4.149515568880993e+180;
+create or replace temp macro qw_down(x) as x * 2.409919865102884e-181;
+create or replace temp macro qw_tiny(x) as case when abs(x) < 1e-150 then qw_up(x) end;
+create or replace temp macro qw_usual(x) as case when abs(x) <= 1e150 then x end;
+create or replace temp macro qw_variance(x) as
+  case when max(abs(x)) > 1e150 then qw_finite(qw_up(qw_up(var_samp(qw_down(x)))))
+       when max(abs(x)) < 1e-150 then qw_down(qw_down(var_samp(qw_tiny(x))))
+       else var_samp(qw_usual(x)) end;
+create or replace temp macro qw_stddev(x) as
+  case when max(abs(x)) > 1e150 then qw_finite(qw_up(stddev_samp(qw_down(x))))
+       when max(abs(x)) < 1e-150 then qw_down(stddev_samp(qw_tiny(x)))
+       else stddev_samp(qw_usual(x)) end;
+-- How far two executors may differ.
+create or replace temp macro qw_variance_error(x) as
+  (4 * count(x) * qw_eps() * sqrt(sum(x * x)) * sqrt(greatest(var_pop(x), 0) * count(x)) +
+   pow(4 * count(x) * qw_eps(), 2) * sum(x * x)) / nullif(count(x) - 1, 0);
+-- |sqrt(v + e) - sqrt(v)| <= e / sqrt(v), and <= sqrt(e).
+create or replace temp macro qw_stddev_error(x) as
+  least(sqrt(qw_variance_error(x)), qw_variance_error(x) / nullif(stddev_samp(x), 0)) +
+  4 * qw_eps() * stddev_samp(x);
+create or replace temp macro qw_variance_bound(x) as
+  case when max(abs(x)) > 1e150 then qw_up(qw_up(qw_variance_error(qw_down(x))))
+       when max(abs(x)) < 1e-150 then qw_down(qw_down(qw_variance_error(qw_tiny(x))))
+       else qw_variance_error(qw_usual(x)) end;
+create or replace temp macro qw_stddev_bound(x) as
+  case when max(abs(x)) > 1e150 then qw_up(qw_stddev_error(qw_down(x)))
+       when max(abs(x)) < 1e-150 then qw_down(qw_stddev_error(qw_tiny(x)))
+       else qw_stddev_error(qw_usual(x)) end;
 )";
 }
 

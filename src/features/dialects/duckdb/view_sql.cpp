@@ -35,7 +35,7 @@ std::string edge_value(const Aggregate& aggregate) {
 
 std::string sum_of(const Aggregate& aggregate) {
   const std::string x = argument_of(aggregate);
-  if (is_double(aggregate)) return fmt::format("qw_finite(fsum({}))", x);
+  if (is_double(aggregate)) return fmt::format("qw_sum({})", x);
   return fmt::format("try_cast(sum({}) as {})", x, type_name(aggregate.type));
 }
 
@@ -52,17 +52,11 @@ std::string value_of_feature(const Feature& feature, const View& view) {
     case AggregateKind::kCountDistinct: return fmt::format("count(distinct {})", x);
     case AggregateKind::kSum: return sum_of(aggregate);
     case AggregateKind::kMean:
-      return is_double(aggregate) ? fmt::format("qw_finite(favg({}))", x)
-                                  : fmt::format("avg({})", x);
+      return fmt::format("{}({})", is_double(aggregate) ? "qw_mean" : "avg", x);
     case AggregateKind::kMin: return fmt::format("min({})", x);
     case AggregateKind::kMax: return fmt::format("max({})", x);
-    case AggregateKind::kVariance:
-    case AggregateKind::kStddev:
-      return fmt::format(
-          "case when max(abs({0})) <= 1e150\n"
-          "         then {1}(case when abs({0}) <= 1e150 then {0} end) end",
-          number_of(aggregate),
-          aggregate.kind == AggregateKind::kStddev ? "stddev_samp" : "var_samp");
+    case AggregateKind::kVariance: return fmt::format("qw_variance({})", number_of(aggregate));
+    case AggregateKind::kStddev: return fmt::format("qw_stddev({})", number_of(aggregate));
     case AggregateKind::kFirst:
     case AggregateKind::kLast: return edge_value(aggregate);
     case AggregateKind::kLastK:
@@ -70,8 +64,7 @@ std::string value_of_feature(const Feature& feature, const View& view) {
           "(list({0} order by e.event_time desc, e.seq desc) filter (where {0} is not null))[{1}]",
           x, feature.nth);
     case AggregateKind::kQuantile:
-      return fmt::format("qw_finite(quantile_cont({}, {}))", number_of(aggregate),
-                         aggregate.quantile);
+      return fmt::format("qw_quantile({}, {})", number_of(aggregate), aggregate.quantile);
     case AggregateKind::kRate: return rate_of(aggregate, view.windows()[feature.window]);
   }
   return "null";
@@ -84,23 +77,10 @@ std::string bound_of(const Feature& feature, const View& view) {
     return "8 * qw_eps() * " + rate_of(aggregate, view.windows()[feature.window]);
   const std::string x = number_of(aggregate);
   switch (aggregate.kind) {
-    case AggregateKind::kSum: return fmt::format("8 * qw_eps() * sum(abs({}))", x);
-    case AggregateKind::kMean: return fmt::format("8 * qw_eps() * avg(abs({}))", x);
-    case AggregateKind::kVariance:
-    case AggregateKind::kStddev: {
-      const std::string small = fmt::format("case when abs({0}) <= 1e150 then {0} end", x);
-      const std::string error = fmt::format(
-          "4 * count({0}) * qw_eps() * sqrt(sum({1} * ({1})) * greatest(var_pop({1}), 0) * "
-          "count({0})) + pow(4 * count({0}) * qw_eps(), 2) * sum({1} * ({1}))",
-          x, small);
-      const std::string variance = fmt::format("({}) / nullif(count({}) - 1, 0)", error, x);
-      if (aggregate.kind == AggregateKind::kVariance) return variance;
-      // |sqrt(v + e) - sqrt(v)| <= e / sqrt(v), and <= sqrt(e).
-      return fmt::format(
-          "least(sqrt({0}), ({0}) / nullif(stddev_samp({1}), 0)) + "
-          "4 * qw_eps() * stddev_samp({1})",
-          variance, small);
-    }
+    case AggregateKind::kSum: return fmt::format("sum(8 * qw_eps() * abs({}))", x);
+    case AggregateKind::kMean: return fmt::format("avg(8 * qw_eps() * abs({}))", x);
+    case AggregateKind::kVariance: return fmt::format("qw_variance_bound({})", x);
+    case AggregateKind::kStddev: return fmt::format("qw_stddev_bound({})", x);
     default: return fmt::format("8 * qw_eps() * max(abs({}))", x);
   }
 }

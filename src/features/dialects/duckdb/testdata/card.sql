@@ -20,16 +20,15 @@ w1 as (
     -- card.n_1m is count()
     count(e.seq) as "n_1m",
     -- card.spent_1m is sum(amount)
-    qw_finite(fsum(e.a1)) as "spent_1m",
+    qw_sum(e.a1) as "spent_1m",
     -- card.paid_1m is sum(price)
     try_cast(sum(e.a2) as decimal(18,2)) as "paid_1m",
     -- card.merchants_1m is count_distinct(merchant_id)
     count(distinct e.a3) as "merchants_1m",
     -- card.p95_1m is quantile(amount, 0.95)
-    qw_finite(quantile_cont(e.a1, 0.95)) as "p95_1m",
+    qw_quantile(e.a1, 0.95) as "p95_1m",
     -- card.spread_1m is stddev(amount)
-    case when max(abs(e.a1)) <= 1e150
-         then stddev_samp(case when abs(e.a1) <= 1e150 then e.a1 end) end as "spread_1m",
+    qw_stddev(e.a1) as "spread_1m",
     -- card.latest_1m is last(price) max_age 1h
     case when s.event_time - max(e.event_time) filter (where e.a2 is not null) < 3600000000
          then last(e.a2 order by e.event_time, e.seq) filter (where e.a2 is not null) end as "latest_1m",
@@ -55,16 +54,15 @@ w2 as (
     -- card.n_7d_by_1h is count()
     count(e.seq) as "n_7d_by_1h",
     -- card.spent_7d_by_1h is sum(amount)
-    qw_finite(fsum(e.a1)) as "spent_7d_by_1h",
+    qw_sum(e.a1) as "spent_7d_by_1h",
     -- card.paid_7d_by_1h is sum(price)
     try_cast(sum(e.a2) as decimal(18,2)) as "paid_7d_by_1h",
     -- card.merchants_7d_by_1h is count_distinct(merchant_id)
     count(distinct e.a3) as "merchants_7d_by_1h",
     -- card.p95_7d_by_1h is quantile(amount, 0.95)
-    qw_finite(quantile_cont(e.a1, 0.95)) as "p95_7d_by_1h",
+    qw_quantile(e.a1, 0.95) as "p95_7d_by_1h",
     -- card.spread_7d_by_1h is stddev(amount)
-    case when max(abs(e.a1)) <= 1e150
-         then stddev_samp(case when abs(e.a1) <= 1e150 then e.a1 end) end as "spread_7d_by_1h",
+    qw_stddev(e.a1) as "spread_7d_by_1h",
     -- card.latest_7d_by_1h is last(price) max_age 1h
     case when s.event_time - max(e.event_time) filter (where e.a2 is not null) < 3600000000
          then last(e.a2 order by e.event_time, e.seq) filter (where e.a2 is not null) end as "latest_7d_by_1h",
