@@ -74,8 +74,8 @@ class Program:
         if self.process is not None and self.process.poll() is None:
             self.kill()
 
-    def start(self, fail_point=None, *arguments):
-        env = dict(os.environ)
+    def start(self, fail_point=None, *arguments, env=None):
+        env = dict(os.environ, **(env or {}))
         env.pop("QUICKWATER_FAIL_POINT", None)
         if fail_point:
             env["QUICKWATER_FAIL_POINT"] = fail_point

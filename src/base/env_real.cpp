@@ -1,4 +1,5 @@
 // The only file that reads the machine's clocks and randomness.
+#include <cstdlib>
 #include <ctime>
 #include <random>
 
@@ -13,9 +14,15 @@ int64_t read_ns(clockid_t id) {
   return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
+// QUICKWATER_CLOCK_AHEAD_S: the wall clock is ahead by so many seconds, for tests of time away.
+int64_t ahead_us() {
+  const char* const seconds = std::getenv("QUICKWATER_CLOCK_AHEAD_S");
+  return seconds == nullptr ? 0 : std::atoll(seconds) * 1'000'000;
+}
+
 class RealClock final : public Clock {
  public:
-  int64_t wall_us() const override { return read_ns(CLOCK_REALTIME) / 1000; }
+  int64_t wall_us() const override { return read_ns(CLOCK_REALTIME) / 1000 + ahead_us_; }
   int64_t monotonic_ns() const override { return read_ns(CLOCK_MONOTONIC); }
   void sleep_us(int64_t duration_us) const override {
     if (duration_us <= 0) return;
@@ -23,6 +30,9 @@ class RealClock final : public Clock {
     while (nanosleep(&wait, &wait) != 0) {
     }
   }
+
+ private:
+  const int64_t ahead_us_ = ahead_us();
 };
 
 }  // namespace

@@ -203,12 +203,14 @@ constexpr Setting kRows[] = {
      .fallback = "1000",
      .allowed = "1..1000",
      .help = "Most attempts for one delivery, with growing pauses of at most 30 s; then it counts "
-             "as failed (journal, metric) and the next one's turn comes. A start counts anew."},
+             "as failed (journal, metric) and the next one's turn comes. A start counts on."},
     {.path = "decisions[].sinks[].retry_for",
      .kind = K::kDuration,
      .fallback = "1h",
      .allowed = "1s..30d",
-     .help = "How long deliveries are tried again."},
+     .help = "How long a delivery is tried again, from its first failure, while the program runs; "
+             "then it counts as expired (journal, metric) and the next one's turn comes. Time "
+             "away does not count, and each start tries at least once."},
     {.path = "decisions[].sinks[].on_full",
      .kind = K::kChoice,
      .fallback = "pause",
@@ -268,7 +270,9 @@ constexpr Setting kRows[] = {
      .kind = K::kDuration,
      .fallback = "1m",
      .allowed = "1s..1d",
-     .help = "The alert must resolve within it, or the action counts as without effect."},
+     .help = "The alert must resolve within it, or the action counts as without effect. From when "
+             "a command began, and a webhook was put on its way; a webhook is tried again for as "
+             "long."},
     {.path = "decisions[].heal[].limit",
      .kind = K::kRate,
      .fallback = "3/10m",

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
@@ -17,10 +18,43 @@ namespace qw::streams {
 namespace {
 
 constexpr uint8_t kRowKind = 43, kRowVersion = 1;
+constexpr uint8_t kTriesKind = 46, kTriesVersion = 1;
+constexpr int64_t kSaveTriesNs = 1'000'000'000;
+constexpr int64_t kAnyTime = std::numeric_limits<int64_t>::max() / 1000;
 constexpr int64_t kTickNs = 1'000'000'000;
 constexpr int64_t kMaxAskedDelayMs = 3'600'000;  // Retry-After beyond an hour is cut
 
 std::string state_name(std::string_view sink) { return fmt::format("outbox/{}/state", sink); }
+std::string tries_name(std::string_view sink) { return fmt::format("outbox/{}/tries", sink); }
+
+// The row that fails: how often it was tried, and how long ago, while the process ran, it first
+// failed.
+struct Tries {
+  Seq seq;
+  uint64_t attempts = 0;
+  int64_t failing_us = 0;
+};
+
+std::string encode_tries(const Tries& tries) {
+  std::string body, out;
+  ByteWriter writer(body);
+  writer.u64(tries.seq.value());
+  writer.u64(tries.attempts);
+  writer.i64(tries.failing_us);
+  seal_record(kTriesKind, kTriesVersion, body, out);
+  return out;
+}
+
+Result<Tries> decode_tries(std::string_view bytes) {
+  constexpr std::string_view kWhat = "the tries of an outbox";
+  QW_ASSIGN(ByteReader reader, schema::open_stored(bytes, kTriesKind, kTriesVersion, kWhat));
+  Tries tries;
+  tries.seq = Seq{reader.u64()};
+  tries.attempts = reader.u64();
+  tries.failing_us = reader.i64();
+  if (!reader.done()) return schema::damaged_record(kWhat);
+  return tries;
+}
 
 class StoreReader final : public OutboxReader {
  public:
@@ -45,6 +79,9 @@ class StoreReader final : public OutboxReader {
   Result<Seq> last() override { return store_.last_outbox_seq(sink_); }
   Result<std::optional<std::string>> saved_state() override {
     return store_.get_meta(state_name(sink_));
+  }
+  Result<std::optional<std::string>> saved_tries() override {
+    return store_.get_meta(tries_name(sink_));
   }
 
  private:
@@ -134,11 +171,13 @@ struct OutboxWorker::Impl {
   void stage_outcome(const std::vector<PendingRow>& rows, const DeliveryReport& report);
   void give_up(const PendingRow& row, const char* kind, const std::string& reason);
   void give_up_ourselves(const PendingRow& row, const char* kind, const std::string& reason);
-  bool expire(std::vector<PendingRow>& rows);
-  bool tried_enough(const PendingRow& row, const std::string& reason);
+  Result<void> take_up_tries();
+  void count_try(const PendingRow& row, const std::string& reason);
+  bool tried_enough(const PendingRow& row);
+  int64_t left_us() const;
   void erase(Seq seq);
   void tick();
-  void failed(const std::string& reason, int64_t asked_ms);
+  void failed(const std::string& reason, int64_t asked_ms, int64_t most_us = kAnyTime);
   void succeeded();
   void run();
   void publish();
@@ -155,11 +194,14 @@ struct OutboxWorker::Impl {
   bool opened = false;
   bool positioned = false;
   Seq next{1};
-  Seq attempted;  // the row that was tried last, and how often
-  uint64_t attempts = 0;
-  store::Txn pending;  // what is done but not durable yet: before it is, nothing more is sent
+  Tries tries;                            // as of tries_ns
+  std::optional<int64_t> tries_ns;        // nothing: not tried by this process
+  std::optional<int64_t> saved_tries_ns;  // when they were last made durable
+  std::string last_reason;
+  // What is done but not durable yet: before it is, nothing more is sent.
+  std::vector<Seq> ended;
   std::vector<schema::JournalRecord> pending_records;
-  bool has_pending = false;
+  std::optional<std::string> pending_state, pending_tries;
   int64_t last_tick_ns = 0;
   std::atomic<int64_t> next_try_ns{0};
 
@@ -172,7 +214,7 @@ struct OutboxWorker::Impl {
   std::thread thread;
 };
 
-void OutboxWorker::Impl::failed(const std::string& reason, int64_t asked_ms) {
+void OutboxWorker::Impl::failed(const std::string& reason, int64_t asked_ms, int64_t most_us) {
   std::lock_guard lock(mutex);
   ++status.failures_in_a_row;
   status.last_trouble = reason;
@@ -184,7 +226,7 @@ void OutboxWorker::Impl::failed(const std::string& reason, int64_t asked_ms) {
   const int64_t wait_ms = std::max(backoff_ms(status.failures_in_a_row, options.first_backoff_ms,
                                               options.max_backoff_ms, random),
                                    std::min(asked_ms, kMaxAskedDelayMs));
-  next_try_ns = clock.monotonic_ns() + wait_ms * 1'000'000;
+  next_try_ns = clock.monotonic_ns() + std::min(wait_ms * 1000, most_us) * 1000;
 }
 
 void OutboxWorker::Impl::succeeded() {
@@ -197,8 +239,7 @@ void OutboxWorker::Impl::succeeded() {
 }
 
 void OutboxWorker::Impl::erase(Seq seq) {
-  pending.erase_outbox(options.sink, seq);
-  has_pending = true;
+  ended.push_back(seq);
   next = qw::next(seq);
 }
 
@@ -226,6 +267,10 @@ bool OutboxWorker::Impl::open() {
     failed(saved.error().to_string(), 0);
     return false;
   }
+  if (auto taken = take_up_tries(); !taken.ok()) {
+    failed(taken.error().to_string(), 0);
+    return false;
+  }
   auto start = sink->open(saved->value_or(""));
   if (!start.ok()) {
     failed(start.error().to_string(), 0);
@@ -251,16 +296,22 @@ bool OutboxWorker::Impl::open() {
 
 // Makes durable what was done. False: not yet, and nothing else may happen before.
 bool OutboxWorker::Impl::settle() {
-  if (!has_pending) return true;
+  if (ended.empty() && !pending_tries) return true;
   fail_point("outbox.before_erase");
-  auto committed = host.commit(pending, pending_records);
+  const auto stage = [this](store::Txn& txn) {
+    for (const Seq seq : ended) txn.erase_outbox(options.sink, seq);
+    if (pending_state) txn.put_meta(state_name(options.sink), *pending_state);
+    if (pending_tries) txn.put_meta(tries_name(options.sink), *pending_tries);
+  };
+  auto committed = host.commit(stage, pending_records);
   if (!committed.ok()) {
     failed("cannot record the delivery: " + committed.error().to_string(), 0);
     return false;
   }
-  pending.clear();
+  ended.clear();
   pending_records.clear();
-  has_pending = false;
+  pending_state.reset();
+  pending_tries.reset();
   std::lock_guard lock(mutex);
   done = Seq{next.value() - 1};
   return true;
@@ -285,20 +336,6 @@ void OutboxWorker::Impl::give_up_ourselves(const PendingRow& row, const char* ki
   sink->gave_up(row, reason);
 }
 
-// Takes rows from the front that are past their deadline.
-bool OutboxWorker::Impl::expire(std::vector<PendingRow>& rows) {
-  if (options.deadline_ms == 0) return false;
-  const int64_t oldest_us = clock.wall_us() - options.deadline_ms * 1000;
-  size_t expired = 0;
-  for (; expired < rows.size() && rows[expired].row.created_at_us < oldest_us; ++expired)
-    give_up_ourselves(rows[expired], "delivery_expired", "not delivered before its deadline");
-  metrics.expired.add(expired);
-  std::lock_guard lock(mutex);
-  status.expired += expired;
-  rows.erase(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(expired));
-  return expired > 0;
-}
-
 void OutboxWorker::Impl::stage_outcome(const std::vector<PendingRow>& rows,
                                        const DeliveryReport& report) {
   const int64_t now_us = clock.wall_us();
@@ -312,22 +349,62 @@ void OutboxWorker::Impl::stage_outcome(const std::vector<PendingRow>& rows,
     give_up(rows[report.delivered], "delivery_refused", refused->reason);
     metrics.refused.add();
   }
-  if (const auto state = sink->state()) pending.put_meta(state_name(options.sink), *state);
+  if (auto state = sink->state(); state && !ended.empty()) pending_state = std::move(state);
   std::lock_guard lock(mutex);
   status.delivered += report.delivered;
   status.refused += refused != nullptr ? 1 : 0;
 }
 
-// Counts the tries of the row at the front; true when that was its last.
-bool OutboxWorker::Impl::tried_enough(const PendingRow& row, const std::string& reason) {
-  attempts = row.seq == attempted ? attempts + 1 : 1;
-  attempted = row.seq;
-  if (options.attempts_max == 0 || attempts < options.attempts_max) return false;
-  give_up_ourselves(row, "delivery_failed",
-                    fmt::format("{} attempts, the last: {}", attempts, reason));
-  metrics.failed.add();
+// Once, before the first delivery: how the row at the front fared before the start.
+Result<void> OutboxWorker::Impl::take_up_tries() {
+  if (tries.attempts > 0) return {};
+  QW_ASSIGN(const auto saved, reader->saved_tries());
+  if (!saved) return {};
+  auto read = decode_tries(*saved);
+  // Nothing but patience hangs on it.
+  if (!read.ok())
+    log::warning("sink." + options.sink, "{}: tries count anew", read.error().to_string());
+  else
+    tries = *read;
+  return {};
+}
+
+// The row at the front failed once more.
+void OutboxWorker::Impl::count_try(const PendingRow& row, const std::string& reason) {
+  const int64_t now_ns = clock.monotonic_ns();
+  if (row.seq != tries.seq) {
+    tries = {row.seq, 0, 0};
+    tries_ns = saved_tries_ns = std::nullopt;
+  }
+  if (tries_ns) tries.failing_us += (now_ns - *tries_ns) / 1000;
+  tries_ns = now_ns;
+  last_reason = reason;
+  ++tries.attempts;
+  if (saved_tries_ns && now_ns - *saved_tries_ns < kSaveTriesNs) return;
+  saved_tries_ns = now_ns;
+  pending_tries = encode_tries(tries);
+}
+
+// How long the row at the front may still fail.
+int64_t OutboxWorker::Impl::left_us() const {
+  if (options.deadline_ms == 0 || !tries_ns || tries.seq != next) return kAnyTime;
+  const int64_t failing_us = tries.failing_us + (clock.monotonic_ns() - *tries_ns) / 1000;
+  return std::max<int64_t>(0, options.deadline_ms * 1000 - failing_us);
+}
+
+// Gives the row at the front up when it has failed often or long enough.
+bool OutboxWorker::Impl::tried_enough(const PendingRow& row) {
+  if (row.seq != tries.seq || !tries_ns) return false;
+  const bool often = options.attempts_max > 0 && tries.attempts >= options.attempts_max;
+  if (!often && left_us() > 0) return false;
+  const std::string how = fmt::format("{} attempts, the last: {}", tries.attempts, last_reason);
+  if (often)
+    give_up_ourselves(row, "delivery_failed", how);
+  else
+    give_up_ourselves(row, "delivery_expired", "not delivered before its deadline: " + how);
+  (often ? metrics.failed : metrics.expired).add();
   std::lock_guard lock(mutex);
-  ++status.failed;
+  ++(often ? status.failed : status.expired);
   return true;
 }
 
@@ -341,8 +418,10 @@ void OutboxWorker::Impl::tick() {
 
 bool OutboxWorker::Impl::step() {
   if (next_try_ns != 0 && clock.monotonic_ns() < next_try_ns) return false;
+  next_try_ns = 0;
   if (!open() || !settle()) return false;
   tick();
+  if (!sink->ready()) return false;
   auto rows = reader->read(next, std::max<size_t>(1, sink->batch_rows()));
   if (!rows.ok()) {
     failed(rows.error().to_string(), 0);
@@ -353,22 +432,24 @@ bool OutboxWorker::Impl::step() {
     status.oldest_waiting_us = rows->empty() ? 0 : rows->front().row.created_at_us;
   }
   if (rows->empty()) return false;
-  const bool expired = expire(*rows);
-  if (rows->empty()) return settle() && expired;
+  if (tried_enough(rows->front())) return settle();
   fail_point("outbox.before_send");
   const DeliveryReport report = sink->deliver(*rows);
   fail_point("outbox.after_send");
   stage_outcome(*rows, report);
   const auto* retry = std::get_if<Retry>(&report.next);
-  const bool ended = retry != nullptr && report.delivered < rows->size() &&
-                     tried_enough((*rows)[report.delivered], retry->reason);
+  bool gave_up = false;
+  if (retry != nullptr && report.delivered < rows->size()) {
+    count_try((*rows)[report.delivered], retry->reason);
+    gave_up = tried_enough((*rows)[report.delivered]);
+  }
   const bool settled = settle();
   if (retry != nullptr) {
     metrics.retried.add();
-    failed(retry->reason, retry->after_ms);
+    failed(retry->reason, retry->after_ms, left_us());
     std::lock_guard lock(mutex);
     ++status.retried;
-    return report.delivered > 0 || ended;
+    return report.delivered > 0 || gave_up;
   }
   if (settled) succeeded();
   return settled;

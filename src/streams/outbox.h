@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -33,8 +34,10 @@ struct OutboxOptions {
   std::string sink;  // the outbox's name
   int64_t first_backoff_ms = 100;
   int64_t max_backoff_ms = 30'000;
-  int64_t deadline_ms = 24 * 3'600'000;  // after its creation a row is given up; 0: never
-  uint64_t attempts_max = 0;             // of one row, since the start; then it is given up; 0: any
+  // A row that failed for so long is given up; 0: never. Counted from its first failure, while the
+  // process runs: neither the wall clock nor time away has a part in it.
+  int64_t deadline_ms = 24 * 3'600'000;
+  uint64_t attempts_max = 0;  // of one row; then it is given up; 0: any
   int failures_to_open = 5;              // in a row: the circuit counts as open
   uint64_t max_rows = 100'000;           // waiting; more: on_full
   OnFull on_full = OnFull::kPause;
@@ -44,10 +47,12 @@ struct OutboxOptions {
 class OutboxHost {
  public:
   virtual ~OutboxHost() = default;
-  // Makes the changes durable together with these journal records ("delivery_refused",
-  // "delivery_expired", "delivery_failed": sink, action_id, reason). Any thread; blocks until
-  // done. On an error nothing of it happened; the worker tries again.
-  virtual Result<void> commit(store::Txn& txn, std::vector<schema::JournalRecord> records) = 0;
+  // Makes what `stage` adds to a transaction durable, together with these journal records
+  // ("delivery_refused", "delivery_expired", "delivery_failed": sink, action_id, reason). Any
+  // thread; blocks until done. On an error nothing of it happened; the worker tries again.
+  using Stage = std::function<void(store::Txn&)>;
+  virtual Result<void> commit(const Stage& stage,
+                              const std::vector<schema::JournalRecord>& records) = 0;
 };
 
 // Where the rows are read; the store in the application, a list in tests. Reads see whole commits.
@@ -57,6 +62,8 @@ class OutboxReader {
   virtual Result<std::vector<PendingRow>> read(Seq from, size_t limit) = 0;
   virtual Result<Seq> last() = 0;
   virtual Result<std::optional<std::string>> saved_state() = 0;
+  // What was saved of the row that fails; see OutboxWorker.
+  virtual Result<std::optional<std::string>> saved_tries() = 0;
 };
 std::unique_ptr<OutboxReader> read_outbox_of(const store::Store& store, std::string sink);
 
@@ -75,7 +82,9 @@ struct OutboxStatus {
 // delivery in progress and joins. room() may be called by the pipeline before it writes a row:
 // kPause + no room means wait; kDropCounted + no room means count and skip. At least once by
 // itself: a crash between the receiver's answer and the erase delivers again under the same action
-// id. Fail points: outbox.before_send, outbox.after_send, outbox.before_erase.
+// id. No row is given up before this process has tried it; how often and for how long the row at
+// the front has failed is durable, so that a start takes it up where it was. Fail points:
+// outbox.before_send, outbox.after_send, outbox.before_erase.
 class OutboxWorker {
  public:
   OutboxWorker(OutboxOptions options, std::unique_ptr<Sink> sink,

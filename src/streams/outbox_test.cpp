@@ -94,12 +94,15 @@ class OutboxTest : public testing::Test, public OutboxHost {
                                              read_outbox_of(*store_, "hook"), *this, clock_,
                                              metrics_, 42);
   }
-  Result<void> commit(store::Txn& txn, std::vector<schema::JournalRecord> records) override {
+  Result<void> commit(const Stage& stage,
+                      const std::vector<schema::JournalRecord>& records) override {
     if (failing_commits_ > 0) {
       --failing_commits_;
       return Error{ErrorCode::kExhausted, "the disk is full", "", ""};
     }
-    for (auto& record : records) journal_.push_back(record.kind + " " + record.json);
+    for (const auto& record : records) journal_.push_back(record.kind + " " + record.json);
+    store::Txn txn;
+    stage(txn);
     return store_->commit(txn, store::Durability::kProcess);
   }
   void put(const std::vector<std::string>& actions) {
@@ -208,16 +211,115 @@ TEST_F(OutboxTest, RecordsRefusalsAndGoesOn) {
   EXPECT_EQ(rows_left(), 0u);
 }
 
-TEST_F(OutboxTest, GivesUpAfterTheDeadline) {
+TEST_F(OutboxTest, NothingIsGivenUpUntried) {
   options_.deadline_ms = 60'000;
-  put({"old"});
-  clock_.advance_us(59'000'000);
-  put({"young"});
-  clock_.advance_us(2'000'000);
+  put({"a", "b"});
+  clock_.advance_us(7'200'000'000);  // the program was away for two hours
   start_worker();
   run_dry();
-  EXPECT_THAT(receiver_.got, ElementsAre("young"));
+  EXPECT_THAT(receiver_.got, ElementsAre("a", "b"));
+  EXPECT_TRUE(journal_.empty());
+}
+
+TEST_F(OutboxTest, AClockThatIsSetDropsNothing) {
+  options_.deadline_ms = 60'000;
+  for (const int64_t wall_us : {kNowUs + 31'536'000'000'000, kNowUs - 31'536'000'000'000}) {
+    for (int i = 0; i < 4; ++i) receiver_.script.push_back(Retry{0, "503"});
+    put({"a", "b"});
+    start_worker();
+    worker_->step();
+    clock_.set_wall_us(wall_us);
+    run_dry();
+  }
+  EXPECT_THAT(receiver_.got, ElementsAre("a", "b", "a", "b"));
+  EXPECT_TRUE(journal_.empty());
+}
+
+TEST_F(OutboxTest, GivesUpARowThatFailedForSoLong) {
+  options_.deadline_ms = 60'000;
+  options_.max_backoff_ms = 7'000;
+  put({"a", "b"});
+  start_worker();
+  const int64_t began_ns = clock_.monotonic_ns();
+  const auto fails = [&] { receiver_.script.assign(1000, Retry{0, "503 at maintenance"}); };
+  fails();
+  while (journal_.empty()) {
+    ASSERT_LT(clock_.monotonic_ns() - began_ns, 61'000'000'000) << "its deadline is long over";
+    worker_->step();
+    clock_.advance_us(100'000);
+  }
+  EXPECT_GE(clock_.monotonic_ns() - began_ns, 60'000'000'000);
+  EXPECT_THAT(journal_, ElementsAre(testing::AllOf(HasSubstr("delivery_expired"),
+                                                   HasSubstr("\"action_id\":\"a\""),
+                                                   HasSubstr("503 at maintenance"))));
+  // The one behind it waited as long and failed at nothing.
+  clock_.advance_us(30'000'000);
+  receiver_.script.assign(3, Retry{0, "503"});
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("b"));
+  EXPECT_EQ(journal_.size(), 1u);
+  EXPECT_EQ(worker_->status().expired, 1u);
+}
+
+TEST_F(OutboxTest, AnAskedDelayEndsAtTheDeadline) {
+  options_.deadline_ms = 60'000;
+  receiver_.script = {Retry{3'000'000, "429"}};
+  put({"a"});
+  start_worker();
+  run_dry();
+  EXPECT_TRUE(receiver_.got.empty()) << "the receiver asked not to be tried before";
   EXPECT_THAT(journal_, ElementsAre(HasSubstr("delivery_expired")));
+  EXPECT_LT(clock_.monotonic_ns(), 61'000'000'000);
+}
+
+TEST_F(OutboxTest, PatienceGoesOnWhereAStartTakesItUp) {
+  options_.deadline_ms = 60'000;
+  options_.max_backoff_ms = 1'000;
+  put({"a"});
+  receiver_.script.assign(10'000, Retry{0, "503"});
+  for (int start = 0; start < 3; ++start) {  // 25 s of running time each, and hours between them
+    start_worker();
+    clock_.advance_us(7'200'000'000);
+    for (int i = 0; i < 250; ++i) {
+      worker_->step();
+      clock_.advance_us(100'000);
+    }
+    EXPECT_EQ(journal_.size(), start < 2 ? 0u : 1u) << "start " << start;
+  }
+  EXPECT_THAT(journal_, ElementsAre(HasSubstr("delivery_expired")));
+}
+
+TEST_F(OutboxTest, AttemptsAreCountedOnAfterAStart) {
+  options_.attempts_max = 3;
+  put({"a", "b"});
+  receiver_.script.assign(3, Retry{0, "503"});
+  for (int start = 0; start < 3; ++start) {
+    start_worker();
+    EXPECT_TRUE(journal_.empty());
+    worker_->step();
+    clock_.advance_us(2'000'000);
+  }
+  EXPECT_THAT(journal_,
+              ElementsAre(testing::AllOf(HasSubstr("delivery_failed"), HasSubstr("3 attempts"))));
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("b"));
+}
+
+TEST_F(OutboxTest, AStartTriesOnceMoreBeforeItGivesUp) {
+  options_.deadline_ms = 60'000;
+  put({"a"});
+  receiver_.script.assign(10'000, Retry{0, "503"});
+  start_worker();
+  for (int i = 0; i < 599; ++i) {
+    worker_->step();
+    clock_.advance_us(100'000);
+  }
+  options_.deadline_ms = 30'000;  // the file was edited while the program was down
+  start_worker();
+  receiver_.script.clear();
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("a"));
+  EXPECT_TRUE(journal_.empty());
 }
 
 TEST_F(OutboxTest, GivesUpAfterSoManyAttemptsAndTurnsToTheNext) {

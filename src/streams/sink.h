@@ -73,6 +73,8 @@ class Sink {
   // Rows the sink takes at once; they arrive all or from the front.
   virtual size_t batch_rows() const { return 1; }
   virtual DeliveryReport deliver(std::span<const PendingRow> rows) = 0;
+  // False: rows wait, and that is nobody's failure. Asked about once a second.
+  virtual bool ready() const { return true; }
   // The worker delivers this row no more, for a reason of its own: its deadline, its attempts.
   virtual void gave_up(const PendingRow&, const std::string& /*reason*/) {}
   // A small durable memory, saved in the commit that erases the delivered rows (alertmanager: the

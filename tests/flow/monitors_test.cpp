@@ -9,6 +9,7 @@
 #include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "app/runtime/runtime.h"
 #include "flow_app.h"
@@ -255,6 +256,55 @@ TEST_F(MonitorsTest, AVersionIsComparedWithTheProfileOfItsPackage) {
   EXPECT_EQ(status[0].state, monitor::DriftState::kDrifting);
   EXPECT_GT(status[0].look->distance, 0.99);
   EXPECT_EQ(drifts("a").at(0)["look"], 1) << "nothing had to be learned first";
+}
+
+// The registry is a database and the package a folder: neither is read while events wait.
+TEST_F(MonitorsTest, NothingIsReadFromTheRegistryBetweenTwoEvents) {
+  app::AppFile file = flow_app();
+  app::Monitor monitor;
+  monitor.model = {"anomaly", {13, 3}};
+  monitor.every_us = 300'000'000;
+  file.monitors.push_back(monitor);
+  const auto plan = app::compile_plan(std::move(file)).value();
+  store::StoreOptions options;
+  options.folder = folder("a");
+  MetricRegistry metrics;
+  const auto store = store::Store::open(options, metrics).value();
+  app::Committer committer(*store, real_clock(), metrics, {});
+  app::Journal journal(*store, real_clock());
+  app::Outboxes outboxes(*store, committer, journal, real_clock(), metrics);
+  schema::SlicedScores elsewhere;
+  Random random(1);
+  for (int64_t i = 0; i < 5000; ++i) elsewhere.add(i * 1'000'000, 100 + random.uniform());
+  int read = 0;
+  bool under_lock = false;
+  app::Monitors monitors(*plan, committer, journal, outboxes, real_clock(),
+                         [&](const std::string&, int64_t) -> Result<std::string> {
+                           ++read;
+                           std::thread([&] {
+                             const std::unique_lock free(committer.mutex(), std::try_to_lock);
+                             under_lock = !free.owns_lock();
+                           }).join();
+                           return elsewhere.profile().json();
+                         });
+  ASSERT_TRUE(monitors.open(*store, [](size_t) { return std::map<PartitionId, Seq>(); }).ok());
+  monitors.prepare(0, 1);
+  ASSERT_EQ(read, 1);
+  schema::DecisionRecord record;
+  record.decision = "unusual";
+  record.warm = true;
+  for (uint64_t n = 1; n <= 1000; ++n) {
+    record.served_by = n < 100 ? "anomaly@0" : "anomaly@1";
+    record.event_seq = Seq{n};
+    record.as_of = EventTime{static_cast<int64_t>(n) * 1'000'000};
+    record.score = random.uniform();
+    const std::lock_guard lock(committer.mutex());
+    monitors.on_decision({record, 0, PartitionId{2}});
+  }
+  EXPECT_EQ(read, 1);
+  EXPECT_FALSE(under_lock);
+  EXPECT_EQ(monitors.status().at(0).state, monitor::DriftState::kDrifting)
+      << "compared with the reference that was read before";
 }
 
 }  // namespace

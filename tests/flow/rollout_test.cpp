@@ -93,13 +93,16 @@ class RolloutTest : public FlowTest {
     MetricRegistry metrics;
     std::unique_ptr<app::Runtime> runtime;
   };
+  using Before = std::function<Result<void>(std::string_view step)>;
   // Starts with events that only end after finish().
   std::unique_ptr<Running> start(uint64_t spike_every = 1000,
-                                 std::vector<app::ModelSetting> settings = {}) {
+                                 std::vector<app::ModelSetting> settings = {}, Before before = {},
+                                 bool twice = false) {
     auto running = std::make_unique<Running>();
     app::RuntimeOptions options;
     options.data_folder = root_;
     options.rollout.poll_us = 1000;
+    options.rollout.before = std::move(before);
     options.make_source = [this_ = running.get(),
                            spike_every](size_t) -> Result<std::unique_ptr<streams::Source>> {
       GeneratedOptions generated;
@@ -120,6 +123,10 @@ class RolloutTest : public FlowTest {
     training.search_seconds = 3600;
     training.held_out = 0.3;
     file.training.push_back(training);
+    if (twice) {
+      file.decisions.push_back(file.decisions.front());
+      file.decisions.back().name = {"again", {13, 3}};
+    }
     auto runtime =
         app::Runtime::start(plan_of(file), options, real_clock(), running->metrics, nullptr);
     EXPECT_TRUE(runtime.ok()) << runtime.error().to_string();
@@ -220,6 +227,68 @@ TEST_F(RolloutTest, ANewVersionTakesOverExactlyWhileEventsGoOn) {
             ->scan_states(owner, PartitionId{2}, [&](std::string_view, Seq) { return ++old, true; })
             .ok());
   EXPECT_EQ(old, 0u);
+}
+
+// What is installed is written with each event: nobody else may warm it up.
+TEST_F(RolloutTest, AVersionThatTheRegistryCannotNoteIsWarmedOnceAndServes) {
+  std::atomic<app::Runtime*> runtime{nullptr};
+  std::atomic<int> refused{0}, second_writers{0};
+  const Before before = [&](std::string_view step) -> Result<void> {
+    if (step == "warming" && runtime != nullptr &&
+        runtime.load()->between_events([](app::Pipeline& pipeline, app::PendingCommit&) {
+          return pipeline.challenger(0) != nullptr;
+        }))
+      ++second_writers;
+    if (step != "warmed" || refused++ > 2) return {};
+    return Error{ErrorCode::kUnavailable, "the registry is locked", "", ""};
+  };
+  auto running = start(1000, {}, before);
+  runtime = running->runtime.get();
+  wait_until("some history", [&] {
+    return running->runtime->store().last_seq(store::Log::kDecisions, PartitionId{2}).value() >
+           Seq{500};
+  });
+  ASSERT_EQ(publish(0.05, 0), 1);
+  wait_until("the swap", [&] { return state_of(1) == models::VersionState::kChampion; });
+  finish(*running);
+  check_decisions(2, 2);
+  EXPECT_EQ(second_writers, 0);
+  EXPECT_EQ(refused, 1);
+  EXPECT_EQ(phases(), (std::vector<std::string>{"warming1", "swapped1"}));
+}
+
+TEST_F(RolloutTest, AVersionIsInstalledForEveryDecisionOrForNone) {
+  for (const bool for_good : {false, true}) {
+    std::filesystem::remove_all(root_);
+    std::atomic<app::Runtime*> runtime{nullptr};
+    std::atomic<int> finishes{0}, torn{0};
+    const Before before = [&](std::string_view step) -> Result<void> {
+      if (step != "finish") return {};
+      // Called under the committer's mutex.
+      torn += runtime.load()->pipeline().challenger(0) != nullptr;
+      if (++finishes % 2 == 1 || (!for_good && finishes > 4)) return {};
+      return Error{ErrorCode::kExhausted, "more was decided than could be put aside", "", ""};
+    };
+    auto running = start(1000, {}, before, /*twice=*/true);
+    runtime = running->runtime.get();
+    wait_until("some history", [&] {
+      return running->runtime->store().last_seq(store::Log::kDecisions, PartitionId{2}).value() >
+             Seq{500};
+    });
+    ASSERT_EQ(publish(0.05, 0), 1);
+    const auto end = for_good ? models::VersionState::kFailed : models::VersionState::kChampion;
+    wait_until("its end", [&] { return state_of(1) == end; });
+    finish(*running);
+    check_decisions(for_good ? 1 : 2, for_good ? 1 : 2);
+    EXPECT_EQ(torn, 0);
+    EXPECT_EQ(finishes, for_good ? 10 : 6) << "each try finishes both, or begins anew";
+    size_t left = 0;
+    ASSERT_TRUE(open_store()
+                    ->scan_states("model/unusual/anomaly@1", PartitionId{2},
+                                  [&](std::string_view, Seq) { return ++left, true; })
+                    .ok());
+    EXPECT_EQ(left > 0, !for_good) << "nothing of a version that will not serve is left";
+  }
 }
 
 TEST_F(RolloutTest, AVersionComparedWithAnotherChampionIsRefused) {

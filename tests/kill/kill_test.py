@@ -1,12 +1,15 @@
 """Aim: kill -9 at any moment loses nothing, counts nothing twice and repeats no effect.
 
 The real program reads generated records in 4 partitions (workload.py), from CSV files that grow or from a topic of
-a real broker, and tells its alerts and some decisions to a webhook. An undisturbed run is the expected answer; that it
-decides on the right events is checked against an independent reading of the ingest rules. Then runs with the same
-input are killed at seeded moments or at named fail points and started again until they are done. Afterwards every
-decision (features, score, outputs, by key) must equal the undisturbed run's, the journal must hold the same alerts,
-the dead letters must be the same, each once, and an external receiver that counts by Idempotency-Key must have seen
-each effect: none lost, none new, and none repeated more often than a kill in flight explains.
+a real broker, tells its alerts and some decisions to several sinks with conditions, and heals by webhook and command.
+An undisturbed run is the expected answer; that it decides on the right events, and tells each sink what its condition
+says, is checked against an independent reading of the rules. Then runs with the same input are killed at seeded
+moments or at named fail points, and started again until they are done; they are paused, away for seconds, and away for
+hours (by the wall clock) while deliveries wait for a receiver. Afterwards every decision (features, score, outputs, by
+key) must equal the undisturbed run's, the journal must hold the same alerts, the dead letters must be the same, each
+once, and an external receiver that counts by sink and Idempotency-Key must have seen each effect: none lost, none new,
+and none repeated more often than a kill in flight explains. A command runs at most once, and its end is in the journal:
+what it did, that it is unknown, or that it never began.
 
   kill_test.py PROGRAM [--kills N] [--seed S] [--kafka FILL_TOPIC]     with --kafka: the broker is $QUICKWATER_KAFKA
 """
@@ -15,6 +18,7 @@ import collections
 import contextlib
 import functools
 import io
+import json
 import math
 import os
 import pathlib
@@ -37,9 +41,11 @@ ROWS = 5000  # a partition
 # Fail point -> the kill comes at a passage up to this one.
 FAIL_POINTS = {"commit.before": 300, "commit.after": 300, "store.before_commit": 400, "store.after_commit": 400,
                "outbox.before_send": 40, "outbox.after_send": 40, "outbox.before_erase": 40,
+               "heal.before_run": 10, "heal.after_run": 10,
                "segment.written": 6, "segment.renamed": 6, "segment.before_manifest": 6, "segment.after_manifest": 6}
 KAFKA_FAIL_POINTS = {**FAIL_POINTS, "kafka.before_offsets": 2, "kafka.after_offsets": 2}
-AWAY_S = 6  # once a run the program stays away for longer than a clock may step unnoticed
+AWAY_S = 6  # of every other run once: longer than a clock may step unnoticed; so long is a pause
+AWAY_HOURS = 3  # of the other runs
 FILE_SOURCE = """file: { path: input, mode: tail }
     format: csv"""
 # A static member takes its partitions up at once after a kill; another would wait for its own session to end.
@@ -53,7 +59,7 @@ KAFKA_SOURCE = """kafka:
 
 def outbox_is_empty(program):
     waiting = program.samples("quickwater_outbox_waiting_rows") if program.port_now() else []
-    return len(waiting) == 2 and not any(waiting)
+    return len(waiting) == workload.OUTBOXES and not any(waiting)
 
 
 class Files:
@@ -119,20 +125,60 @@ class Topic:
             assert code == 0, f"fill_topic ended with {code}"
 
 
-def finish(program, receiver):
-    """Until the last row of each partition had its effect and no effect is left to be told; then a clean stop."""
-    program.start()
+def commands_are_done(program):
+    """Every action of an alert has ended, or is known never to."""
+    shown = json.loads(program.ask("/v1/alerts?limit=500"))["alerts"]
+    return len(shown) < 500 and not any(action["state"] in ("pending", "started")
+                                        for alert in shown for action in alert["actions"])
+
+
+def finish(program, receiver, env):
+    """Until the last row of each partition had its effect, no effect is left to be told, and no command waits; then a
+    clean stop."""
+    receiver.set_away(False)
+    program.start(env=env)
     wait_for("the end of every partition, and no effect left to tell",
-             lambda: receiver.count_ends() == workload.PARTITIONS and outbox_is_empty(program), program, LIMIT_S)
+             lambda: receiver.count_ends() == workload.PARTITIONS and outbox_is_empty(program)
+             and commands_are_done(program), program, LIMIT_S)
     program.stop(LIMIT_S)
     # Every state is on disk now: the next start has nothing to replay.
-    program.start()
+    program.start(env=env)
     wait_for("it runs", program.port_now, program, LIMIT_S)
     program.stop(LIMIT_S)
     assert " 0 records read behind the checkpoints" in program.output(), f"left after a clean stop: {program.output()}"
 
 
-Outcome = collections.namedtuple("Outcome", "decisions alerts dead_letters effects changes")
+Outcome = collections.namedtuple("Outcome", "decisions alerts dead_letters effects changes lines acts ends")
+
+
+def read_acts(program, journal):
+    """(the alerts for which the command ran; how each command's story ended in the journal, by alert)."""
+    path = program.folder / "acts"
+    acts = path.read_text().split() if path.exists() else []
+    assert len(acts) == len(set(acts)), "a command ran twice"
+    of_action, ends = {}, collections.defaultdict(list)
+    for line in journal:
+        kind, body = line["kind"], line["body"]
+        if kind == "action_started" and body["heal"] == "act":
+            of_action[body["action_id"]] = body["alert_id"]
+        elif kind in ("action_finished", "action_unknown", "action_skipped") and body["action_id"] in of_action:
+            ends[of_action[body["action_id"]]].append(kind)
+    for alert in of_action.values():
+        assert len(ends[alert]) == 1, f"the command for {alert} ended as {ends[alert]}"
+        ran = {"action_finished": True, "action_skipped": False}.get(ends[alert][0], alert in acts)
+        assert (alert in acts) == ran, f"the command for {alert} ended as {ends[alert]}, which it did not"
+    return sorted(acts), {alert: kinds[0] for alert, kinds in ends.items()}
+
+
+def read_lines(program):
+    """What the log sink holds, by action id: at least once each, and broken only where a kill cut a line."""
+    told = collections.defaultdict(set)
+    for line in (program.folder / "higher.jsonl").read_text().splitlines():
+        with contextlib.suppress(ValueError):
+            body = json.loads(line)
+            told[body["action_id"]].add((body["key"], body["event_seq"], body["inputs"]["value"]))
+    assert all(len(each) == 1 for each in told.values()), "an action id stands for two lines"
+    return {action: each.pop() for action, each in told.items()}
 
 
 def outcome(program, receiver):
@@ -143,13 +189,16 @@ def outcome(program, receiver):
         decisions[key] = (line["event_time_us"], line["score"], line["warm"], line["inputs"], line["features"],
                           line["members"], line["outputs"])
     alerts, changes = [], {}
-    for line in program.log("journal"):
+    journal = program.log("journal")
+    for line in journal:
         if line["kind"].startswith("alert_"):
             body = line["body"]
             alerts.append((line["kind"], body["id"] if "id" in body else body["alert_id"]))
             changes[alerts[-1]] = {name: body.get(name) for name in ("series_id", "key", "severity", "at_us", "reason")}
     dead = [(line["reason"], line["raw"]) for line in program.log("dead-letters")]
-    return Outcome(decisions, sorted(alerts), sorted(dead), receiver.take(), changes)
+    assert not any(line["kind"].startswith("delivery_") for line in journal), "a delivery was given up"
+    return Outcome(decisions, sorted(alerts), sorted(dead), receiver.take(), changes, read_lines(program),
+                   *read_acts(program, journal))
 
 
 def check_reference(got):
@@ -161,6 +210,17 @@ def check_reference(got):
     assert len(got.alerts) > 50 and len(got.effects) > 100, f"{len(got.alerts)} alerts, {len(got.effects)} effects"
     for action, effects in got.effects.items():
         assert sum(effects.values()) == 1, f"{action} was told {effects} without a kill"
+    fired = sorted(alert for kind, alert in got.alerts if kind == "alert_fired")
+    assert got.acts == fired and set(got.ends.values()) == {"action_finished"}, "each alert has its command"
+    of_sink = collections.defaultdict(collections.Counter)
+    for (path, _), effects in got.effects.items():
+        of_sink[path].update((effect[0], effect[1]) for effect in effects)
+    of_sink["higher.jsonl"].update((key, seq) for key, seq, _ in got.lines.values())
+    for path, condition in workload.CONDITIONS.items():
+        wanted = {place for place, decision in got.decisions.items() if condition(decision[3]["value"])}
+        assert set(of_sink[path]) == wanted and len(wanted) > 10, \
+            f"{path} was told of {len(of_sink[path])} decisions, its condition holds for {len(wanted)}"
+    assert len(of_sink["/mend"]) == len(fired), f"{len(of_sink['/mend'])} healing webhooks for {len(fired)} alerts"
 
 
 class Deck:
@@ -175,17 +235,28 @@ class Deck:
         return self.left.pop()
 
 
-def run_with_kills(program, inputs, receiver, deck, dice, most):
-    """Kills up to `most` times; fewer when the run is done before. Returns the fail points (or None) that hit."""
-    hits = []
-    away_after = dice.randint(1, 4)
+def pause(program, seconds):
+    program.process.send_signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    program.process.send_signal(signal.SIGCONT)
+
+
+def run_with_kills(program, inputs, receiver, deck, dice, most, hours):
+    """Kills up to `most` times; fewer when the run is done before. Returns the fail points (or None) that hit, and the
+    environment in which the run goes on."""
+    hits, env = [], {}
+    away_after, paused_after = dice.randint(1, 4), dice.randint(1, 4)
     while len(hits) < most and receiver.count_ends() < workload.PARTITIONS:
+        # Hours pass while deliveries wait: none of them is too old to be tried.
+        receiver.set_away(hours and len(hits) == away_after - 1)
         name = deck.draw() if dice.random() < 0.5 else None
-        program.start(f"{name}:{dice.randint(1, inputs.points[name])}" if name else None)
+        program.start(f"{name}:{dice.randint(1, inputs.points[name])}" if name else None, env=env)
         # Long enough for states to reach the disk (replay_max is 1 s); now and then while it starts.
         starting = dice.random() < 0.2
         while not starting and not program.port_now() and program.wait(0.01) is None:
             pass
+        if len(hits) == paused_after and program.wait(dice.uniform(0, 0.5)) is None:
+            pause(program, AWAY_S)
         # A fail point that is not reached in a while: the run goes on, and is killed at some moment.
         code = program.wait(2.5 if name else dice.uniform(0, 0.4 if starting else 2.0))
         if code is None:
@@ -193,9 +264,11 @@ def run_with_kills(program, inputs, receiver, deck, dice, most):
             code = program.kill()
         assert code == -signal.SIGKILL, f"ended with {code}: {program.output()[-2000:]}"
         hits.append(name)
-        if len(hits) == away_after:
+        if len(hits) == away_after and hours:
+            env = {"QUICKWATER_CLOCK_AHEAD_S": str(AWAY_HOURS * 3600)}
+        elif len(hits) == away_after:
             time.sleep(AWAY_S)
-    return hits
+    return hits, env
 
 
 def compare(expected, got, kills):
@@ -216,7 +289,11 @@ def compare(expected, got, kills):
         assert set(effects) == set(expected.effects[action]), f"{action} had different effects: {effects}"
     # A sink has one request under way; only that one may be told again after a kill.
     told = sum(sum(effects.values()) for effects in got.effects.values())
-    assert told <= len(got.effects) + 2 * kills, f"{told} requests for {len(got.effects)} effects and {kills} kills"
+    assert told <= len(got.effects) + workload.WEBHOOKS * kills, \
+        f"{told} requests for {len(got.effects)} effects and {kills} kills"
+    assert got.lines == expected.lines, f"lines differ: {sorted(set(got.lines) ^ set(expected.lines))[:5]}"
+    assert set(got.acts) <= set(expected.acts), "a command ran for an alert that nobody expected"
+    assert set(got.ends) == set(expected.ends), "a command's end is not recorded"
 
 
 def run_all(arguments, root, receiver):
@@ -226,10 +303,12 @@ def run_all(arguments, root, receiver):
         folder = root / name
         folder.mkdir()
         source = inputs.prepare(folder, paced=most > 0)
-        program = Program(arguments.program, folder, workload.APP.format(source=source, url=receiver.url))
+        (folder / "act.sh").write_text(workload.ACT)
+        program = Program(arguments.program, folder,
+                          workload.APP.format(source=source, url=receiver.url, folder=folder))
         with program:
-            hits = run_with_kills(program, inputs, receiver, deck, dice, most)
-            finish(program, receiver)
+            hits, env = run_with_kills(program, inputs, receiver, deck, dice, most, hours=runs % 2 == 1)
+            finish(program, receiver, env)
         inputs.put_away()
         return hits, outcome(program, receiver)
 

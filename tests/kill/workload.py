@@ -28,7 +28,7 @@ sources:
     {source}
     event_time: ts
     event_id: id
-    dedup_horizon: 1h
+    dedup_horizon: 1d
     allowed_lateness: 30s
     schema: {{ id: string, series: string, value: double, ts: timestamp }}
     expect:
@@ -48,13 +48,24 @@ decisions:
     output: {{ severity: "case when warm and value > 400 then 'critical' end" }}
     alert: {{ severity: severity, for: 20s, cooldown: 10s, resolve_after: 30s }}
     sinks:
-      - webhook: {{ url: "{url}/alert", timeout: 5s }}
-        name: alerts
-      - webhook: {{ url: "{url}/decision", timeout: 5s }}
-        name: marked
-        send: decisions
-        when: "value < 0 or value > 560.7"
+      - {{ name: alerts, webhook: {{ url: "{url}/alert", timeout: 5s }} }}
+      - {{ name: marked, send: decisions, when: value < 0 or value > 560.7,
+           webhook: {{ url: "{url}/marked", timeout: 5s }} }}
+      - {{ name: high, send: decisions, when: value > 560.5, webhook: {{ url: "{url}/high", timeout: 5s }} }}
+      - {{ name: higher, send: decisions, when: value > 560.9, log: {{ path: higher.jsonl }} }}
+    heal:
+      - {{ name: mend, limit: 1000/10m, stop_after: 100, recover_within: 1d,
+           webhook: {{ url: "{url}/mend", timeout: 5s }} }}
+      - {{ name: act, limit: 1000/10m, stop_after: 100, recover_within: 1d, command: {{ run: act, timeout: 10s }} }}
+healing:
+  enabled: true
+  commands: {{ act: [/bin/sh, "{folder}/act.sh", "{folder}/acts", "{{alert_id}}"] }}
 """
+ACT = 'echo "$2" >>"$1"\n'
+OUTBOXES = 5  # of the sinks and of healing webhooks
+WEBHOOKS = 4
+CONDITIONS = {"/marked": lambda value: value < 0 or value > 560.7, "/high": lambda value: value > 560.5,
+              "higher.jsonl": lambda value: value > 560.9}
 
 
 class Row:

@@ -41,7 +41,7 @@ void finish(Json& action, const schema::JournalRecord& record, const Json& body)
         message += ": " + said.substr(0, 200);
     }
   }
-  action["state"] = state == "delivered" ? "delivered" : "failed";
+  action["state"] = state == "delivered" || state == "skipped" ? state : "failed";
   if (const int64_t attempts = integer_in(body, "attempts"); attempts > 0)
     action["attempts"] = attempts;
   if (body.contains("http_status") && body["http_status"].is_number())
@@ -206,6 +206,11 @@ Story::Change Story::take_action(const schema::JournalRecord& record, const Json
     (*known)["outcome_us"] = integer_in(body, "at_us", record.at_us);
   } else if (known != nullptr && record.kind == "action_unknown") {
     (*known)["state"] = "unknown";
+  } else if (known != nullptr && record.kind == "action_skipped") {  // it waited and never began
+    (*known)["state"] = "skipped";
+    (*known)["attempts"] = 0;
+    (*known)["outcome"] = (*known)["started_us"] = nullptr;
+    (*known)["message"] = text_or_null(text_in(body, "message"));
   } else if (known == nullptr && !id.empty()) {
     alerts_[alert->second].body["actions"].push_back(new_action(record, body));
     of_action_[id] = alert_id;

@@ -11,6 +11,7 @@
 namespace qw::app {
 namespace {
 
+constexpr uint64_t kSavedAnyway = 60;  // ticks between two saves while no alert needs them
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 double number_of(const schema::Value& value, const schema::Type& type) {
@@ -30,10 +31,21 @@ void split_key(const std::string& key, monitor::AlertDetail& detail) {
   detail.entity = slash == std::string::npos ? std::string() : key.substr(slash + 1);
 }
 
+std::vector<std::string> source_names(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const PlanSource& source : plan.sources) names.push_back(source.name);
+  return names;
+}
+
 }  // namespace
 
 Alerting::Alerting(const Plan& plan, Journal& journal, Outboxes& outboxes, const Clock& clock)
-    : plan_(plan), journal_(journal), outboxes_(outboxes), clock_(clock), audience_(plan) {
+    : plan_(plan),
+      journal_(journal),
+      outboxes_(outboxes),
+      clock_(clock),
+      run_clock_(clock, source_names(plan)),
+      audience_(plan) {
   for (size_t index = 0; index < plan.decisions.size(); ++index) {
     const PlanDecision& decision = plan.decisions[index];
     if (!decision.alert) continue;
@@ -50,6 +62,7 @@ std::string Alerting::meta_name(size_t decision, PartitionId stream, std::string
 
 Result<void> Alerting::open(const store::Store& store) {
   QW_TRY(audience_.open(store));
+  QW_TRY(run_clock_.open(store));
   for (auto& [decision, book] : books_) {
     const std::string prefix = fmt::format("alert/{}/", plan_.decisions[decision].name);
     std::optional<Error> trouble;
@@ -87,14 +100,16 @@ bool Alerting::observe(PendingCommit& open, size_t decision, PartitionId stream,
   const auto found = books_.find(decision);
   if (found == books_.end()) return false;
   monitor::AlertBook& book = found->second;
+  const RunClock::Reading now =
+      run_clock_.read(plan_.decisions[decision].source, record.decided_at.value());
+  if (now.direction != 0) note_clock_set(open, now.direction);
   const monitor::AlertState* state = book.find(stream, record.key);
   // Two quiet words in a row leave nothing that a restart would miss.
   const bool was_quiet = state == nullptr || (state->phase == monitor::AlertPhase::kIdle &&
                                               state->last_word == monitor::Severity::kNone);
   changes_.clear();
   book.observe(stream, record.key, "",
-               {record.event_seq, record.as_of, record.decided_at, severity, record.score},
-               changes_);
+               {record.event_seq, record.as_of, now.quiet_us, severity, record.score}, changes_);
   state = book.find(stream, record.key);
   if (!was_quiet || severity != monitor::Severity::kNone) keep(open, decision, stream, record.key);
   const bool quiet = state == nullptr || state->phase == monitor::AlertPhase::kIdle;
@@ -104,17 +119,34 @@ bool Alerting::observe(PendingCommit& open, size_t decision, PartitionId stream,
   return state != nullptr && state->phase == monitor::AlertPhase::kFiring;
 }
 
-void Alerting::tick(PendingCommit& open, uint64_t number, KnownAt at,
-                    const std::function<Seq(PartitionId)>& newest,
-                    const std::function<bool(size_t source)>& behind) {
+// Of keys that are idle only memory knows it: what a crash can cost them is a run that is taken for
+// whole although the clock was set in it.
+void Alerting::note_clock_set(PendingCommit& open, int8_t direction) {
   for (auto& [decision, book] : books_) {
+    book.clock_set(direction);
+    for (const auto& [stream, key] : book.active()) keep(open, decision, stream, key);
+  }
+}
+
+void Alerting::tick(PendingCommit& open, const std::function<Seq(PartitionId)>& newest,
+                    const std::function<bool(size_t source)>& behind) {
+  if (books_.empty()) return;
+  run_clock_.tick(behind);
+  const RunClock::Reading now = run_clock_.read(0, clock_.wall_us());
+  if (now.direction != 0) note_clock_set(open, now.direction);
+  bool matters = run_clock_.ticks() % kSavedAnyway == 0;
+  for (auto& [decision, book] : books_) {
+    if (!book.needs_ticks()) continue;
+    matters = true;
     changes_.clear();
-    book.tick(number, at, newest, behind(plan_.decisions[decision].source), changes_);
+    book.tick(run_clock_.ticks(), run_clock_.quiet_us(plan_.decisions[decision].source), newest,
+              changes_);
     for (const monitor::AlertChange& change : changes_) {
       keep(open, decision, change.partition, change.key);
       tell(open, decision, change, nullptr, kUnknown);
     }
   }
+  if (matters) run_clock_.save(open.txn);
 }
 
 monitor::AlertDetail Alerting::detail_of(size_t decision, const monitor::AlertChange& change,

@@ -12,6 +12,7 @@
 #include "app/runtime/journal.h"
 #include "app/runtime/outboxes.h"
 #include "app/runtime/plan.h"
+#include "app/runtime/run_clock.h"
 #include "monitor/alerts/book.h"
 #include "monitor/alerts/payload.h"
 #include "schema/stored_schema.h"
@@ -21,7 +22,8 @@ namespace qw::app {
 
 // Owns the alert books. Used by the pipeline's thread under the committer's mutex. A state is
 // written into the open commit whenever a restart without it could decide differently, so recovery
-// only reads it back.
+// only reads it back; how long nothing was heard follows from the run clock, written at each tick
+// that could change an alert.
 class Alerting {
  public:
   Alerting(const Plan& plan, Journal& journal, Outboxes& outboxes, const Clock& clock);
@@ -45,9 +47,8 @@ class Alerting {
   bool observe(PendingCommit& open, size_t decision, PartitionId stream,
                const schema::DecisionRecord& record, monitor::Severity severity, double threshold,
                const AlertWishes& wishes);
-  // A recorded moment of the wall clock. `behind`: whether events of a source wait unread.
-  void tick(PendingCommit& open, uint64_t number, KnownAt at,
-            const std::function<Seq(PartitionId)>& newest,
+  // About once a second. `behind`: whether events of a source wait unread.
+  void tick(PendingCommit& open, const std::function<Seq(PartitionId)>& newest,
             const std::function<bool(size_t source)>& behind);
 
   size_t open_alerts() const;
@@ -55,6 +56,7 @@ class Alerting {
  private:
   std::string meta_name(size_t decision, PartitionId stream, std::string_view key) const;
   void keep(PendingCommit& open, size_t decision, PartitionId stream, const std::string& key);
+  void note_clock_set(PendingCommit& open, int8_t direction);
   void tell(PendingCommit& open, size_t decision, const monitor::AlertChange& change,
             const schema::DecisionRecord* record, double threshold);
   monitor::AlertDetail detail_of(size_t decision, const monitor::AlertChange& change,
@@ -64,6 +66,7 @@ class Alerting {
   Journal& journal_;
   Outboxes& outboxes_;
   const Clock& clock_;
+  RunClock run_clock_;
   Listener listener_;
   std::map<size_t, monitor::AlertBook> books_;  // by decision
   std::map<size_t, schema::DecisionSchema> names_;

@@ -24,7 +24,7 @@ std::string_view name_of(CommitState state) {
 void PendingCommit::clear() {
   txn.clear();
   durability = store::Durability::kProcess;
-  extras.clear();
+  waiting.clear();
   then.clear();
   arrivals.clear();
 }
@@ -119,9 +119,7 @@ void Committer::run() {
     const int64_t now_ns = clock_.monotonic_ns();
     for (const auto& [arrived_ns, rows] : taken.arrivals)
       for (uint32_t row = 0; row < rows; ++row) durable_latency_.record_ns(now_ns - arrived_ns);
-    // Before those who follow: a journal record of an extra is durable when observers hear of it.
-    for (const auto& extra : taken.extras)
-      extra.done->set_value(store_.commit(*extra.txn, store::Durability::kProcess));
+    for (auto* const done : taken.waiting) done->set_value({});
     for (const auto& follow : taken.then) follow();
   }
 }
@@ -129,10 +127,9 @@ void Committer::run() {
 void Committer::refuse(PendingCommit& taken) {
   std::lock_guard lock(mutex_);
   for (auto* commit : {&taken, &open_}) {
-    for (const auto& extra : commit->extras)
-      extra.done->set_value(
-          Error{ErrorCode::kUnavailable, "the application is stopping", "commit", ""});
-    commit->extras.clear();
+    for (auto* const done : commit->waiting)
+      done->set_value(Error{ErrorCode::kUnavailable, "the application is stopping", "commit", ""});
+    commit->waiting.clear();
   }
 }
 

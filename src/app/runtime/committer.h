@@ -24,13 +24,8 @@ namespace qw::app {
 struct PendingCommit {
   store::Txn txn;
   store::Durability durability = store::Durability::kProcess;
-  // Transactions of others (outbox workers), each committed by itself after `txn`; their owners
-  // wait for the promise.
-  struct Extra {
-    store::Txn* txn = nullptr;
-    std::promise<Result<void>>* done = nullptr;
-  };
-  std::vector<Extra> extras;
+  // Those who wait until it is durable (outbox workers); told, too, when it will never be.
+  std::vector<std::promise<Result<void>>*> waiting;
   // Called on the committer's thread, in order, after the commit.
   std::vector<std::function<void()>> then;
   // Arrival (monotonic ns) and number of the events inside, for the durable latency.
@@ -39,7 +34,7 @@ struct PendingCommit {
   void need(store::Durability wanted) {
     if (wanted == store::Durability::kMachine) durability = wanted;
   }
-  bool empty() const { return txn.empty() && then.empty() && extras.empty(); }
+  bool empty() const { return txn.empty() && then.empty() && waiting.empty(); }
   // As new, but keeps its memory: a few hundred kilobytes that every commit needs again.
   void clear();
 };

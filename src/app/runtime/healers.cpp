@@ -3,16 +3,23 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "app/runtime/connect.h"
+#include "base/bytes.h"
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "monitor/actions/command.h"
+#include "schema/stored_record.h"
 
 namespace qw::app {
 namespace {
 
 using nlohmann::json;
 
+constexpr std::string_view kJobs = "heal_job/";
+constexpr uint8_t kJobKind = 0x47, kJobVersion = 1;
+constexpr const char* kEndedMeanwhile = "its alert ended before it could begin";
 constexpr size_t kRememberedAlerts =
     256;  // whose story a further attempt can tell; older ones are told by id alone
 
@@ -61,6 +68,10 @@ struct Healers::Heal {
     std::map<std::string, std::string> values;
   };
   std::map<std::string, Story> stories;  // by alert id
+  std::vector<Job> held;                 // commands from before the start
+  // A webhook's rows from before the start that are asked for once more, and may not leave yet.
+  Seq asked_up_to;
+  std::atomic<bool> holds_rows{false};
 
   std::string outbox() const { return "heal." + file->name.text; }
   const Webhook* webhook() const { return std::get_if<Webhook>(&file->action); }
@@ -74,8 +85,14 @@ class Healers::ReportingSink final : public streams::Sink {
   Result<Start> open(std::string_view saved) override { return inner_->open(saved); }
   size_t batch_rows() const override { return inner_->batch_rows(); }
   std::optional<std::string> state() const override { return inner_->state(); }
+  bool ready() const override { return !heal_.holds_rows && inner_->ready(); }
   Result<void> tick(int64_t wall_us) override { return inner_->tick(wall_us); }
   streams::DeliveryReport deliver(std::span<const streams::PendingRow> rows) override {
+    const streams::PendingRow& first = rows.front();
+    if (first.seq <= heal_.asked_up_to && !healing_.wanted_still(heal_, first.row.action_id)) {
+      tell(first, "skipped", kEndedMeanwhile, 0);
+      return {0, streams::Refused{kEndedMeanwhile}};
+    }
     for (const streams::PendingRow& row : rows) ++attempts_[row.seq];
     streams::DeliveryReport report = inner_->deliver(rows);
     const auto* const delivered = std::get_if<streams::Delivered>(&report.next);
@@ -135,24 +152,160 @@ Result<void> Healers::add_sinks(const streams::Surroundings& surroundings, const
   return {};
 }
 
+std::string Healers::Job::action_id() const {
+  return monitor::heal_action_id(heal->file->name.text, alert_id, attempt);
+}
+
+std::string Healers::job_bytes(const Job& job) {
+  std::string body, sealed;
+  ByteWriter writer(body);
+  writer.text(job.heal->file->name.text);
+  writer.text(job.alert_id);
+  writer.u32(job.attempt);
+  writer.u8(job.begun ? 1 : 0);
+  writer.varint(job.values.size());
+  for (const auto& [name, value] : job.values) {
+    writer.text(name);
+    writer.text(value);
+  }
+  seal_record(kJobKind, kJobVersion, body, sealed);
+  return sealed;
+}
+
+Healers::Heal* Healers::heal_named(std::string_view name) {
+  for (auto& [decision, heals] : heals_)
+    for (auto& heal : heals)
+      if (heal->file->name.text == name) return heal.get();
+  return nullptr;
+}
+
+// The file names the action no more.
+void Healers::forget_job(PendingCommit& open, std::string_view heal, const Job& job) {
+  monitor::HealStep step;
+  step.kind = job.begun ? monitor::HealStepKind::kUnknown : monitor::HealStepKind::kSkip;
+  step.heal = heal;
+  step.alert_id = job.alert_id;
+  step.attempt = job.attempt;
+  step.action_id = monitor::heal_action_id(heal, job.alert_id, job.attempt);
+  step.at_us = clock_.wall_us();
+  step.note = "the application file names the action no more";
+  journal_.append(
+      open, {std::string(monitor::name_of(step.kind)), step.at_us, monitor::journal_json(step)});
+  open.txn.erase_meta(std::string(kJobs) + step.action_id);
+}
+
+// The commands that waited or ran at the end of the last run.
+Result<std::vector<Healers::Job>> Healers::read_jobs(const store::Store& store,
+                                                     PendingCommit& open) {
+  std::vector<Job> jobs;
+  std::optional<Error> trouble;
+  constexpr std::string_view kWhat = "a waiting command";
+  QW_TRY(store.scan_meta(kJobs, [&](std::string_view, std::string_view bytes) {
+    auto record = schema::open_stored(bytes, kJobKind, kJobVersion, kWhat);
+    if (!record.ok()) trouble = record.error();
+    if (trouble) return false;
+    ByteReader& reader = *record;
+    Job job;
+    const std::string heal(reader.text());
+    job.heal = heal_named(heal);
+    job.alert_id = reader.text();
+    job.attempt = reader.u32();
+    job.begun = reader.u8() != 0;
+    for (uint64_t left = reader.varint(); left > 0 && reader.ok(); --left) {
+      const std::string value_name(reader.text());
+      job.values[value_name] = reader.text();
+    }
+    if (!reader.done()) trouble = schema::damaged_record(kWhat);
+    if (trouble) return false;
+    if (job.heal == nullptr || job.heal->webhook() != nullptr)
+      forget_job(open, heal, job);
+    else
+      jobs.push_back(std::move(job));
+    return true;
+  }));
+  if (trouble) return *trouble;
+  return jobs;
+}
+
 Result<void> Healers::open(const store::Store& store, PendingCommit& open) {
+  QW_ASSIGN(std::vector<Job> jobs, read_jobs(store, open));
+  std::set<std::string> known;
+  for (const Job& job : jobs) known.insert(job.action_id());
   for (auto& [decision, heals] : heals_)
     for (auto& heal : heals) {
       QW_ASSIGN(const auto saved, store.get_meta("heal/" + heal->file->name.text));
       if (saved) QW_TRY(heal->healer.restore(*saved));
+      if (heal->webhook() != nullptr) QW_TRY(take_up_rows(store, *heal));
       std::vector<monitor::HealStep> steps;
-      heal->healer.after_restart(clock_.wall_us(), steps);
+      heal->healer.after_restart(clock_.wall_us(), known, steps);
       carry_out(open, *heal, steps);
     }
+  for (Job& job : jobs) take_up_job(open, std::move(job));
   return {};
 }
 
+void Healers::take_up_job(PendingCommit& open, Job job) {
+  if (!job.begun) {
+    ++commands_left_;
+    return job.heal->held.push_back(std::move(job));
+  }
+  open.txn.erase_meta(std::string(kJobs) + job.action_id());
+  std::vector<monitor::HealStep> steps;
+  job.heal->healer.is_unknown(job.alert_id, job.attempt, clock_.wall_us(), steps);
+  carry_out(open, *job.heal, steps);
+}
+
+// After a time away in which the remedy's own was over, its rows wait for what is unread.
+Result<void> Healers::take_up_rows(const store::Store& store, Heal& heal) {
+  const int64_t clock_us = heal.healer.clock_us();
+  if (clock_us == monitor::kNever || clock_.wall_us() - clock_us < heal.file->recover_within_us)
+    return {};
+  QW_ASSIGN(heal.asked_up_to, store.last_outbox_seq(heal.outbox()));
+  heal.holds_rows = true;
+  return {};
+}
+
+bool Healers::wanted_still(const Heal& heal, const std::string& action_id) {
+  const std::lock_guard lock(committer_.mutex());
+  return heal.healer.waits_for(action_id);
+}
+
+// Everything unread was read: what waited from before the start goes by what is the case now.
+void Healers::release(PendingCommit& open, Heal& heal) {
+  heal.holds_rows = false;
+  for (Job& job : std::exchange(heal.held, {})) {
+    auto arguments = arguments_of(job);  // what the file allows may have changed
+    if (!heal.healer.waits_for(job.action_id())) {
+      never_began(open, job, kEndedMeanwhile);
+    } else if (!arguments.ok()) {
+      never_began(open, job, arguments.error().to_string());
+    } else {
+      job.arguments = std::move(arguments).value();
+      push(std::move(job));
+    }
+  }
+}
+
+void Healers::push(Job job) {
+  if (jobs_.closed() || jobs_.try_push(std::move(job)) || jobs_.closed()) return;
+  never_began(committer_.open(), job, "more than 64 commands wait");
+}
+
+void Healers::never_began(PendingCommit& open, const Job& job, const std::string& reason) {
+  std::vector<monitor::HealStep> steps;
+  job.heal->healer.never_began(job.alert_id, job.attempt, reason, clock_.wall_us(), steps);
+  open.txn.erase_meta(std::string(kJobs) + job.action_id());
+  --commands_left_;
+  carry_out(open, *job.heal, steps);
+}
+
 void Healers::start() {
-  runner_ = std::jthread([this] { run_commands(); });
+  runner_ = std::jthread([this](const std::stop_token& stop) { run_commands(stop); });
 }
 
 void Healers::stop() {
   jobs_.close();
+  runner_.request_stop();
   if (runner_.joinable()) runner_.join();
 }
 
@@ -183,9 +336,11 @@ void Healers::tick(PendingCommit& open, KnownAt at,
         heal->healer.on_tick_behind(at.value());
         continue;
       }
+      release(open, *heal);
       std::vector<monitor::HealStep> steps;
       heal->healer.on_tick(at.value(), steps);
       carry_out(open, *heal, steps);
+      if (steps.empty() && heal->healer.time_matters()) save(open, *heal);
     }
   }
 }
@@ -235,48 +390,76 @@ void Healers::begin(PendingCommit& open, Heal& heal, const monitor::HealStep& st
   outboxes_.put(open, heal.outbox(), row);
 }
 
-void Healers::begin_command(PendingCommit& open, Heal& heal, const monitor::HealStep& step) {
-  const std::string& name = std::get<CommandAction>(heal.file->action).run.text;
-  const auto story = heal.stories.find(step.alert_id);
-  Result<std::vector<std::string>> arguments =
-      Error{ErrorCode::kNotFound, fmt::format("'{}' is not in healing.commands", name),
-            heal.file->name.text, ""};
+// kBadInput, kNotFound; kConflict: nothing may run.
+Result<std::vector<std::string>> Healers::arguments_of(const Job& job) const {
+  const app::Heal& file = *job.heal->file;
+  if (!plan_.file.healing.enabled || file.dry_run)
+    return Error{ErrorCode::kConflict, "healing is off in the application", file.name.text, ""};
+  const std::string& name = std::get<CommandAction>(file.action).run.text;
   for (const Command& command : plan_.file.healing.commands)
-    if (command.name.text == name)
-      arguments = monitor::fill_command(
-          command.arguments, story == heal.stories.end() ? std::map<std::string, std::string>{}
-                                                         : story->second.values);
-  const std::string action_id = step.action_id;
+    if (command.name.text == name) return monitor::fill_command(command.arguments, job.values);
+  return Error{ErrorCode::kNotFound, fmt::format("'{}' is not in healing.commands", name),
+               file.name.text, ""};
+}
+
+void Healers::begin_command(PendingCommit& open, Heal& heal, const monitor::HealStep& step) {
+  Job job{&heal, step.alert_id, step.attempt, {}, false, {}};
+  if (const auto story = heal.stories.find(step.alert_id); story != heal.stories.end())
+    job.values = story->second.values;
+  auto arguments = arguments_of(job);
   if (!arguments.ok()) {
     journal_.append(open, {"action_finished", clock_.wall_us(),
-                           ended_json(action_id, "failed", arguments.error().to_string())});
-    return heal.healer.on_finished(action_id);
+                           ended_json(step.action_id, "failed", arguments.error().to_string())});
+    return heal.healer.on_finished(step.action_id);
   }
-  open.then.push_back([this, &heal, action_id, wanted = std::move(arguments).value()]() mutable {
-    if (!jobs_.try_push({&heal, action_id, std::move(wanted)}))
-      log::warning("heal", "{}: more than 64 commands wait; {} stays unstarted",
-                   heal.file->name.text, action_id);
+  job.arguments = std::move(arguments).value();
+  ++commands_left_;
+  open.txn.put_meta(std::string(kJobs) + step.action_id, job_bytes(job));
+  open.then.push_back([this, job = std::move(job)] {
+    const std::lock_guard lock(committer_.mutex());
+    push(job);
   });
 }
 
-void Healers::run_commands() {
+void Healers::run_commands(const std::stop_token& stop) {
   while (true) {
     auto job = jobs_.pop_within(std::chrono::microseconds(500'000));
-    if (!job) {
-      if (jobs_.closed()) return;
-      continue;
-    }
-    monitor::CommandLimits limits;
-    limits.timeout_ms = std::get<CommandAction>(job->heal->file->action).timeout_us / 1000;
-    const monitor::CommandReport report = monitor::run_command(job->arguments, {}, limits, clock_);
-    finished(*job->heal, job->action_id, monitor::journal_json(job->action_id, report));
+    if (jobs_.closed()) return;  // what waits runs after the next start
+    if (!job) continue;
+    run_command(*job, stop);
   }
+}
+
+void Healers::run_command(const Job& waiting, const std::stop_token& stop) {
+  Job job = waiting;
+  const std::string action_id = job.action_id();
+  const auto note = [&](bool begun) {
+    const std::lock_guard lock(committer_.mutex());
+    PendingCommit& open = committer_.open();
+    job.begun = begun;
+    if (begun) job.heal->healer.on_begun(action_id);
+    open.txn.put_meta(std::string(kJobs) + action_id, job_bytes(job));
+    save(open, *job.heal);
+  };
+  note(true);
+  // A stop came before it was durable: it waits for the next start.
+  if (!committer_.wait_durable(stop).ok()) return note(false);
+  monitor::CommandLimits limits;
+  limits.timeout_ms = std::get<CommandAction>(job.heal->file->action).timeout_us / 1000;
+  fail_point("heal.before_run");
+  const monitor::CommandReport report = monitor::run_command(job.arguments, {}, limits, clock_);
+  fail_point("heal.after_run");
+  finished(*job.heal, action_id, monitor::journal_json(action_id, report));
 }
 
 void Healers::finished(Heal& heal, const std::string& action_id, const std::string& journal_json) {
   const std::lock_guard lock(committer_.mutex());
   PendingCommit& open = committer_.open();
   heal.healer.on_finished(action_id);
+  if (heal.webhook() == nullptr) {
+    open.txn.erase_meta(std::string(kJobs) + action_id);
+    --commands_left_;
+  }
   journal_.append(open, {"action_finished", clock_.wall_us(), journal_json});
   save(open, heal);
 }

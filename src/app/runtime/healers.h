@@ -1,9 +1,12 @@
 // Healing: an alert starts an action, the action runs once, and whether it helped is recorded.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -27,10 +30,15 @@ struct OwnServer {
 };
 
 // Owns the healers of every decision and the thread that runs commands. Webhooks go through an
-// outbox of their own
-// ("heal.NAME") with the action id as Idempotency-Key; commands start once their start is durable,
-// one after another, and are never run again after a crash. Calls with a PendingCommit are made
-// under the committer's mutex.
+// outbox of their own ("heal.NAME") with the action id as Idempotency-Key. Commands wait as durable
+// jobs (meta "heal_job/ACTION_ID"), begin once that they begin is durable, one after another, and
+// are never run again after a crash. Calls with a PendingCommit are made under the committer's
+// mutex.
+//
+// What waited when the program ended is looked at again after the start, once the events that wait
+// unread were read: a command runs when its alert is still open, and is recorded as never begun
+// when it is not. A webhook is delivered in any case, unless the program was away for longer than
+// `recover_within`: then the same holds for it.
 class Healers {
  public:
   Healers(const Plan& plan, Committer& committer, Journal& journal, Outboxes& outboxes,
@@ -39,7 +47,7 @@ class Healers {
 
   // Adds the outboxes of webhooks; before Outboxes::start.
   Result<void> add_sinks(const streams::Surroundings& surroundings, const OwnServer& own);
-  // Reads the healers' states back; what had started and not finished becomes unknown.
+  // Reads the healers' states back; what had begun and not finished becomes unknown.
   Result<void> open(const store::Store& store, PendingCommit& open);
   void start();
   void stop();
@@ -53,13 +61,19 @@ class Healers {
   // A person allows an action again that was stopped after failures in a row: from the next alert,
   // or escalation, on. kNotFound names the known ones.
   Result<void> reset(PendingCommit& open, const std::string& name);
+  // Whether a command runs or waits for its turn. Any thread.
+  bool busy() const { return commands_left_ > 0; }
 
  private:
   struct Heal;
   struct Job {
     Heal* heal = nullptr;
-    std::string action_id;
-    std::vector<std::string> arguments;
+    std::string alert_id;
+    uint32_t attempt = 0;
+    std::map<std::string, std::string> values;  // of the alert, for the placeholders
+    bool begun = false;
+    std::vector<std::string> arguments;  // the program and what it gets, by the file as it is now
+    std::string action_id() const;
   };
   class ReportingSink;
 
@@ -68,7 +82,19 @@ class Healers {
   void begin_command(PendingCommit& open, Heal& heal, const monitor::HealStep& step);
   void finished(Heal& heal, const std::string& action_id, const std::string& journal_json);
   void save(PendingCommit& open, const Heal& heal);
-  void run_commands();
+  Heal* heal_named(std::string_view name);
+  static std::string job_bytes(const Job& job);
+  Result<std::vector<Job>> read_jobs(const store::Store& store, PendingCommit& open);
+  void forget_job(PendingCommit& open, std::string_view heal, const Job& job);
+  void take_up_job(PendingCommit& open, Job job);
+  Result<std::vector<std::string>> arguments_of(const Job& job) const;
+  Result<void> take_up_rows(const store::Store& store, Heal& heal);
+  void release(PendingCommit& open, Heal& heal);
+  void push(Job job);
+  void never_began(PendingCommit& open, const Job& job, const std::string& reason);
+  bool wanted_still(const Heal& heal, const std::string& action_id);
+  void run_commands(const std::stop_token& stop);
+  void run_command(const Job& waiting, const std::stop_token& stop);
 
   const Plan& plan_;
   Committer& committer_;
@@ -77,6 +103,7 @@ class Healers {
   const Clock& clock_;
   std::map<size_t, std::vector<std::unique_ptr<Heal>>> heals_;  // by decision, in the file's order
   BoundedQueue<Job> jobs_{64};
+  std::atomic<int> commands_left_{0};
   std::jthread runner_;
 };
 

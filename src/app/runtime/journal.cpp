@@ -20,14 +20,10 @@ Seq Journal::append(PendingCommit& open, std::string_view kind, const nlohmann::
 }
 
 Seq Journal::append(PendingCommit& open, schema::JournalRecord record) {
-  return append(open, open.txn, std::move(record));
-}
-
-Seq Journal::append(PendingCommit& open, store::Txn& txn, schema::JournalRecord record) {
   last_ = next(last_);
   std::string bytes;
   schema::encode_journal(record, bytes);
-  txn.append(store::Log::kJournal, kJournalPartition, last_, bytes);
+  open.txn.append(store::Log::kJournal, kJournalPartition, last_, bytes);
   if (observers_.empty()) return last_;
   open.then.push_back(
       [this, seq = last_, kept = std::make_shared<schema::JournalRecord>(std::move(record))] {

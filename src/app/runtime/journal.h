@@ -29,8 +29,6 @@ class Journal {
 
   Seq append(PendingCommit& open, std::string_view kind, const nlohmann::json& body);
   Seq append(PendingCommit& open, schema::JournalRecord record);
-  // Into another transaction that is committed right after `open`.
-  Seq append(PendingCommit& open, store::Txn& txn, schema::JournalRecord record);
   Seq last() const { return last_; }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -242,21 +243,42 @@ void Monitors::begin(Watched& watched, const std::string& served_by) {
   publish(watched);
 }
 
-std::optional<schema::ScoreProfile> Monitors::reference_of(const Watched& watched,
-                                                           const std::string& served_by) const {
+void Monitors::prepare(size_t model, int64_t version) {
+  const bool wanted = std::ranges::any_of(watched_, [&](const auto& watched) {
+    return plan_.decisions[watched.first].model == model &&
+           watched.second->file.reference == DriftReference::kTraining;
+  });
+  if (!wanted || version == 0) return;
+  Reference reference = read_reference(model, version);
+  const std::lock_guard lock(references_mutex_);
+  references_.insert_or_assign({model, version}, std::move(reference));
+}
+
+Monitors::Reference Monitors::reference_of(const Watched& watched, const std::string& served_by) {
   const int64_t version = version_of(served_by);
   if (watched.file.reference != DriftReference::kTraining || version == 0) return std::nullopt;
-  const PlanModel& model = plan_.models[plan_.decisions[watched.decision].model];
-  const auto text = profile_of_(model.registry_name, version);
+  const size_t model = plan_.decisions[watched.decision].model;
+  {
+    const std::lock_guard lock(references_mutex_);
+    if (const auto known = references_.find({model, version}); known != references_.end())
+      return known->second;
+  }
+  // A version that only the log knows; open() reads it, with nothing else under way.
+  if (!live_) return read_reference(model, version);
+  log::warning("drift", "{}: served unprepared; its first scores take the place", served_by);
+  return std::nullopt;
+}
+
+Monitors::Reference Monitors::read_reference(size_t model, int64_t version) const {
+  const std::string name = fmt::format("{}@{}", plan_.models[model].name, version);
+  const auto text = profile_of_(plan_.models[model].registry_name, version);
   if (text.ok()) {
     auto profile = schema::ScoreProfile::from_json(*text);
     if (profile.ok()) return std::move(profile).value();
-    log::info("drift", "{}: {}; its first scores take the place", served_by,
-              profile.error().message);
+    log::info("drift", "{}: {}; its first scores take the place", name, profile.error().message);
     return std::nullopt;
   }
-  log::warning("drift", "{}: {}; its first scores take the place", served_by,
-               text.error().to_string());
+  log::warning("drift", "{}: {}; its first scores take the place", name, text.error().to_string());
   return std::nullopt;
 }
 

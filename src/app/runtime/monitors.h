@@ -57,6 +57,9 @@ class Monitors final : public Observer {
            const Clock& clock, ProfileOf profile_of);
   ~Monitors() override;
 
+  // Reads the reference of a version that is about to serve, so that nothing is read between two
+  // events. Any thread, without the committer's mutex.
+  void prepare(size_t model, int64_t version);
   // Takes up where the last run ended. After Pipeline::open(), before the first decision.
   Result<void> open(const store::Store& store, const StreamsOf& streams_of);
   // Before the committer starts.
@@ -72,8 +75,9 @@ class Monitors final : public Observer {
 
   void take(Watched& watched, const schema::DecisionRecord& record);
   void begin(Watched& watched, const std::string& served_by);
-  std::optional<schema::ScoreProfile> reference_of(const Watched& watched,
-                                                   const std::string& served_by) const;
+  using Reference = std::optional<schema::ScoreProfile>;
+  Reference reference_of(const Watched& watched, const std::string& served_by);
+  Reference read_reference(size_t model, int64_t version) const;
   Result<void> replay(const store::Store& store, Watched& watched,
                       const std::map<PartitionId, Seq>& streams);
   void tell(Watched& watched, const monitor::DriftLook& look, const std::string& reason);
@@ -92,6 +96,8 @@ class Monitors final : public Observer {
   TrainingHook training_hook_;
   std::map<size_t, std::unique_ptr<Watched>> watched_;  // by decision
   bool live_ = false;  // false while open() reads the log again: nothing is written or told
+  std::mutex references_mutex_;
+  std::map<std::pair<size_t, int64_t>, Reference> references_;  // by model and version
   mutable std::mutex status_mutex_;
   std::map<size_t, DriftStatus> status_;
 };

@@ -90,14 +90,16 @@ std::map<std::string, streams::OutboxStatus> Outboxes::status() const {
   return all;
 }
 
-Result<void> Outboxes::commit(store::Txn& txn, std::vector<schema::JournalRecord> records) {
+Result<void> Outboxes::commit(const Stage& stage,
+                              const std::vector<schema::JournalRecord>& records) {
   std::promise<Result<void>> done;
   auto written = done.get_future();
   {
     std::lock_guard lock(committer_.mutex());
     PendingCommit& open = committer_.open();
-    for (auto& record : records) journal_.append(open, txn, std::move(record));
-    open.extras.push_back({&txn, &done});
+    stage(open.txn);
+    for (const schema::JournalRecord& record : records) journal_.append(open, record);
+    open.waiting.push_back(&done);
     committer_.hurry();
   }
   return written.get();

@@ -31,7 +31,8 @@ class Outboxes final : public streams::OutboxHost {
   bool room() const;
   std::map<std::string, streams::OutboxStatus> status() const;
 
-  Result<void> commit(store::Txn& txn, std::vector<schema::JournalRecord> records) override;
+  Result<void> commit(const Stage& stage,
+                      const std::vector<schema::JournalRecord>& records) override;
 
  private:
   // Rows that wait for a sink that the application no longer has: kept, and said at every start.

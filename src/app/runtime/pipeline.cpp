@@ -333,7 +333,6 @@ void Pipeline::send(const Moment& moment, size_t decision, const schema::Decisio
 
 Result<void> Pipeline::tick(const std::function<bool(size_t source)>& behind) {
   const KnownAt now{clock_.wall_us()};
-  ++ticks_;
   PendingCommit& open = committer_.open();
   for (SourceRun& run : sources_) {
     run.gate->tick(now);
@@ -345,7 +344,7 @@ Result<void> Pipeline::tick(const std::function<bool(size_t source)>& behind) {
         return found->second;
     return Seq{};
   };
-  alerting_.tick(open, ticks_, now, last_seq, behind);
+  alerting_.tick(open, last_seq, behind);
   healing_.tick(open, now,
                 [&](size_t decision) { return behind(plan_->decisions[decision].source); });
   return sweep();

@@ -114,7 +114,6 @@ class Pipeline {
   // The challenger becomes champion between two events. Returns the old champion, whose states stay
   // on disk until erased.
   std::unique_ptr<serve::LearningVersion> swap_challenger(size_t decision);
-  std::unique_ptr<serve::LearningVersion> drop_challenger(size_t decision);
   // From now on every observation is put aside there too; null: no longer.
   void tap_decision(size_t decision, DecisionTap* tap) { decisions_[decision].tap = tap; }
   // Checkpoints some of a version that is not installed; `heads`: how far it has learned.
@@ -271,7 +270,6 @@ class Pipeline {
   std::string row_bytes_;  // of the event in work
   size_t tail_read_ = 0;
   bool checkpoints_late_ = false;  // the last pass left states that were due long ago
-  uint64_t ticks_ = 0;
   std::map<std::string, int64_t> unused_;  // owner of states -> seconds of running without its view
   mutable std::mutex
       tables_mutex_;  // guards the maps of tables against readers; tables have their own locks

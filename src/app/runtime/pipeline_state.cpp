@@ -384,11 +384,6 @@ std::unique_ptr<serve::LearningVersion> Pipeline::swap_challenger(size_t decisio
   return std::move(run.challenger);
 }
 
-std::unique_ptr<serve::LearningVersion> Pipeline::drop_challenger(size_t decision) {
-  const std::lock_guard lock(tables_mutex_);
-  return std::move(decisions_[decision].challenger);
-}
-
 std::map<PartitionId, Seq> Pipeline::streams_of(size_t decision) const {
   return decisions_[decision].streams;
 }

@@ -58,7 +58,7 @@ Result<RollbackAsked> ask_rollback(const Plan& plan, models::Registry& registry,
 
 Rollout::Rollout(std::shared_ptr<const Plan> plan, store::Store& store, std::string registry_folder,
                  Committer& committer, Pipeline& pipeline, Journal& journal, const Clock& clock,
-                 Options options)
+                 Options options, Prepare prepare)
     : plan_(std::move(plan)),
       store_(store),
       registry_folder_(std::move(registry_folder)),
@@ -66,7 +66,13 @@ Rollout::Rollout(std::shared_ptr<const Plan> plan, store::Store& store, std::str
       pipeline_(pipeline),
       journal_(journal),
       clock_(clock),
-      options_(options) {}
+      options_(std::move(options)),
+      prepare_(std::move(prepare)) {}
+
+Result<void> Rollout::before(std::string_view step) const {
+  if (options_.before) return options_.before(step);
+  return {};
+}
 
 Rollout::~Rollout() { stop(); }
 
@@ -176,8 +182,14 @@ Result<void> Rollout::roll_out(const Change& change, const std::stop_token& stop
     return set_state(change, VersionState::kFailed, name + " cannot warm up",
                      warmed.error().to_string());
   }
-  QW_TRY(set_state(change, VersionState::kWarmed, name + " is warm", ""));
+  // It is installed and learns with each event: whatever the registry says, there is no second
+  // warm-up of it. What cannot be noted now is known there once it serves.
+  if (const auto noted = set_state(change, VersionState::kWarmed, name + " is warm", "");
+      !noted.ok())
+    log::warning("rollout", "{} is warm, which the registry does not take: {}", name,
+                 noted.error().to_string());
   fail_point("swap.warmed");
+  if (prepare_) prepare_(change.model, change.version);
   return swap(change, stop);
 }
 
@@ -233,23 +245,21 @@ Result<void> Rollout::bridge(Warming& warming, const std::stop_token& stop) {
   return {};
 }
 
+// All of them or, when one of them fails, none.
 Result<void> Rollout::install(Warming& warming) {
   const std::lock_guard lock(committer_.mutex());
   for (const auto& one : warming) {
-    QW_ASSIGN(auto version, one->finish());
-    pipeline_.install_challenger(one->decision(), std::move(version));
+    QW_TRY(before("finish"));
+    QW_TRY(one->finish());
   }
+  for (const auto& one : warming) pipeline_.install_challenger(one->decision(), one->take());
   return {};
 }
 
 // Nothing of a version that will not serve is left behind.
 void Rollout::give_up(Warming& warming) {
   const std::lock_guard lock(committer_.mutex());
-  for (const auto& one : warming)
-    if (const auto installed = pipeline_.drop_challenger(one->decision()))
-      pipeline_.erase_version(*installed);
-    else
-      pipeline_.erase_version(one->version());
+  for (const auto& one : warming) pipeline_.erase_version(one->version());
 }
 
 Result<void> Rollout::swap(const Change& change, const std::stop_token& stop) {
@@ -295,6 +305,7 @@ void Rollout::tell(PendingCommit& open, size_t model, int64_t version, const cha
 Result<void> Rollout::set_state(const Change& change, VersionState state, const std::string& title,
                                 const std::string& reason) {
   const std::string& name = plan_->models[change.model].registry_name;
+  QW_TRY(before(models::name_of(state)));
   if (!change.back)
     QW_TRY(registry_->set_state(name, change.version, state, reason, clock_.wall_us()));
   else if (state == VersionState::kFailed)

@@ -62,10 +62,14 @@ class Rollout {
   // How often it looks. A value.
   struct Options {
     int64_t poll_us = 2'000'000;
+    // Asked before a step ("warming", "finish", "warmed"), whose error it gives: for tests.
+    std::function<Result<void>(std::string_view step)> before;
   };
+  // Called before a version serves, without the committer's mutex.
+  using Prepare = std::function<void(size_t model, int64_t version)>;
   Rollout(std::shared_ptr<const Plan> plan, store::Store& store, std::string registry_folder,
           Committer& committer, Pipeline& pipeline, Journal& journal, const Clock& clock,
-          Options options);
+          Options options, Prepare prepare);
   ~Rollout();
 
   void start();
@@ -99,6 +103,7 @@ class Rollout {
   Result<void> warm(Warming& warming, const std::stop_token& stop);
   Result<void> bridge(Warming& warming, const std::stop_token& stop);
   Result<void> install(Warming& warming);
+  Result<void> before(std::string_view step) const;
   void give_up(Warming& warming);
   Result<void> swap(const Change& change, const std::stop_token& stop);
   void tell(PendingCommit& open, size_t model, int64_t version, const char* phase,
@@ -115,6 +120,7 @@ class Rollout {
   Journal& journal_;
   const Clock& clock_;
   const Options options_;
+  const Prepare prepare_;
   std::unique_ptr<models::Registry> registry_;
   std::mutex wake_mutex_;
   std::condition_variable_any wake_;

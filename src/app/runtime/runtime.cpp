@@ -230,8 +230,10 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
 }
 
 void Runtime::open_learning() {
-  rollout_ = std::make_unique<Rollout>(plan_, *store_, options_.data_folder, *committer_,
-                                       *pipeline_, *journal_, clock_, options_.rollout);
+  rollout_ = std::make_unique<Rollout>(
+      plan_, *store_, options_.data_folder, *committer_, *pipeline_, *journal_, clock_,
+      options_.rollout,
+      [this](size_t model, int64_t version) { monitors_->prepare(model, version); });
   trainer_ = std::make_unique<Trainer>(plan_, *store_, options_.data_folder, *committer_, *journal_,
                                        clock_, options_.trainer, [this] { rollout_->wake(); });
 }
@@ -254,8 +256,10 @@ Result<void> Runtime::install_versions() {
 
 Result<void> Runtime::open_monitors() {
   const auto profile_of = [this](const std::string& name, int64_t version) -> Result<std::string> {
-    QW_ASSIGN(const auto info, registry_->version(name, version));
-    QW_ASSIGN(auto package, models::read_package(registry_->folder() + "/" + info.folder));
+    // A handle of its own: whoever takes a version into service asks, on any thread.
+    QW_ASSIGN(const auto registry, models::Registry::open(options_.data_folder));
+    QW_ASSIGN(const auto info, registry->version(name, version));
+    QW_ASSIGN(auto package, models::read_package(registry->folder() + "/" + info.folder));
     return std::move(package.profile);
   };
   monitors_ =
@@ -268,6 +272,9 @@ Result<void> Runtime::open_monitors() {
     log::info("train", "{}: {}", wanted.reason, asked.error().message);
     return true;
   });
+  for (size_t decision = 0; decision < plan_->decisions.size(); ++decision)
+    if (const auto* champion = pipeline_->champion(decision))
+      monitors_->prepare(plan_->decisions[decision].model, champion->version());
   QW_TRY(monitors_->open(*store_,
                          [this](size_t decision) { return pipeline_->streams_of(decision); }));
   if (!plan_->file.monitors.empty()) pipeline_->watch(*monitors_);
@@ -413,7 +420,7 @@ bool Runtime::finished() const {
   if (batches_read_ != batches_durable_) return false;
   for (const auto& [name, status] : outboxes_->status())
     if (status.waiting > 0) return false;
-  return true;
+  return !healing_->busy();
 }
 
 }  // namespace qw::app

@@ -96,8 +96,8 @@ class Runtime {
     int64_t queue_since_ns = 0;  // when the oldest of them came (monotonic); 0: there is none
   };
   std::vector<SourceHealth> sources() const;
-  // Every source has read all there is (files only), all of it is durable, and every sink has
-  // delivered.
+  // Every source has read all there is (files only), all of it is durable, every sink has
+  // delivered, and no command waits.
   bool finished() const;
   // What stopped the application from inside; nothing while it runs.
   std::optional<Error> failure() const;

@@ -168,14 +168,14 @@ Result<size_t> WarmUp::drain() {
   return taken.size();
 }
 
-Result<std::unique_ptr<serve::LearningVersion>> WarmUp::finish() {
+Result<void> WarmUp::finish() {
   if (tap_.full)
     return Error{ErrorCode::kExhausted, "more was decided than could be put aside", "warm-up", ""};
   QW_TRY(learn(tap_.decisions));
   tap_.decisions.clear();
   pipeline_.tap_decision(decision_, nullptr);
   for (const auto& [stream, last] : pipeline_.streams_of(decision_)) QW_TRY(ensure(stream));
-  return std::move(version_);
+  return {};
 }
 
 }  // namespace qw::app

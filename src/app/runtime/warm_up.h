@@ -27,10 +27,12 @@ namespace qw::app {
 //   bridge()   once all before tap() is durable: reads the rest of the log;
 //   drain()    learns what was put aside, without the lock; again, until little is left;
 //   finish()   under the lock: the last of it. The version has learned every decision that was
-//              made, and may be installed before the lock is released.
+//              made;
+//   take()     before the lock is released: the version, to be installed.
 //
 // Owned by one thread, which makes every call. Dropping it takes the tap away. What was replayed is
-// checkpointed under the version's own name: after a crash it goes on from there.
+// checkpointed under the version's own name: after a crash it goes on from there. So it does after
+// an error: begin with replay() again. After take() it is empty: drop it.
 class WarmUp {
  public:
   WarmUp(const store::Store& store, Committer& committer, Pipeline& pipeline, size_t decision,
@@ -45,7 +47,8 @@ class WarmUp {
   Result<void> bridge(const std::stop_token& stop);
   // Returns how many observations there were. kExhausted: too many were put aside; drop it.
   Result<size_t> drain();
-  Result<std::unique_ptr<serve::LearningVersion>> finish();
+  Result<void> finish();
+  std::unique_ptr<serve::LearningVersion> take() { return std::move(version_); }
 
   // How many of the decisions known at the last replay() it has learned, and how many those are.
   // Any thread.

@@ -135,6 +135,7 @@ void Healer::attempt(Attempt& open, int64_t at_us, std::vector<HealStep>& steps)
   open.started = now_;
   open.finished = false;
   open.judged = false;
+  open.queued = !policy_.reruns_after_crash;
   steps.push_back(std::move(made));
 }
 
@@ -173,7 +174,7 @@ void Healer::on_alert(const AlertChange& change, bool wanted, int64_t at_us,
 void Healer::on_tick(int64_t at_us, std::vector<HealStep>& steps) {
   advance(at_us);
   for (Attempt& open : open_) {
-    if (open.judged || now_ - open.started < policy_.recover_within_us) continue;
+    if (open.judged || open.queued || now_ - open.started < policy_.recover_within_us) continue;
     HealStep made = step(HealStepKind::kOutcome, open, at_us);
     made.outcome = HealOutcome::kNotRecovered;
     made.took_us = now_ - open.started;
@@ -183,20 +184,68 @@ void Healer::on_tick(int64_t at_us, std::vector<HealStep>& steps) {
   }
 }
 
-void Healer::on_finished(std::string_view action_id) {
+Healer::Attempt* Healer::find(std::string_view action_id) {
   for (Attempt& open : open_)
-    if (heal_action_id(name_, open.alert_id, open.number) == action_id) open.finished = true;
+    if (heal_action_id(name_, open.alert_id, open.number) == action_id) return &open;
+  return nullptr;
 }
 
-void Healer::after_restart(int64_t at_us, std::vector<HealStep>& steps) {
-  advance(at_us);
-  for (Attempt& open : open_) {
-    if (policy_.reruns_after_crash || open.judged || open.finished) continue;
-    open.finished = true;  // recovery is still judged: the condition decides, not the exit code
-    HealStep made = step(HealStepKind::kUnknown, open, at_us);
-    made.note = "was running when the process ended; it is not run again";
-    steps.push_back(std::move(made));
+void Healer::on_finished(std::string_view action_id) {
+  if (Attempt* const open = find(action_id)) {
+    open->finished = true;
+    open->queued = false;
   }
+}
+
+void Healer::on_begun(std::string_view action_id) {
+  if (Attempt* const open = find(action_id)) {
+    open->started = now_;
+    open->queued = false;
+  }
+}
+
+bool Healer::waits_for(std::string_view action_id) const {
+  return std::ranges::any_of(open_, [&](const Attempt& open) {
+    return !open.judged && heal_action_id(name_, open.alert_id, open.number) == action_id;
+  });
+}
+
+void Healer::never_began(const std::string& alert_id, uint32_t number, const std::string& reason,
+                         int64_t at_us, std::vector<HealStep>& steps) {
+  HealStep made = step(HealStepKind::kSkip, {alert_id, number}, at_us);
+  made.note = "never began: " + reason;
+  if (Attempt* const open = find(made.action_id)) {
+    open->judged = true;
+    open->queued = false;
+  }
+  steps.push_back(std::move(made));
+}
+
+// Recovery is still judged: the condition decides, not the exit code.
+void Healer::is_unknown(const std::string& alert_id, uint32_t number, int64_t at_us,
+                        std::vector<HealStep>& steps) {
+  HealStep made = step(HealStepKind::kUnknown, {alert_id, number}, at_us);
+  made.note = "was running when the process ended; it is not run again";
+  on_finished(made.action_id);
+  steps.push_back(std::move(made));
+}
+
+bool Healer::time_matters() const {
+  const bool judging = std::ranges::any_of(open_, [](const Attempt& open) { return !open.judged; });
+  return judging || (!recent_.empty() && now_ - recent_.back() < policy_.limit_per_us);
+}
+
+void Healer::after_restart(int64_t at_us, const std::set<std::string>& queued,
+                           std::vector<HealStep>& steps) {
+  advance(at_us);
+  if (policy_.reruns_after_crash) return;
+  std::vector<Attempt> begun;
+  for (Attempt& open : open_) {
+    if (open.judged || open.finished) continue;
+    open.queued = queued.contains(heal_action_id(name_, open.alert_id, open.number));
+    if (!open.queued) begun.push_back(open);
+  }
+  for (const Attempt& open : begun) is_unknown(open.alert_id, open.number, at_us, steps);
 }
 
 void Healer::reset(int64_t at_us, std::vector<HealStep>& steps) {

@@ -2,8 +2,9 @@
 // recorded ticks in, steps out; it runs nothing and reads no clock.
 //
 // An open alert gets an attempt when it fires and when it escalates, and another each time
-// `recover_within` passes without recovery. Refused attempts (limit, stopped) are final: the alert
-// gets the next chance when it escalates. Judged by the alert: resolved because its condition
+// `recover_within` passes without recovery. Refused attempts (limit, stopped) and those that never
+// began are final: the alert gets the next chance when it escalates. A command's time counts from
+// when it began. Judged by the alert: resolved because its condition
 // cleared is `recovered`; resolved because its data ended is `no_data`, which counts for nothing;
 // still open at the deadline is `not_recovered`. `stop_after` of these in a row stop the action
 // until a person resets it.
@@ -12,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,10 +80,27 @@ class Healer {
   void on_tick_behind(int64_t at_us) { clock_us_ = at_us; }
   // The webhook was answered or the command ended, well or not; recovery is judged all the same.
   void on_finished(std::string_view action_id);
-  // Once after a restart: what had started and not finished becomes unknown.
-  void after_restart(int64_t at_us, std::vector<HealStep>& steps);
+  // A command begins now.
+  void on_begun(std::string_view action_id);
+  // Once after a restart: commands that had begun and not finished become unknown, but not these
+  // (action ids), which had not begun.
+  void after_restart(int64_t at_us, const std::set<std::string>& queued,
+                     std::vector<HealStep>& steps);
+  // The same for one whose alert has ended, or whose time was over.
+  void is_unknown(const std::string& alert_id, uint32_t number, int64_t at_us,
+                  std::vector<HealStep>& steps);
+  // Whether the alert of this action is open and nothing came after it.
+  bool waits_for(std::string_view action_id) const;
+  // A command that was queued does not run, for this reason.
+  void never_began(const std::string& alert_id, uint32_t number, const std::string& reason,
+                   int64_t at_us, std::vector<HealStep>& steps);
   void reset(int64_t at_us, std::vector<HealStep>& steps);
 
+  // Whether time that passes can change it: then it is stored at each tick, or a restart would take
+  // back the time since the last step.
+  bool time_matters() const;
+  // The wall clock at its last input; kNever before.
+  int64_t clock_us() const { return clock_us_; }
   bool stopped() const { return policy_.stop_after > 0 && failures_ >= policy_.stop_after; }
   const std::string& name() const { return name_; }
 
@@ -96,7 +115,9 @@ class Healer {
     int64_t started = 0;  // own time
     bool finished = false;
     bool judged = false;  // the deadline passed; kept to number a further attempt
+    bool queued = false;  // a command that has not begun; what a start must know of it is its job
   };
+  Attempt* find(std::string_view action_id);
   void advance(int64_t at_us);
   void attempt(Attempt& open, int64_t at_us, std::vector<HealStep>& steps);
   std::string refusal() const;

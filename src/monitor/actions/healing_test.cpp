@@ -63,8 +63,9 @@ class Ward {
                step.alert_id + "#" + std::to_string(step.attempt);
       if (step.kind == HealStepKind::kOutcome) story += " " + std::string(name_of(step.outcome));
       last = step;
-      const bool again =
-          step.kind == HealStepKind::kStart && !started.insert(step.action_id).second;
+      const bool starts = step.kind == HealStepKind::kStart;
+      if (starts && begins) healer.on_begun(step.action_id);
+      const bool again = starts && !started.insert(step.action_id).second;
       EXPECT_FALSE(again) << "started twice: " << step.action_id;
     }
     if (restart_always_) {
@@ -77,6 +78,7 @@ class Ward {
   }
   Healer healer;
   bool wanted = true;
+  bool begins = true;  // a command at once
   std::string story;
   HealStep last;
   std::set<std::string> started;
@@ -183,18 +185,49 @@ TEST(Healing, ACommandRunningAtACrashIsUnknownAndNotRunAgain) {
   Ward ward(allowed(), true);
   ward.fired("a", 0);
   std::vector<HealStep> steps;
-  ward.healer.after_restart(kSecond, steps);
+  ward.healer.after_restart(kSecond, {}, steps);
   ward.write(steps);
   EXPECT_EQ(ward.story, "started a#1, unknown a#1");
   steps.clear();
-  ward.healer.after_restart(2 * kSecond, steps);
+  ward.healer.after_restart(2 * kSecond, {}, steps);
   EXPECT_TRUE(steps.empty()) << "said once";
   EXPECT_EQ(ward.resolved("a", 4).story, "started a#1, unknown a#1, outcome a#1 recovered");
   Ward finished(allowed(), true);
   finished.fired("a", 0);
   finished.healer.on_finished(finished.last.action_id);
-  finished.healer.after_restart(kSecond, steps);
+  finished.healer.after_restart(kSecond, {}, steps);
   EXPECT_TRUE(steps.empty());
+}
+
+TEST(Healing, ACommandThatWaitedAtACrashRunsOrIsSaidToHaveNeverBegun) {
+  Ward ward(allowed());
+  ward.begins = false;
+  ward.fired("a", 0).ticks(1, 30);
+  const std::string waiting = ward.last.action_id;
+  EXPECT_EQ(ward.story, "started a#1") << "what has not begun is not judged";
+  std::string bytes;
+  ward.healer.save(bytes);
+  for (const bool resolves : {false, true}) {
+    Ward next(allowed());
+    ASSERT_TRUE(next.healer.restore(bytes).ok());
+    std::vector<HealStep> steps;
+    next.healer.after_restart(31 * kSecond, {waiting}, steps);
+    EXPECT_TRUE(steps.empty()) << "nothing is unknown of it";
+    EXPECT_TRUE(next.healer.waits_for(waiting));
+    if (resolves) next.resolved("a", 32);
+    EXPECT_EQ(next.healer.waits_for(waiting), !resolves);
+    if (resolves) continue;
+    next.healer.on_begun(waiting);
+    EXPECT_EQ(next.ticks(32, 40).story, "");
+    EXPECT_EQ(next.ticks(41, 42).story.substr(0, 25), "outcome a#1 not_recovered");
+  }
+  std::vector<HealStep> steps;
+  ward.healer.never_began("a", 1, "more than 64 wait", 31 * kSecond, steps);
+  ASSERT_EQ(steps.size(), 1u);
+  EXPECT_EQ(steps[0].action_id, waiting);
+  EXPECT_NE(journal_json(steps[0]).find("never began: more than 64 wait"), std::string::npos);
+  EXPECT_EQ(ward.ticks(32, 90).story, "started a#1") << "it proves nothing";
+  EXPECT_EQ(ward.alert("a", TransitionKind::kEscalated, 91).story, "started a#1, started a#2");
 }
 
 TEST(Healing, TheStateStoredAfterEveryInputGivesTheSameStory) {

@@ -65,15 +65,25 @@ void AlertBook::observe(PartitionId partition, std::string_view key, std::string
   if (ticked != entry.state.needs_ticks()) index(at);
 }
 
-void AlertBook::tick(uint64_t number, KnownAt at, const NewestSeq& after, bool behind,
+void AlertBook::tick(uint64_t number, int64_t quiet_us, const NewestSeq& after,
                      std::vector<AlertChange>& changes) {
   for (auto next = active_.begin(); next != active_.end();) {
     const Entries::iterator entry = (next++)->second;  // index() may erase it
-    const Tick input{number, at, after(entry->first.first), behind};
+    const Tick input{number, quiet_us, after(entry->first.first)};
     const auto transition = step(options_.policy, entry->second.state, input);
     if (transition) apply(entry, *transition, changes);
     if (!entry->second.state.needs_ticks()) index(entry);
   }
+}
+
+void AlertBook::clock_set(int8_t direction) {
+  for (auto& [key, entry] : entries_) note_clock_set(entry.state, direction);
+}
+
+std::vector<std::pair<PartitionId, std::string>> AlertBook::active() const {
+  std::vector<std::pair<PartitionId, std::string>> keys;
+  for (const auto& [key, entry] : active_) keys.push_back(key);
+  return keys;
 }
 
 Severity AlertBook::Group::loudest() const {

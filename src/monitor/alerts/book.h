@@ -59,11 +59,12 @@ class AlertBook {
   // alert of a higher severity than all that are open in the group is told nevertheless.
   void observe(PartitionId partition, std::string_view key, std::string_view group,
                const Observation& observation, std::vector<AlertChange>& changes);
-  // `after` gives the newest seq of a partition at the tick; keys are visited in order. `behind`:
-  // see Tick.
+  // `after` gives the newest seq of a partition at the tick; keys are visited in order. See Tick.
   using NewestSeq = std::function<Seq(PartitionId)>;
-  void tick(uint64_t number, KnownAt at, const NewestSeq& after, bool behind,
+  void tick(uint64_t number, int64_t quiet_us, const NewestSeq& after,
             std::vector<AlertChange>& changes);
+  // The machine's clock was set; see note_clock_set.
+  void clock_set(int8_t direction);
 
   // The stored form of a key's state; false when there is none.
   bool save(PartitionId partition, std::string_view key, std::string& out) const;
@@ -73,6 +74,9 @@ class AlertBook {
   const AlertState* find(PartitionId partition, std::string_view key) const;
 
   size_t keys() const { return entries_.size(); }
+  // Those that ticks can change.
+  std::vector<std::pair<PartitionId, std::string>> active() const;
+  bool needs_ticks() const { return !active_.empty(); }
   size_t open() const { return open_; }
   uint64_t refused() const { return refused_; }
   const AlertScope& scope() const { return options_.scope; }

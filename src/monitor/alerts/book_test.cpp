@@ -32,10 +32,10 @@ class Scene {
   // Key, kind and severity of what came of it; in brackets when receivers are not told.
   std::string see(std::string_view key, std::string_view group, int64_t second, Severity severity) {
     changes.clear();
-    book.observe(kPart, key, group,
-                 Observation{Seq{++seq_}, EventTime{second * kSecond}, KnownAt{second * kSecond},
-                             severity, 1},
-                 changes);
+    book.observe(
+        kPart, key, group,
+        Observation{Seq{++seq_}, EventTime{second * kSecond}, second * kSecond, severity, 1},
+        changes);
     std::string story;
     for (const AlertChange& change : changes) {
       const std::string word = change.key + " " +
@@ -97,8 +97,8 @@ TEST(AlertBook, TicksReachOnlyActiveKeys) {
   std::vector<AlertChange> changes;
   for (uint64_t second = 3; second < 70; ++second)
     scene.book.tick(
-        second, KnownAt{static_cast<int64_t>(second) * kSecond}, [](PartitionId) { return Seq{4}; },
-        false, changes);
+        second, static_cast<int64_t>(second) * kSecond, [](PartitionId) { return Seq{4}; },
+        changes);
   ASSERT_EQ(changes.size(), 1u);
   EXPECT_EQ(changes[0].key, "cpu");
   EXPECT_EQ(changes[0].transition.reason, ResolveReason::kNoData);
@@ -128,16 +128,15 @@ TEST(AlertBook, ARestoredBookGoesOnAsTheUndisturbedOne) {
     const int64_t now_us = static_cast<int64_t>(i) * kSecond / 4;
     const auto severity =
         (i / 100 + number) % 3 == 0 ? static_cast<Severity>(random.below(4)) : Severity::kNone;
-    life.push_back(
-        {"key" + std::to_string(number), number < 4 ? "host" : "",
-         Observation{Seq{i}, EventTime{now_us}, KnownAt{now_us}, severity, random.uniform()}});
+    life.push_back({"key" + std::to_string(number), number < 4 ? "host" : "",
+                    Observation{Seq{i}, EventTime{now_us}, now_us, severity, random.uniform()}});
   }
   const auto play = [](AlertBook& book, const Event& event) {
     std::vector<AlertChange> changes;
     book.observe(kPart, event.key, event.group, event.observation, changes);
     book.tick(
-        event.observation.seq.value(), event.observation.decided_at,
-        [&](PartitionId) { return event.observation.seq; }, false, changes);
+        event.observation.seq.value(), event.observation.quiet_us,
+        [&](PartitionId) { return event.observation.seq; }, changes);
     std::string story;
     for (const AlertChange& change : changes)
       story += change.alert_id + "<" + change.lead_id + (change.notify ? "!" : ".") +
@@ -181,8 +180,7 @@ TEST(AlertBook, AnIdCarriesThePartitionsNameNotItsNumberHere) {
     AlertBook book(options);
     book.name_partition(number, name);
     std::vector<AlertChange> changes;
-    book.observe(number, "cpu", "", {Seq{41}, EventTime{1}, KnownAt{1}, Severity::kPage, 1},
-                 changes);
+    book.observe(number, "cpu", "", {Seq{41}, EventTime{1}, 1, Severity::kPage, 1}, changes);
     return changes.at(0).alert_id;
   };
   EXPECT_EQ(id_of_first(PartitionId{7}, 2), "a-06b4b0c38adaa796");

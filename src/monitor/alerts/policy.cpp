@@ -8,7 +8,7 @@
 namespace qw::monitor {
 namespace {
 
-constexpr uint8_t kStateVersion = 1;
+constexpr uint8_t kStateVersion = 2;
 
 // Never overflows: times come from outside.
 int64_t saturating_add(int64_t a, int64_t b) {
@@ -22,15 +22,8 @@ int64_t elapsed(int64_t from_us, int64_t to_us) {
   return to_us > from_us ? std::numeric_limits<int64_t>::max() : kNever + 1;
 }
 
-int8_t clock_jump(const AlertPolicy& policy, const AlertState& state, int64_t now_us) {
-  if (state.clock_us == kNever) return 0;
-  const int64_t moved_us = elapsed(state.clock_us, now_us);
-  if (moved_us > policy.max_clock_step_us) return 1;
-  return moved_us < -policy.max_clock_step_us ? -1 : 0;
-}
-
-// Whether event time moved with a clock that jumped. Where it goes on, the process was away and
-// reads what came meanwhile: no moment of a run is missing.
+// Whether event time moved with a clock that was set. Where it goes on, it is of another clock: no
+// moment of a run is missing.
 bool jumps_along(const AlertPolicy& policy, const AlertState& state, int64_t event_us) {
   if (state.last_event_us == kNever) return true;
   const int64_t moved_us = elapsed(state.last_event_us, event_us);
@@ -196,29 +189,27 @@ Result<void> check(const AlertPolicy& policy) {
     return bad_setting("stale_after is not longer than for and resolve_after",
                        "make stale_after the longest of the three");
   if (policy.max_clock_step_us < 1'000'000)
-    return bad_setting("max_clock_step is below one second", "ticks are a second apart: use 5s");
+    return bad_setting("max_clock_step is below one second", "use 5s");
   if (policy.flap_fires == 1 || policy.flap_fires > kFlapMemory)
     return bad_setting("flap_fires is not 0 or 2 to 4", "use 3, or 0 to switch it off");
   return {};
 }
+
+void note_clock_set(AlertState& state, int8_t direction) { state.clock_set = direction; }
 
 std::optional<Transition> step(const AlertPolicy& policy, AlertState& state,
                                const Observation& observation) {
   if (observation.seq.value() <= state.applied_seq) return std::nullopt;
   state.applied_seq = observation.seq.value();
   const int64_t event_us = observation.event_time.value();
-  const int64_t clock_us = observation.decided_at.value();
-  const int8_t jump_now = clock_jump(policy, state, clock_us);
-  const int8_t jump = jump_now != 0 ? jump_now : state.clock_jump;
-  state.clock_us = clock_us;
-  const bool time_jumps = jump != 0 && jumps_along(policy, state, event_us);
-  if (jump < 0 && event_us < state.last_event_us) move_back(state, event_us);
+  state.quiet_us = observation.quiet_us;
+  const bool time_jumps = state.clock_set != 0 && jumps_along(policy, state, event_us);
+  if (state.clock_set < 0 && event_us < state.last_event_us) move_back(state, event_us);
   if (event_us < state.last_event_us) {
-    state.clock_jump = jump;
     state.silent_us = 0;
     return std::nullopt;
   }
-  state.clock_jump = 0;
+  state.clock_set = 0;
   if (time_jumps) forget_runs(state);
   take_word(state, observation);
   if (state.phase != AlertPhase::kFiring)
@@ -236,14 +227,9 @@ std::optional<Transition> step(const AlertPolicy& policy, AlertState& state, con
       !state.needs_ticks())
     return std::nullopt;
   state.applied_tick = tick.number;
-  const int8_t jump = clock_jump(policy, state, tick.at.value());
-  const int64_t moved_us = elapsed(state.clock_us, tick.at.value());
-  state.clock_us = tick.at.value();
-  if (jump != 0) {
-    state.clock_jump = jump;
-    return std::nullopt;
-  }
-  if (tick.behind) return std::nullopt;
+  // A crash may take the quiet time of the last second with it.
+  const int64_t moved_us = state.quiet_us == kNever ? 0 : elapsed(state.quiet_us, tick.quiet_us);
+  state.quiet_us = tick.quiet_us;
   state.silent_us = saturating_add(state.silent_us, std::max<int64_t>(moved_us, 0));
   const int64_t now_us = saturating_add(state.last_event_us, state.silent_us);
   if (state.silent_us >= policy.stale_after_us) return go_stale(policy, state, now_us);
@@ -264,10 +250,10 @@ void encode_alert_state(const AlertState& state, std::string& out) {
   writer.u8(static_cast<uint8_t>(state.severity));
   writer.u8(static_cast<uint8_t>(state.last_word));
   writer.u8(static_cast<uint8_t>((state.stale ? 1 : 0) | (state.flapping ? 2 : 0)));
-  writer.u8(static_cast<uint8_t>(state.clock_jump + 1));
+  writer.u8(static_cast<uint8_t>(state.clock_set + 1));
   for (const int64_t since_us : state.since_us) writer.i64(since_us);
   for (const int64_t time_us :
-       {state.clear_since_us, state.last_event_us, state.clock_us, state.silent_us, state.began_us,
+       {state.clear_since_us, state.last_event_us, state.quiet_us, state.silent_us, state.began_us,
         state.opened_us, state.cooldown_until_us})
     writer.i64(time_us);
   for (const int64_t fired_us : state.fired_us) writer.i64(fired_us);
@@ -288,7 +274,8 @@ Result<AlertState> decode_alert_state(std::string_view bytes) {
   if (check.u64() != checksum64(body))
     return Error{ErrorCode::kCorrupt, "a stored alert state fails its checksum", "", ""};
   ByteReader reader(body);
-  if (reader.u8() != kStateVersion)
+  const uint8_t version = reader.u8();
+  if (version == 0 || version > kStateVersion)
     return Error{ErrorCode::kUnsupported, "an alert state was written by a newer Quickwater", "",
                  "start the newer version, or use a fresh data folder"};
   AlertState state;
@@ -296,18 +283,18 @@ Result<AlertState> decode_alert_state(std::string_view bytes) {
   const uint8_t severity = reader.u8();
   const uint8_t last_word = reader.u8();
   const uint8_t flags = reader.u8();
-  const uint8_t jump = reader.u8();
-  if (phase > 2 || severity > 3 || last_word > 3 || flags > 3 || jump > 2)
+  const uint8_t set = reader.u8();
+  if (phase > 2 || severity > 3 || last_word > 3 || flags > 3 || set > 2)
     return Error{ErrorCode::kCorrupt, "a stored alert state holds an unknown value", "", ""};
   state.phase = static_cast<AlertPhase>(phase);
   state.severity = static_cast<Severity>(severity);
   state.last_word = static_cast<Severity>(last_word);
   state.stale = (flags & 1) != 0;
   state.flapping = (flags & 2) != 0;
-  state.clock_jump = static_cast<int8_t>(jump - 1);
+  state.clock_set = static_cast<int8_t>(set - 1);
   for (int64_t& since_us : state.since_us) since_us = reader.i64();
   for (int64_t* time_us :
-       {&state.clear_since_us, &state.last_event_us, &state.clock_us, &state.silent_us,
+       {&state.clear_since_us, &state.last_event_us, &state.quiet_us, &state.silent_us,
         &state.began_us, &state.opened_us, &state.cooldown_until_us})
     *time_us = reader.i64();
   for (int64_t& fired_us : state.fired_us) fired_us = reader.i64();
@@ -315,6 +302,10 @@ Result<AlertState> decode_alert_state(std::string_view bytes) {
   for (uint64_t* number :
        {&state.run_seq, &state.alert_seq, &state.applied_seq, &state.applied_tick})
     *number = reader.u64();
+  if (version == 1) {
+    state.quiet_us = kNever;
+    state.applied_tick = 0;
+  }
   return state;
 }
 

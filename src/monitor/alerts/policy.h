@@ -2,8 +2,9 @@
 // new state and at most one transition out; no clock is read, so a replay gives the same alerts.
 //
 // Two times never mix. *Event time* of observations measures `for`, `resolve_after` and cooldown.
-// *Wall clock*, as recorded with each decision and tick, only measures silence: a key of which
-// nothing is heard. Between observations the last word stands.
+// *Quiet time*, which comes with each decision and tick, only measures silence: a key of which
+// nothing is heard. It passes while the program runs and nothing of the source waits unread, and
+// goes on after a restart where it was. Between observations the last word stands.
 //
 //  idle --severity--> pending --held for `for`--> firing --clear for `resolve_after`--> idle
 //
@@ -11,11 +12,11 @@
 // - Silence as long as `for` (last word: a severity) fires a pending alert; as long as
 //   `resolve_after` (last word: none) resolves a firing one. Silence of `stale_after` ends a
 //   pending alert, and resolves or marks a firing one (`on_missing`).
-// - A tick at which events of the source wait unread counts as no silence.
-// - A jump of the wall clock beyond `max_clock_step` (set by hand, a suspended or stopped process)
-//   counts as no silence at all. Where event time jumps with it, what was being measured starts
-//   anew at the next observation; where it goes on, a stopped process reads what came meanwhile,
-//   and nothing is lost. An open alert stays open.
+// - Time away, a stopped process and unread events are no silence: what came meanwhile is read, and
+//   a run goes on by event time, as if nobody had been away.
+// - Where the machine's clock was set and event time jumps with it (by more than
+//   `max_clock_step`), what was being measured starts anew at the next observation. An open alert
+//   stays open.
 // - A severity must itself hold for `for`: a single 'page' among 'warn' does not page. An open
 // alert
 //   only rises in severity. Cooldown holds back a new alert of the same or a lower severity; if the
@@ -59,7 +60,7 @@ struct AlertPolicy {
   int64_t cooldown_us = 60'000'000;  // from the resolution
   int64_t stale_after_us = 60'000'000;
   OnMissing on_missing = OnMissing::kResolve;
-  int64_t max_clock_step_us = 5'000'000;  // ticks come every second
+  int64_t max_clock_step_us = 5'000'000;
   uint32_t flap_fires = 3;                // 2..4, or 0: never
   int64_t flap_window_us = 600'000'000;
   int64_t flap_resolve_after_us = 120'000'000;
@@ -79,11 +80,11 @@ struct AlertState {
   Severity last_word = Severity::kNone;  // the newest observation's
   bool stale = false;                    // silence of this length was already reported
   bool flapping = false;                 // judged when the alert fired
-  int8_t clock_jump = 0;                 // -1 back, +1 ahead, since the newest observation
+  int8_t clock_set = 0;                  // -1 back, +1 ahead, since the newest observation
   std::array<int64_t, 3> since_us{kNever, kNever, kNever};  // run at or above info, warn, page
   int64_t clear_since_us = kNever;
   int64_t last_event_us = kNever;
-  int64_t clock_us = kNever;  // the newest wall time seen
+  int64_t quiet_us = kNever;  // quiet time up to which it is counted how long nothing was heard
   int64_t silent_us = 0;
   int64_t began_us = kNever;   // first event of the run that became the alert
   int64_t opened_us = kNever;  // when `for` was satisfied
@@ -102,26 +103,26 @@ struct AlertState {
 constexpr size_t kAlertStateBytes = 166;
 // Appends kAlertStateBytes.
 void encode_alert_state(const AlertState& state, std::string& out);
-// kCorrupt, or kUnsupported when a newer version wrote it.
+// kCorrupt, or kUnsupported when a newer version wrote it. Version 1 measured silence by the wall
+// clock and counted ticks from each start: both are forgotten.
 Result<AlertState> decode_alert_state(std::string_view bytes);
 
 // A decision's word on a key. `seq` grows within the key's partition.
 struct Observation {
   Seq seq;
   EventTime event_time;
-  KnownAt decided_at;
+  int64_t quiet_us = 0;
   Severity severity = Severity::kNone;
   double score = 0;
 };
 
-// A recorded moment of the wall clock, about once a second. `number` grows. `after` is the newest
-// seq of the key's partition when the tick was taken: it fixes the order of ticks and observations,
-// which a replay must keep.
+// A moment about once a second. `number` grows, over restarts too. `after` is the newest seq of the
+// key's partition when the tick was taken: it fixes the order of ticks and observations, which a
+// replay must keep.
 struct Tick {
   uint64_t number = 0;
-  KnownAt at;
+  int64_t quiet_us = 0;
   Seq after;
-  bool behind = false;  // events of the key may wait unread: nobody is called silent
 };
 
 enum class TransitionKind : uint8_t { kFired, kEscalated, kResolved, kStale };
@@ -138,6 +139,9 @@ struct Transition {
   uint64_t alert_seq = 0;
   Severity previous = Severity::kNone;  // of kEscalated: what it was
 };
+
+// The machine's clock was set: -1 back, +1 ahead.
+void note_clock_set(AlertState& state, int8_t direction);
 
 // At or below what the state has applied, both change nothing: replaying is safe.
 std::optional<Transition> step(const AlertPolicy& policy, AlertState& state,

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/env.h"
 
 namespace qw::monitor {
@@ -35,12 +36,12 @@ class Player {
   explicit Player(AlertPolicy policy = short_policy()) : policy_(policy) {
     EXPECT_TRUE(check(policy).ok());
   }
-  // The decision's word on the event of second `event_s`, made at wall second `clock_s`.
-  Player& see(int64_t event_s, Severity severity, int64_t clock_s, double score = 1) {
+  // The decision's word on the event of second `event_s`, made at quiet second `quiet_s`.
+  Player& see(int64_t event_s, Severity severity, int64_t quiet_s, double score = 1) {
     ++seq_;
-    write(step(policy_, state,
-               Observation{Seq{seq_}, EventTime{event_s * kSecond}, KnownAt{clock_s * kSecond},
-                           severity, score}));
+    write(step(
+        policy_, state,
+        Observation{Seq{seq_}, EventTime{event_s * kSecond}, quiet_s * kSecond, severity, score}));
     return *this;
   }
   Player& see(int64_t second, Severity severity) { return see(second, severity, second); }
@@ -48,14 +49,20 @@ class Player {
     for (int64_t second = from_s; second <= to_s; ++second) see(second, severity);
     return *this;
   }
-  Player& tick(int64_t clock_s) {
+  Player& tick(int64_t quiet_s) {
     ++tick_;
-    write(step(policy_, state, Tick{tick_, KnownAt{clock_s * kSecond}, Seq{seq_}}));
+    write(step(policy_, state, Tick{tick_, quiet_s * kSecond, Seq{seq_}}));
     return *this;
   }
-  Player& tick_behind(int64_t clock_s) {
-    ++tick_;
-    write(step(policy_, state, Tick{tick_, KnownAt{clock_s * kSecond}, Seq{seq_}, true}));
+  Player& set_clock(int8_t direction) {
+    note_clock_set(state, direction);
+    return *this;
+  }
+  // What a restart leaves of it.
+  Player& restart() {
+    std::string bytes;
+    encode_alert_state(state, bytes);
+    state = decode_alert_state(bytes).value();
     return *this;
   }
   Player& ticks(int64_t from_s, int64_t to_s) {
@@ -198,40 +205,55 @@ TEST(AlertPolicy, OldDataIsNotSilence) {
 }
 
 TEST(AlertPolicy, AProcessThatWasAwayReadsOnAsIfItHadNotBeen) {
-  Player away;  // the process was stopped for a minute in the middle of `for`
-  away.see(0, kPage, 100).see(1, kPage, 101).tick(161).see(2, kPage, 161).see(3, kPage, 161);
+  Player away;  // the process was stopped in the middle of `for`: quiet time stood still
+  away.see(0, kPage, 100).see(1, kPage, 101).restart().tick(101).see(2, kPage, 101);
   EXPECT_EQ(away.story(), "fired page@2") << "as if it had been there";
-  Player unseen;  // the same without a tick before the next event
-  unseen.see(0, kPage, 100).see(1, kPage, 101).see(2, kPage, 161).see(3, kPage, 161);
-  EXPECT_EQ(unseen.story(), "fired page@2");
+  AlertPolicy policy = short_policy();
+  policy.for_us = 15 * kSecond;
+  Player sparse(policy);  // a key that reports every ten seconds
+  sparse.see(0, kPage, 100).restart().see(10, kPage, 100).restart().tick(101).see(20, kPage, 101);
+  EXPECT_EQ(sparse.story(), "fired page@20") << "no run is taken apart by a restart";
+}
+
+TEST(AlertPolicy, SilenceIsCountedOnAfterARestart) {
+  Player player;
+  player.every_second(0, 2, kPage).see(3, kOff).ticks(4, 4).restart();
+  player.tick(5);
+  EXPECT_EQ(player.story(), "fired page@2");
+  player.restart().tick(6);
+  EXPECT_EQ(player.story(), "fired page@2, resolved page@6") << "as in an undisturbed run";
+  Player lost;  // the crash took the last second of quiet time with it
+  lost.every_second(0, 2, kPage).see(3, kOff).restart().tick(2).tick(3).tick(4);
+  EXPECT_EQ(lost.story(), "fired page@2");
+  EXPECT_EQ(lost.tick(5).story(), "fired page@2, resolved page@6");
 }
 
 TEST(AlertPolicy, NobodyIsSilentWhoseEventsWait) {
   Player player;
   player.every_second(0, 2, kPage).see(3, kOff);
-  for (int64_t second = 4; second < 200; ++second) player.tick_behind(second);
+  for (int ticks = 0; ticks < 200; ++ticks) player.tick(3);  // no quiet time passes
   EXPECT_EQ(player.story(), "fired page@2");
-  player.ticks(200, 202);
+  player.ticks(4, 6);
   EXPECT_EQ(player.story(), "fired page@2, resolved page@6") << "silence is counted from here on";
 }
 
-TEST(AlertPolicy, AJumpAheadOfTheClockIsNoSilence) {
+TEST(AlertPolicy, AClockThatIsSetAheadIsNoSilence) {
   Player player;
-  player.every_second(0, 2, kPage).ticks(3600, 3610);
+  player.every_second(0, 2, kPage).set_clock(1).ticks(3, 12);
   EXPECT_EQ(player.story(), "fired page@2") << "10 s of silence, not an hour";
   Player pending;
-  pending.see(0, kPage).see(3600, kPage);
-  EXPECT_EQ(pending.story(), "") << "one word before and one after the jump are not two seconds";
-  pending.see(3601, kPage).see(3602, kPage);
+  pending.see(0, kPage).set_clock(1).see(3600, kPage, 1);
+  EXPECT_EQ(pending.story(), "") << "one word before and one after it are not two seconds";
+  pending.see(3601, kPage, 2).see(3602, kPage, 3);
   EXPECT_EQ(pending.story(), "fired page@3602");
-  Player ticked;
-  ticked.see(0, kPage).tick(3599).see(3600, kPage);
-  EXPECT_EQ(ticked.story(), "") << "also when a tick saw the jump first";
+  Player goes_on;
+  goes_on.see(0, kPage).set_clock(1).see(2, kPage);
+  EXPECT_EQ(goes_on.story(), "fired page@2") << "event time is of another clock";
 }
 
-TEST(AlertPolicy, AJumpBackOfTheClockDoesNotFreezeAlerts) {
+TEST(AlertPolicy, AClockThatIsSetBackDoesNotFreezeAlerts) {
   Player player;
-  player.every_second(7200, 7202, kPage).tick(7203).tick(3600);
+  player.every_second(7200, 7202, kPage).tick(7203).set_clock(-1).restart();
   ASSERT_EQ(player.story(), "fired page@7202");
   player.every_second(3601, 3604, kOff);
   EXPECT_EQ(player.story(), "fired page@7202, resolved page@3604");
@@ -245,6 +267,7 @@ TEST(AlertPolicy, ACooldownSurvivesAJumpBack) {
   Player player;
   player.every_second(7200, 7202, kWarn).every_second(7203, 7206, kOff);
   ASSERT_EQ(player.story(), "fired warn@7202, resolved warn@7206");
+  player.set_clock(-1);
   player.every_second(100, 108, kWarn);  // the cooldown of 10 s moved along: it ends at 110
   EXPECT_EQ(player.story(), "fired warn@7202, resolved warn@7206");
   player.every_second(109, 111, kWarn);
@@ -283,16 +306,15 @@ TEST(AlertPolicy, ExtremeTimesDoNotOverflow) {
   const int64_t least = std::numeric_limits<int64_t>::min() + 1;
   uint64_t seq = 0;
   for (const int64_t time_us : {least, int64_t{0}, most, least, most})
-    (void)step(policy, state,
-               Observation{Seq{++seq}, EventTime{time_us}, KnownAt{time_us}, kPage, 1});
-  for (uint64_t tick = 1; tick < 4; ++tick)
-    (void)step(policy, state, Tick{tick, KnownAt{most}, Seq{seq}});
+    (void)step(policy, state, Observation{Seq{++seq}, EventTime{time_us}, time_us, kPage, 1});
+  for (uint64_t tick = 1; tick < 4; ++tick) (void)step(policy, state, Tick{tick, most, Seq{seq}});
   EXPECT_EQ(state.applied_seq, seq);
 }
 
 // A random life of one key, with every input kept so that it can be played again.
 struct Input {
   bool is_tick = false;
+  int8_t clock_set = 0;  // before it
   Observation observation;
   Tick tick;
 };
@@ -300,28 +322,38 @@ std::vector<Input> random_life(uint64_t seed) {
   Random random(seed);
   std::vector<Input> inputs;
   int64_t clock_us = 1'000 * kSecond;
+  int64_t quiet_us = 0;
   uint64_t seq = 0;
   uint64_t ticks = 0;
   for (int i = 0; i < 400; ++i) {
-    clock_us += static_cast<int64_t>(random.below(kSecond));
-    if (random.below(60) == 0) clock_us += random.below(2) == 0 ? 40 * kSecond : -40 * kSecond;
+    const auto moved_us = static_cast<int64_t>(random.below(kSecond));
+    clock_us += moved_us;
+    if (random.below(10) != 0) quiet_us += moved_us;
     Input input;
+    if (random.below(60) == 0) {
+      input.clock_set = random.below(2) == 0 ? 1 : -1;
+      clock_us += input.clock_set * 40 * kSecond;
+    }
     if (random.below(3) == 0) {
       input.is_tick = true;
-      input.tick = Tick{++ticks, KnownAt{clock_us}, Seq{seq}};
+      input.tick = Tick{++ticks, quiet_us, Seq{seq}};
     } else {
       const int64_t late_us =
           random.below(5) == 0 ? static_cast<int64_t>(random.below(kSecond)) : 0;
       const auto severity =
           (i / 20) % 2 == 0 ? static_cast<Severity>(random.below(4)) : Severity::kNone;
-      input.observation = Observation{Seq{++seq}, EventTime{clock_us - late_us}, KnownAt{clock_us},
-                                      severity, random.uniform()};
+      input.observation = Observation{Seq{++seq}, EventTime{clock_us - late_us}, quiet_us, severity,
+                                      random.uniform()};
     }
     inputs.push_back(input);
   }
   return inputs;
 }
 std::optional<Transition> play(const AlertPolicy& policy, AlertState& state, const Input& input) {
+  const bool applied = input.is_tick ? input.tick.number <= state.applied_tick ||
+                                           input.tick.after.value() < state.applied_seq
+                                     : input.observation.seq.value() <= state.applied_seq;
+  if (input.clock_set != 0 && !applied) note_clock_set(state, input.clock_set);
   return input.is_tick ? step(policy, state, input.tick) : step(policy, state, input.observation);
 }
 
@@ -369,6 +401,22 @@ TEST(AlertPolicy, StoredBytesAreFixedAndChecked) {
     EXPECT_FALSE(decode_alert_state(damaged).ok()) << "byte " << at;
   }
   EXPECT_FALSE(decode_alert_state(bytes.substr(1)).ok());
+}
+
+// Version 1 counted ticks from each start and measured silence by the wall clock.
+TEST(AlertPolicy, AStateOfVersionOneHearsTheTicksOfALaterStart) {
+  Player player;
+  player.every_second(0, 2, kPage).see(3, kOff);
+  player.state.applied_tick = 40;
+  player.state.quiet_us = 1'700'000'000 * kSecond;
+  std::string bytes;
+  encode_alert_state(player.state, bytes);
+  bytes.resize(kAlertStateBytes - sizeof(uint64_t));
+  bytes[0] = 1;
+  ByteWriter(bytes).u64(checksum64(bytes));
+  player.state = decode_alert_state(bytes).value();
+  EXPECT_EQ(player.ticks(100, 102).story(), "fired page@2");
+  EXPECT_EQ(player.tick(103).story(), "fired page@2, resolved page@6");
 }
 
 TEST(AlertPolicy, ImpossibleSettingsAreRefusedByName) {

@@ -102,6 +102,10 @@ TEST_F(ReceiverTest, WebhookReadsAnswers) {
   EXPECT_EQ(std::get<Retry>(send(*sink, "{}")).after_ms, 12'000);
   answer(503, {{"retry-after", "Tue, 14 Nov 2023 22:13:30 GMT"}});  // 1700000010
   EXPECT_EQ(std::get<Retry>(send(*sink, "{}")).after_ms, 10'000);
+  clock_.set_wall_us(0);  // a clock that is wrong has no part in it
+  answer(503, {{"Retry-After", "Tue, 14 Nov 2023 22:13:30 GMT"},
+               {"Date", "Tue, 14 Nov 2023 22:13:23 GMT"}});
+  EXPECT_EQ(std::get<Retry>(send(*sink, "{}")).after_ms, 7'000);
   answer(503, {{"Retry-After", "soon"}});
   EXPECT_EQ(std::get<Retry>(send(*sink, "{}")).after_ms, 0);
 }
@@ -144,9 +148,13 @@ TEST_F(ReceiverTest, AlertmanagerSinkSendsAgainBeforeTheEndAndResolves) {
   const std::string saved = *sink->state();
   sink = *make_alertmanager_sink(config, clock_);
   ASSERT_TRUE(sink->open(saved).ok());
-  ASSERT_TRUE(sink->tick(kNowUs + 1'000'000).ok());
-  ASSERT_TRUE(sink->tick(kNowUs + 50'000'000).ok());  // not yet again
-  ASSERT_TRUE(sink->tick(kNowUs + 70'000'000).ok());
+  const auto tick_after = [&](int64_t passed_us) {
+    clock_.advance_us(passed_us);
+    ASSERT_TRUE(sink->tick(clock_.wall_us()).ok());
+  };
+  tick_after(1'000'000);
+  tick_after(49'000'000);  // not yet again
+  tick_after(20'000'000);
   ASSERT_EQ(requests_.size(), 3u);
   EXPECT_EQ(json::parse(requests_[2].body)[0]["endsAt"], "2023-11-14T22:18:30.000000Z");
 
@@ -156,10 +164,26 @@ TEST_F(ReceiverTest, AlertmanagerSinkSendsAgainBeforeTheEndAndResolves) {
   EXPECT_EQ(json::parse(requests_.back().body)[0]["endsAt"], "2023-11-14T22:15:00.000000Z");
   EXPECT_EQ(*sink->state(), "{}");
   const size_t before = requests_.size();
-  ASSERT_TRUE(sink->tick(kNowUs + 900'000'000).ok());
+  tick_after(900'000'000);
   EXPECT_EQ(requests_.size(), before);
   EXPECT_TRUE(std::holds_alternative<Refused>(send(*sink, "[]")));
   EXPECT_TRUE(std::holds_alternative<Refused>(send(*sink, "no json")));
+}
+
+TEST_F(ReceiverTest, AlertmanagerHearsOfItInTimeWhenTheClockIsSet) {
+  auto sink = *make_alertmanager_sink({url("/"), 5000, 240'000}, clock_);
+  ASSERT_TRUE(sink->open("").ok());
+  send(*sink, kFiring);
+  ASSERT_TRUE(sink->tick(clock_.wall_us()).ok());
+  for (const int64_t wall_us : {kNowUs - 86'400'000'000, kNowUs + 86'400'000'000}) {
+    clock_.set_wall_us(wall_us);
+    const size_t before = requests_.size();
+    ASSERT_TRUE(sink->tick(clock_.wall_us()).ok());
+    EXPECT_EQ(requests_.size(), before) << "no minute has passed";
+    clock_.advance_us(61'000'000);
+    ASSERT_TRUE(sink->tick(clock_.wall_us()).ok());
+    EXPECT_EQ(requests_.size(), before + 1) << "or Alertmanager would end it";
+  }
 }
 
 TEST_F(ReceiverTest, AlertmanagerSinkEndsTheAlertThatAHigherSeverityReplaces) {

@@ -12,24 +12,35 @@
 namespace qw::streams {
 namespace {
 
-// Milliseconds until a Retry-After; 0 when there is none that can be read.
+const std::string* header_of(const net::HttpResponse& answer, std::string_view wanted) {
+  for (const auto& [name, value] : answer.headers)
+    if (std::equal(name.begin(), name.end(), wanted.begin(), wanted.end(),
+                   [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; }))
+      return &value;
+  return nullptr;
+}
+
+std::optional<int64_t> seconds_of_date(const std::string& text) {
+  std::tm date{};
+  if (::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date) == nullptr) return std::nullopt;
+  return static_cast<int64_t>(::timegm(&date));
+}
+
+// Milliseconds until a Retry-After; 0 when there is none that can be read. A date there is measured
+// from the answer's own, so that our clock has no part in it; by ours only where it has none.
 int64_t retry_after_ms(const net::HttpResponse& answer, int64_t wall_us) {
-  for (const auto& [name, value] : answer.headers) {
-    const bool match = name.size() == 11 &&
-                       std::equal(name.begin(), name.end(), "retry-after", [](char a, char b) {
-                         return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b;
-                       });
-    if (!match) continue;
-    int64_t seconds = 0;
-    const auto parsed = std::from_chars(value.data(), value.data() + value.size(), seconds);
-    if (parsed.ec == std::errc{} && parsed.ptr == value.data() + value.size())
-      return std::clamp<int64_t>(seconds, 0, 86'400) * 1000;
-    std::tm date{};
-    if (::strptime(value.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date) == nullptr) return 0;
-    const int64_t wait_s = static_cast<int64_t>(::timegm(&date)) - wall_us / 1'000'000;
-    return std::clamp<int64_t>(wait_s, 0, 86'400) * 1000;
+  const std::string* const value = header_of(answer, "retry-after");
+  if (value == nullptr) return 0;
+  int64_t wait_s = 0;
+  const auto parsed = std::from_chars(value->data(), value->data() + value->size(), wait_s);
+  if (parsed.ec != std::errc{} || parsed.ptr != value->data() + value->size()) {
+    const auto until_s = seconds_of_date(*value);
+    if (!until_s) return 0;
+    const std::string* const date = header_of(answer, "date");
+    const auto now_s = date == nullptr ? std::nullopt : seconds_of_date(*date);
+    wait_s = *until_s - now_s.value_or(wall_us / 1'000'000);
   }
-  return 0;
+  return std::clamp<int64_t>(wait_s, 0, 86'400) * 1000;
 }
 
 class WebhookSink final : public Sink {
