@@ -108,7 +108,8 @@ store::KeyedTable& LearningVersion::add_stream(PartitionId stream) {
   options.partition = stream;
   options.log = store::Log::kDecisions;
   options.replay_max_us = options_.replay_max_us;
-  options.memory_limit_bytes = options_.memory_limit_bytes;
+  options.memory = options_.memory;
+  options.memory_limit_bytes = size_t{1} << 30;
   table = std::make_shared<store::KeyedTable>(store_, options, kind_);
   return *table;
 }

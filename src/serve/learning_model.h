@@ -26,7 +26,7 @@ struct LearningOptions {
   std::string model;
   InputDefinition input;  // what it reads of stored decisions
   int64_t replay_max_us = 10'000'000;
-  size_t memory_limit_bytes = size_t{1} << 30;
+  std::shared_ptr<store::MemoryBudget> memory;  // shared with other versions; null: 1 GiB a stream
 };
 
 // One loaded version: the engine and, per decision stream, the states of all series. Learns from

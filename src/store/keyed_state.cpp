@@ -24,8 +24,16 @@ std::vector<Seq> KeyedTable::Pending::seqs() const {
 
 KeyedTable::KeyedTable(const Store& store, KeyedTableOptions options,
                        std::shared_ptr<const KeyedStateKind> kind)
-    : store_(store), options_(std::move(options)), kind_(std::move(kind)) {}
-KeyedTable::~KeyedTable() = default;
+    : store_(store), options_(std::move(options)), kind_(std::move(kind)) {
+  if (!options_.memory)
+    options_.memory = std::make_shared<MemoryBudget>(options_.memory_limit_bytes);
+  ++options_.memory->tables_;
+}
+
+KeyedTable::~KeyedTable() {
+  account(-static_cast<int64_t>(memory_bytes_));
+  --options_.memory->tables_;
+}
 
 StateId KeyedTable::id_of(std::string_view key) const {
   return StateId{options_.owner, options_.partition, std::string(key)};
@@ -149,12 +157,18 @@ void KeyedTable::changed(Entry& entry, Seq seq, int64_t now_us) {
 }
 
 void KeyedTable::account(Entry& entry) {
-  // A map node, a list node, and the hashes of the pages come on top of what the state says.
-  constexpr size_t kEntryBytes = sizeof(Entry) + 160;
+  // On top of what the state says: the nodes of a map, a list and, while it waits for its
+  // checkpoint, of two sets; the hashes of the pages; what malloc adds to each of these.
+  constexpr size_t kEntryBytes = sizeof(Entry) + 320;
   const size_t bytes = kEntryBytes + entry.key.size() + entry.state->memory_bytes() +
                        entry.pages.page_hashes.capacity() * sizeof(uint64_t);
-  memory_bytes_ += bytes - entry.accounted_bytes;
+  account(static_cast<int64_t>(bytes) - static_cast<int64_t>(entry.accounted_bytes));
   entry.accounted_bytes = bytes;
+}
+
+void KeyedTable::account(int64_t bytes) {
+  memory_bytes_ += static_cast<size_t>(bytes);
+  options_.memory->used_bytes_ += static_cast<size_t>(bytes);
 }
 
 // The first entry is in use by the caller and stays. Looks at a bounded number of states that must
@@ -162,7 +176,7 @@ void KeyedTable::account(Entry& entry) {
 void KeyedTable::evict() {
   constexpr int kLooks = 16;
   int looks = 0;
-  while (memory_bytes_ > options_.memory_limit_bytes && recent_.size() > 1 && looks < kLooks) {
+  while (options_.memory->asks(memory_bytes_) && recent_.size() > 1 && looks < kLooks) {
     Entry& oldest = *recent_.back();
     if (oldest.dirty || oldest.ticket != 0) {
       recent_.splice(std::next(recent_.begin()), recent_, oldest.recent);
@@ -170,12 +184,13 @@ void KeyedTable::evict() {
       continue;
     }
     ++evictions_;
+    ++options_.memory->evictions_;
     drop(oldest);
   }
 }
 
 void KeyedTable::drop(Entry& entry) {
-  memory_bytes_ -= entry.accounted_bytes;
+  account(-static_cast<int64_t>(entry.accounted_bytes));
   recent_.erase(entry.recent);
   entries_.erase(entries_.find(entry.key));
 }
@@ -234,6 +249,7 @@ Result<CheckpointPass> KeyedTable::checkpoint_some(Txn& txn, int64_t now_us, siz
   if (pass.states == 0) in_flight_.pop_back();  // nobody will say that nothing is on disk
   pass.left = due_.size();
   if (!due_.empty()) pass.behind_us = std::max<int64_t>(0, now_us - due_.begin()->at_us);
+  if (!recent_.empty()) evict();  // others may have taken what is shared
   return pass;
 }
 

@@ -2,6 +2,8 @@
 // and alerts keep per key.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <compare>
 #include <cstdint>
 #include <deque>
@@ -42,6 +44,27 @@ class KeyedStateKind {
                               std::string_view record) const = 0;
 };
 
+// Memory that the states of several tables share. Soft: a state whose change is not on disk yet
+// stays. While the sum is above the limit, tables that take more than their even share of it drop
+// what they used least recently. Any thread.
+class MemoryBudget {
+ public:
+  explicit MemoryBudget(size_t limit_bytes) : limit_bytes_(limit_bytes) {}
+  size_t limit_bytes() const { return limit_bytes_; }
+  size_t used_bytes() const { return used_bytes_; }
+  uint64_t evictions() const { return evictions_; }
+
+ private:
+  friend class KeyedTable;
+  bool asks(size_t of_table_bytes) const {
+    return used_bytes_ > limit_bytes_ &&
+           of_table_bytes > limit_bytes_ / std::max<size_t>(tables_, 1);
+  }
+  const size_t limit_bytes_;
+  std::atomic<size_t> used_bytes_ = 0, tables_ = 0;
+  std::atomic<uint64_t> evictions_ = 0;
+};
+
 // Whose states a table keeps, and within which limits. A value, copied at construction.
 struct KeyedTableOptions {
   // Behaviour
@@ -49,7 +72,8 @@ struct KeyedTableOptions {
   PartitionId partition;   // StateId::partition
   Log log = Log::kEvents;  // whose records change these states; their seq orders the changes
   int64_t replay_max_us = 30'000'000;  // a change is checkpointed within this time
-  // Performance. States whose changes are not on disk yet are kept above this limit.
+  // Performance. Shared with other tables, or null: the table's own, of this limit.
+  std::shared_ptr<MemoryBudget> memory = nullptr;
   size_t memory_limit_bytes = size_t{256} << 20;
 };
 
@@ -209,11 +233,12 @@ class KeyedTable {
   void erase(Entry& entry, Txn& txn, uint64_t ticket);
   void drop(Entry& entry);
   void account(Entry& entry);
+  void account(int64_t bytes);
   void evict();
   StateId id_of(std::string_view key) const;
 
   const Store& store_;
-  const KeyedTableOptions options_;
+  KeyedTableOptions options_;
   const std::shared_ptr<const KeyedStateKind> kind_;
 
   mutable std::mutex mutex_;

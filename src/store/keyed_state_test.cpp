@@ -211,6 +211,43 @@ void run_random_life(uint64_t seed) {
   EXPECT_EQ(pipeline.table->keys().value().size(), model.size());
 }
 
+// Two tables of one budget: the sum stays within it, the small one keeps what it has.
+TEST(KeyedTable, TablesShareTheirMemory) {
+  Pipeline pipeline(0, 1);
+  const auto budget = std::make_shared<MemoryBudget>(200'000);
+  const auto table_of = [&](const std::string& owner) {
+    KeyedTableOptions options;
+    options.owner = owner;
+    options.partition = PartitionId{1};
+    options.memory = budget;
+    auto table =
+        std::make_unique<KeyedTable>(*pipeline.store, options, std::make_shared<ChainKind>());
+    EXPECT_TRUE(table->finish_recovery(0).ok());
+    return table;
+  };
+  auto large = table_of("view/large"), small = table_of("view/small");
+  const auto fill = [&](KeyedTable& table, size_t keys) {
+    for (uint64_t seq = 1; seq <= keys; ++seq)
+      ASSERT_TRUE(table
+                      .apply<Chain>(std::to_string(seq), Seq{seq}, 0,
+                                    [&](Chain& state) { state.add(Seq{seq}, "record"); })
+                      .ok());
+    const auto pass = table.checkpoint_some(pipeline.txn, KeyedTable::kAllAreDue, SIZE_MAX);
+    ASSERT_TRUE(pass.ok());
+    ASSERT_TRUE(pipeline.store->commit(pipeline.txn, Durability::kProcess).ok());
+    for (int i = 0; i < 1'000; ++i) table.committed(pass->ticket);
+  };
+  fill(*small, 50);
+  fill(*large, 5'000);
+  EXPECT_LE(budget->used_bytes(), budget->limit_bytes());
+  EXPECT_EQ(small->stats().in_memory, 50u);
+  EXPECT_GT(large->stats().evictions, 4'000u);
+  EXPECT_EQ(budget->evictions(), large->stats().evictions);
+  EXPECT_EQ(budget->used_bytes(), small->stats().memory_bytes + large->stats().memory_bytes);
+  large.reset();
+  EXPECT_EQ(budget->used_bytes(), small->stats().memory_bytes);
+}
+
 TEST(KeyedTable, EqualsAPlainMapThroughEvictionsCheckpointsAndCrashes) {
   for (uint64_t seed = 1; seed <= 20 && !::testing::Test::HasFailure(); ++seed)
     run_random_life(seed);

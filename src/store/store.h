@@ -67,6 +67,8 @@ class Txn {
   void trim(Log log, PartitionId partition, Seq from, Seq to);
   void put_meta(std::string_view name, std::string_view value);
   void erase_meta(std::string_view name);
+  // Every name that begins so.
+  void erase_meta_prefix(std::string_view prefix);
   // One row to deliver through a sink; rows of a sink are put, and delivered, in `seq` order
   // from 1.
   void put_outbox(std::string_view sink, Seq seq, std::string_view row);

@@ -99,6 +99,11 @@ void Txn::erase_meta(std::string_view name) {
   must(batch_->Delete(batch_family(Family::kMeta), slice(name)));
 }
 
+void Txn::erase_meta_prefix(std::string_view prefix) {
+  must(batch_->DeleteRange(batch_family(Family::kMeta), slice(prefix),
+                           internal::after_prefix(std::string(prefix))));
+}
+
 void Txn::put_outbox(std::string_view sink, Seq seq, std::string_view row) {
   QW_ASSERT(seq > Seq{0});
   auto* family = batch_family(Family::kOutbox);

@@ -14,8 +14,9 @@
 namespace qw::streams {
 namespace {
 
-constexpr int64_t kSlicesPerHorizon = 32;
-constexpr uint8_t kPartitionKind = 40, kChunkKind = 41, kVersion = 1;
+constexpr uint8_t kPartitionKind = 40, kVersion = 2;
+// Of an id in memory: its node in the map, its share of the buckets, its place in a slice.
+constexpr size_t kIdBytes = 104;
 
 Error bad(const GateOptions& options, std::string message, std::string mend) {
   return Error{ErrorCode::kBadInput, std::move(message), options.source, std::move(mend)};
@@ -32,9 +33,9 @@ Result<void> check_limits(const GateOptions& options) {
   if (options.min_event_time_us >= options.max_event_time_us)
     return bad(options, "min_event_time is not before max_event_time", "");
   if (!options.event_id.empty() &&
-      (options.dedup_max_ids == 0 || options.dedup_horizon_us < kSlicesPerHorizon))
+      (options.dedup_memory_bytes < kIdBytes || options.dedup_horizon_us < 1'000))
     return bad(options, "an event_id is named but nothing may be remembered",
-               "give a dedup horizon and dedup_max_ids above 0");
+               "give a dedup_horizon and dedup_memory above 0");
   return {};
 }
 
@@ -64,12 +65,14 @@ struct Gate::Row {
   int64_t event_time_us;
   int64_t known_at_us;
   int64_t arrived_us;  // the same, but for imported history
-  std::optional<IdKey> id;
+  std::optional<EventIdHash> id;
   std::vector<size_t> nulled;  // columns that an expectation empties
   Receipt::Row judged;
 };
 
-Gate::Gate(GateOptions options) : options_(std::move(options)) {}
+Gate::Gate(GateOptions options)
+    : options_(std::move(options)),
+      ids_({meta_prefix(), options_.dedup_horizon_us, options_.dedup_memory_bytes / kIdBytes}) {}
 
 Result<Gate> Gate::make(GateOptions options) {
   if (options.schema == nullptr) return bad(options, "the source has no schema", "");
@@ -97,7 +100,7 @@ Result<Gate> Gate::make(GateOptions options) {
   return gate;
 }
 
-Gated Gate::admit(PartitionId to_partition, SourceBatch&& batch, KnownAt known_at) {
+Result<Gated> Gate::admit(PartitionId to_partition, SourceBatch&& batch, KnownAt known_at) {
   Gated out{schema::EventBatch{schema::Batch(options_.schema), {}}, {}};
   PartitionState& state = partitions_[to_partition];
   imported_ = batch.imported;
@@ -108,18 +111,21 @@ Gated Gate::admit(PartitionId to_partition, SourceBatch&& batch, KnownAt known_a
                                 known_at.value()});
   }
   for (size_t row = 0; row < batch.rows.rows(); ++row)
-    admit_row(to_partition, state, batch, row, known_at, out);
-  if (event_id_column_ && !imported_) forget_before(known_at.value() - options_.dedup_horizon_us);
+    QW_TRY(admit_row(to_partition, state, batch, row, known_at, out));
+  if (event_id_column_)
+    ids_.forget_before(saturating_sub(imported_ ? history_us(state) : known_at.value(),
+                                      options_.dedup_horizon_us));
   return out;
 }
 
-void Gate::admit_row(PartitionId to_partition, PartitionState& state, const SourceBatch& batch,
-                     size_t index, KnownAt known_at, Gated& out) {
+Result<void> Gate::admit_row(PartitionId to_partition, PartitionState& state,
+                             const SourceBatch& batch, size_t index, KnownAt known_at,
+                             Gated& out) {
   const bool numbered = !batch.positions.empty();
   const uint64_t seq = numbered ? batch.positions[index] : state.last_seq + 1;
   if (seq <= state.last_seq) {
     ++counts_.replayed;
-    return;
+    return {};
   }
   const auto& times = batch.rows.column(event_time_column_);
   const int64_t time_us = times.valid(index) ? times.int_at(index) : INT64_MIN;
@@ -131,20 +137,22 @@ void Gate::admit_row(PartitionId to_partition, PartitionState& state, const Sour
   state.dirty = true;
   state.last_known_us = std::max(state.last_known_us, known_at.value());
   if (numbered) state.last_seq = seq;
-  judge_row(row, state, out);
+  QW_TRY(judge_row(row, state, out));
   if (batch.receipt) batch.receipt->rows.push_back(std::move(row.judged));
+  return {};
 }
 
-void Gate::judge_row(Row& row, PartitionState& state, Gated& out) {
-  if (refuse_time(row, out)) return;
+Result<void> Gate::judge_row(Row& row, PartitionState& state, Gated& out) {
+  if (refuse_time(row, out)) return {};
 
   bool quarantined = false;
   schema::EventStatus status = schema::EventStatus::kDuplicate;
-  if (seen_before(row)) {
+  QW_ASSIGN(const bool seen, seen_before(row, state));
+  if (seen) {
     ++counts_.duplicate;
   } else if (!meet_expectations(row, quarantined, out)) {
     row.judged.fate = Receipt::Fate::kDropped;
-    return;
+    return {};
   } else if (!quarantined && crashed_before(row)) {
     bury(row, std::string(kCrashedBefore), out);
     status = schema::EventStatus::kQuarantined;
@@ -153,7 +161,7 @@ void Gate::judge_row(Row& row, PartitionState& state, Gated& out) {
     status = schema::EventStatus::kQuarantined;
     ++counts_.quarantined;
   } else {
-    status = decide(state, row);
+    status = decide(state, row, out);
   }
   row.judged.fate = fate_of(status);
   state.last_seq = row.seq.value();
@@ -166,25 +174,36 @@ void Gate::judge_row(Row& row, PartitionState& state, Gated& out) {
   }
   out.events.facts.push_back(
       {row.partition, row.seq, EventTime{row.event_time_us}, KnownAt{row.known_at_us}, status});
+  return {};
 }
 
-schema::EventStatus Gate::decide(PartitionState& state, const Row& row) {
-  if (row.id) {
-    if (imported_) forget_before(saturating_sub(row.known_at_us, options_.dedup_horizon_us));
-    remember(*row.id, row.known_at_us);
+schema::EventStatus Gate::decide(PartitionState& state, Row& row, Gated& out) {
+  if (row.id) ids_.add(*row.id, row.known_at_us);
+  const int64_t watermark_us = state.watermark.value_us();
+  const Lateness lateness = state.watermark.pass(row.event_time_us, row.arrived_us, !imported_,
+                                                 options_.allowed_lateness_us);
+  if (lateness == Lateness::kNone) {
+    ++counts_.ok;
+    return schema::EventStatus::kOk;
   }
-  const int64_t time_us = row.event_time_us;
-  if (time_us < saturating_sub(state.watermark_us, options_.allowed_lateness_us)) {
-    ++counts_.late_dropped;
-    return schema::EventStatus::kLateDropped;
-  }
-  if (time_us < state.watermark_us) {
+  if (lateness == Lateness::kBehind || (imported_ && !options_.imported_is_late)) {
     ++counts_.late_repaired;
     return schema::EventStatus::kLateRepaired;
   }
-  ++counts_.ok;
-  state.watermark_us = time_us;
-  return schema::EventStatus::kOk;
+  ++counts_.late_dropped;
+  if (options_.late != LateEvents::kDeadLetter) return schema::EventStatus::kLateDropped;
+  ++counts_.late_buried;
+  bury(row,
+       fmt::format("late: the event time {} is {} s behind the newest; allowed_lateness is {} s",
+                   format_time(row.event_time_us), (watermark_us - row.event_time_us) / 1'000'000,
+                   options_.allowed_lateness_us / 1'000'000),
+       out);
+  return schema::EventStatus::kLateDropped;
+}
+
+// Now, for imported history: a time that enough of it has come to.
+int64_t Gate::history_us(const PartitionState& state) const {
+  return saturating_sub(state.watermark.value_us(), -options_.assumed_delay_us);
 }
 
 bool Gate::refuse_time(Row& row, Gated& out) {
@@ -265,84 +284,41 @@ void Gate::bury(Row& row, std::string reason, Gated& out) const {
        std::move(reason), std::move(raw), row.known_at_us});
 }
 
-std::optional<Gate::IdKey> Gate::id_of(const SourceBatch& batch, size_t row) const {
+std::optional<EventIdHash> Gate::id_of(const SourceBatch& batch, size_t row) const {
   if (!event_id_column_ || !batch.rows.column(*event_id_column_).valid(row)) return std::nullopt;
   const auto& column = batch.rows.column(*event_id_column_);
   // Two hashes of differently salted text: 128 bits, so that two ids never meet by chance.
   std::string text =
       "1" + (column.type().kind == schema::Kind::kString ? std::string(column.string_at(row))
                                                          : std::to_string(column.int_at(row)));
-  IdKey key;
+  EventIdHash key;
   key.high = checksum64(text);
   text.front() = '2';
   key.low = checksum64(text);
   return key;
 }
 
-bool Gate::seen_before(const Row& row) const {
+Result<bool> Gate::seen_before(const Row& row, const PartitionState& state) const {
   if (!row.id) return false;
-  const auto found = ids_.find(*row.id);
-  return found != ids_.end() &&
-         row.known_at_us - found->second.known_at_us <= options_.dedup_horizon_us;
-}
-
-// The slice that takes the next id: a new one when the last is full or spans its share of the
-// horizon.
-Gate::Slice& Gate::open_slice(int64_t known_at_us) {
-  const size_t most = std::max<size_t>(1, options_.dedup_max_ids / kSlicesPerHorizon);
-  const int64_t span_us = options_.dedup_horizon_us / kSlicesPerHorizon;
-  if (slices_.empty() || slices_.back().ids.size() >= most ||
-      known_at_us - slices_.back().first_known_us > span_us) {
-    slices_.emplace_back();
-    slices_.back().number = next_slice_++;
-  }
-  Slice& slice = slices_.back();
-  slice.first_known_us = std::min(slice.first_known_us, known_at_us);
-  slice.last_known_us = std::max(slice.last_known_us, known_at_us);
-  return slice;
-}
-
-void Gate::remember(const IdKey& id, int64_t known_at_us) {
-  Slice& slice = open_slice(known_at_us);
-  slice.ids.emplace_back(id, known_at_us);
-  ids_[id] = Remembered{known_at_us, slice.number};
-  while (ids_.size() > options_.dedup_max_ids) {
-    const size_t before = ids_.size();
-    forget_oldest_slice();
-    counts_.ids_forgotten_early += before - ids_.size();
-  }
-}
-
-void Gate::forget_before(int64_t known_at_us) {
-  while (!slices_.empty() && slices_.front().last_known_us < known_at_us) forget_oldest_slice();
-}
-
-void Gate::forget_oldest_slice() {
-  Slice& slice = slices_.front();
-  for (const auto& [id, known_at_us] : slice.ids) {
-    const auto entry = ids_.find(id);
-    // An id seen again after its horizon lives on in a later slice.
-    if (entry != ids_.end() && entry->second.slice == slice.number) ids_.erase(entry);
-  }
-  for (const uint64_t chunk : slice.chunks)
-    erase_.push_back(fmt::format("{}ids/{:016x}", meta_prefix(), chunk));
-  slices_.pop_front();
+  return ids_.contains(*row.id,
+                       imported_ ? std::max(row.known_at_us, history_us(state)) : row.known_at_us);
 }
 
 void Gate::tick(KnownAt now) {
-  if (event_id_column_ && !imported_) forget_before(now.value() - options_.dedup_horizon_us);
+  if (event_id_column_ && !imported_)
+    ids_.forget_before(saturating_sub(now.value(), options_.dedup_horizon_us));
   if (options_.idle_after_us == 0) return;
   const int64_t moved_us = now.value() - options_.idle_after_us;
   for (auto& [partition, state] : partitions_) {
-    if (state.last_known_us > moved_us || state.watermark_us >= moved_us) continue;
-    state.watermark_us = moved_us;
+    if (state.last_known_us > moved_us || state.watermark.value_us() >= moved_us) continue;
+    state.watermark.raise(moved_us);
     state.dirty = true;
   }
 }
 
 EventTime Gate::watermark(PartitionId partition) const {
   const auto found = partitions_.find(partition);
-  return EventTime{found == partitions_.end() ? INT64_MIN : found->second.watermark_us};
+  return EventTime{found == partitions_.end() ? INT64_MIN : found->second.watermark.value_us()};
 }
 
 Seq Gate::last_seq(PartitionId partition) const {
@@ -352,34 +328,20 @@ Seq Gate::last_seq(PartitionId partition) const {
 
 std::string Gate::meta_prefix() const { return "gate/" + options_.source + "/"; }
 
-Gate::Changes Gate::take_changes() {
-  Changes changes;
+StoredChanges Gate::take_changes() {
+  StoredChanges changes;
   for (auto& [partition, state] : partitions_) {
     if (!state.dirty) continue;
     state.dirty = false;
     std::string body, sealed;
     ByteWriter writer(body);
-    writer.i64(state.watermark_us);
     writer.u64(state.last_seq);
     writer.i64(state.last_known_us);
+    state.watermark.write(writer);
     seal_record(kPartitionKind, kVersion, body, sealed);
     changes.put.emplace_back(fmt::format("{}p/{}", meta_prefix(), partition.value()), sealed);
   }
-  for (Slice& slice : slices_) {
-    if (slice.staged == slice.ids.size()) continue;
-    std::string body, sealed;
-    ByteWriter writer(body);
-    for (size_t i = slice.staged; i < slice.ids.size(); ++i) {
-      writer.u64(slice.ids[i].first.high);
-      writer.u64(slice.ids[i].first.low);
-      writer.i64(slice.ids[i].second);
-    }
-    seal_record(kChunkKind, kVersion, body, sealed);
-    changes.put.emplace_back(fmt::format("{}ids/{:016x}", meta_prefix(), next_chunk_), sealed);
-    slice.chunks.push_back(next_chunk_++);
-    slice.staged = slice.ids.size();
-  }
-  changes.erase.swap(erase_);
+  ids_.take_changes(changes);
   return changes;
 }
 
@@ -391,40 +353,22 @@ Result<void> Gate::restore_value(std::string_view name, std::string_view value) 
   std::string_view rest = name;
   if (!rest.starts_with(meta_prefix())) return damaged();
   rest.remove_prefix(meta_prefix().size());
+  if (!rest.starts_with("p/")) return ids_.restore_value(rest, value);
+  rest.remove_prefix(2);
   QW_ASSIGN(const SealedRecord sealed, open_record(value));
+  if (sealed.version > kVersion)
+    return Error{ErrorCode::kUnsupported, "the ingest state was written by a newer Quickwater",
+                 std::string(name), "start the newer version"};
   ByteReader reader(sealed.body);
-  if (rest.starts_with("p/")) {
-    uint32_t partition = 0;
-    rest.remove_prefix(2);
-    const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), partition);
-    PartitionState state{reader.i64(), reader.u64(), reader.i64(), false};
-    if (parsed.ec != std::errc{} || sealed.kind != kPartitionKind || !reader.done())
-      return damaged();
-    partitions_[PartitionId{partition}] = state;
-    return {};
-  }
-  uint64_t chunk = 0;
-  if (!rest.starts_with("ids/") || sealed.kind != kChunkKind) return damaged();
-  rest.remove_prefix(4);
-  const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), chunk, 16);
-  if (parsed.ec != std::errc{}) return damaged();
-  next_chunk_ = std::max(next_chunk_, chunk + 1);
-  Slice slice;
-  while (reader.ok() && !reader.rest().empty()) {
-    const uint64_t high = reader.u64();
-    const uint64_t low = reader.u64();
-    slice.ids.emplace_back(IdKey{high, low}, reader.i64());
-  }
-  if (!reader.ok() || slice.ids.empty()) return damaged();
-  slice.number = next_slice_++;
-  slice.chunks.push_back(chunk);
-  slice.staged = slice.ids.size();
-  for (const auto& [id, known_at_us] : slice.ids) {
-    slice.first_known_us = std::min(slice.first_known_us, known_at_us);
-    slice.last_known_us = std::max(slice.last_known_us, known_at_us);
-    ids_[id] = Remembered{known_at_us, slice.number};
-  }
-  slices_.push_back(std::move(slice));
+  PartitionState state;
+  if (sealed.version == 1) state.watermark = Watermark::settled_at(reader.i64());
+  state.last_seq = reader.u64();
+  state.last_known_us = reader.i64();
+  if (sealed.version > 1) state.watermark.read(reader);
+  uint32_t partition = 0;
+  const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), partition);
+  if (parsed.ec != std::errc{} || sealed.kind != kPartitionKind || !reader.done()) return damaged();
+  partitions_[PartitionId{partition}] = state;
   return {};
 }
 

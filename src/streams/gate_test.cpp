@@ -8,6 +8,7 @@
 
 #include <filesystem>
 
+#include "base/bytes.h"
 #include "base/env.h"
 #include "store/store.h"
 
@@ -64,17 +65,27 @@ std::vector<EventStatus> statuses(const Gated& gated) {
   return out;
 }
 
-Gate make(GateOptions o = options()) {
+// A gate whose disk always answers.
+struct Tested : Gate {
+  explicit Tested(Gate&& gate) : Gate(std::move(gate)) {}
+  Gated admit(PartitionId partition, SourceBatch&& batch, KnownAt known_at) {
+    auto gated = Gate::admit(partition, std::move(batch), known_at);
+    EXPECT_TRUE(gated.ok());
+    return std::move(gated).value();
+  }
+};
+
+Tested make(GateOptions o = options()) {
   auto gate = Gate::make(std::move(o));
   EXPECT_TRUE(gate.ok()) << gate.error().to_string();
-  return std::move(gate).value();
+  return Tested(std::move(gate).value());
 }
 
 std::string id(const char* text) { return text; }
 constexpr PartitionId kP{3};
 
 TEST(Gate, JudgesLatenessAgainstTheWatermark) {
-  Gate gate = make();
+  Tested gate = make();
   const auto out = gate.admit(kP,
                               batch_of({{id("a"), kNow},
                                         {id("b"), kNow},                // equal is not late
@@ -83,18 +94,18 @@ TEST(Gate, JudgesLatenessAgainstTheWatermark) {
                                         {id("e"), kNow - 30 * kS - 1},  // beyond it
                                         {id("f"), kNow + 5},
                                         {id("g"), kNow - 30 * kS}}),
-                              KnownAt{kNow});
+                              KnownAt{kNow + 5});
   EXPECT_THAT(statuses(out),
               testing::ElementsAre(EventStatus::kOk, EventStatus::kOk, EventStatus::kLateRepaired,
                                    EventStatus::kLateRepaired, EventStatus::kLateDropped,
                                    EventStatus::kOk, EventStatus::kLateDropped));
   EXPECT_EQ(gate.watermark(kP).value(), kNow + 5);
   EXPECT_EQ(out.events.facts[6].seq.value(), 7u);
-  EXPECT_EQ(out.events.facts[0].known_at.value(), kNow);
+  EXPECT_EQ(out.events.facts[0].known_at.value(), kNow + 5);
 }
 
 TEST(Gate, BuriesTheFutureAndTheAbsurdAndMovesNoWatermark) {
-  Gate gate = make();
+  Tested gate = make();
   const auto out = gate.admit(kP,
                               batch_of({{id("ok"), kNow},
                                         {id("edge"), kNow + 60 * kS},
@@ -105,7 +116,7 @@ TEST(Gate, BuriesTheFutureAndTheAbsurdAndMovesNoWatermark) {
                                         {id("min"), INT64_MIN}}),
                               KnownAt{kNow});
   EXPECT_EQ(out.events.facts.size(), 2u);
-  EXPECT_EQ(gate.watermark(kP).value(), kNow + 60 * kS);
+  EXPECT_EQ(gate.watermark(kP).value(), kNow);  // the one ahead moves it no further than now
   ASSERT_EQ(out.dead_letters.size(), 5u);
   EXPECT_THAT(out.dead_letters[1].reason, HasSubstr("31536000 s ahead of its arrival"));
   EXPECT_THAT(out.dead_letters[1].raw, HasSubstr("\"id\":\"year\""));
@@ -117,7 +128,7 @@ TEST(Gate, BuriesTheFutureAndTheAbsurdAndMovesNoWatermark) {
 }
 
 TEST(Gate, ANullEventTimeIsBuried) {
-  Gate gate = make();
+  Tested gate = make();
   SourceBatch batch(events());
   batch.rows.append_row({id("a"), 1.0, id("x"), {}});
   const auto out = gate.admit(kP, std::move(batch), KnownAt{kNow});
@@ -126,7 +137,7 @@ TEST(Gate, ANullEventTimeIsBuried) {
 }
 
 TEST(Gate, CountsDuplicatesOnceWithinTheHorizonAlsoAcrossPartitions) {
-  Gate gate = make();
+  Tested gate = make();
   const auto feed = [&](PartitionId partition, In in, int64_t known_us) {
     return statuses(gate.admit(partition, batch_of({in}), KnownAt{known_us})).at(0);
   };
@@ -142,21 +153,39 @@ TEST(Gate, CountsDuplicatesOnceWithinTheHorizonAlsoAcrossPartitions) {
   EXPECT_EQ(feed(kP, {{}, kNow + 340 * kS}, kNow + 340 * kS), EventStatus::kOk);
 }
 
-TEST(Gate, ForgetsTheOldestIdsWhenTooMany) {
+// Beyond memory, and over a restart, in a real store.
+TEST(Gate, KeepsThePromisedHorizonBeyondMemory) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "gate_horizon";
+  std::filesystem::remove_all(folder);
+  MetricRegistry metrics;
+  store::StoreOptions store_options;
+  store_options.folder = folder.string();
   GateOptions o = options();
-  o.dedup_max_ids = 64;
-  Gate gate = make(o);
-  for (int i = 0; i < 1000; ++i)
-    gate.admit(kP, batch_of({{std::to_string(i), kNow}}), KnownAt{kNow});
-  EXPECT_LE(gate.ids_held(), 64u);
-  EXPECT_GE(gate.ids_held(), 60u);
-  EXPECT_GE(gate.counts().ids_forgotten_early, 936u);
-  const auto out = gate.admit(kP, batch_of({{id("999"), kNow}}), KnownAt{kNow});
-  EXPECT_THAT(statuses(out), testing::ElementsAre(EventStatus::kDuplicate));
+  o.dedup_memory_bytes = 10'000;
+  constexpr int kIds = 5'000;
+  for (const bool first : {true, false}) {
+    auto store = store::Store::open(store_options, metrics);
+    ASSERT_TRUE(store.ok()) << store.error().to_string();
+    Tested gate = make(o);
+    ASSERT_TRUE(gate.restore(**store).ok());
+    for (int i = 0; i < kIds; i += 10) {
+      std::vector<In> rows;
+      for (int n = i; n < i + 10; ++n) rows.push_back({std::to_string(n), kNow});
+      const auto out = gate.admit(kP, batch_of(rows), KnownAt{kNow + i});
+      EXPECT_THAT(statuses(out),
+                  testing::Each(first ? EventStatus::kOk : EventStatus::kDuplicate));
+      store::Txn txn;
+      gate.stage(txn);
+      ASSERT_TRUE((*store)->commit(txn, store::Durability::kProcess).ok());
+    }
+    EXPECT_LE(gate.ids().in_memory(), 150u);
+    EXPECT_GE(gate.ids().on_disk(), kIds - 150u);
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Gate, IgnoresPositionsItHasSeen) {
-  Gate gate = make();
+  Tested gate = make();
   gate.admit(kP, batch_of({{id("a"), kNow}, {id("b"), kNow}}, 10), KnownAt{kNow});
   const auto out = gate.admit(kP, batch_of({{id("b"), kNow}, {id("c"), kNow}}, 11), KnownAt{kNow});
   ASSERT_EQ(out.events.facts.size(), 1u);
@@ -174,7 +203,7 @@ TEST(Gate, MeetsExpectations) {
                     rule("v", Between{{}, 90.0}, OnFail::kWarn),
                     rule("c", InSet{{"x", "y", "drop-me"}}, OnFail::kNull),
                     rule("c", Matches{"[a-z]|x-.*"}, OnFail::kDrop)};
-  Gate gate = make(o);
+  Tested gate = make(o);
   const auto out = gate.admit(kP,
                               batch_of({{id("a"), kNow, 100.0},
                                         {id("b"), kNow, 100.5},
@@ -218,7 +247,7 @@ TEST(Gate, RefusesOptionsThatCannotWork) {
 TEST(Gate, MovesIdleWatermarksByTicks) {
   GateOptions o = options();
   o.idle_after_us = 10 * kS;
-  Gate gate = make(o);
+  Tested gate = make(o);
   gate.admit(kP, batch_of({{id("a"), kNow}}), KnownAt{kNow});
   gate.tick(KnownAt{kNow + 9 * kS});
   EXPECT_EQ(gate.watermark(kP).value(), kNow);
@@ -231,13 +260,82 @@ TEST(Gate, MovesIdleWatermarksByTicks) {
 TEST(Gate, TakesImportedHistoryAtItsOwnTime) {
   GateOptions o = options();
   o.assumed_delay_us = 2 * kS;
-  Gate gate = make(o);
+  Tested gate = make(o);
   SourceBatch batch = batch_of({{id("a"), 1000 * kS}, {id("a"), 1001 * kS}, {id("a"), 2000 * kS}});
   batch.imported = true;
   const auto out = gate.admit(kP, std::move(batch), KnownAt{kNow});
   EXPECT_THAT(statuses(out),
               testing::ElementsAre(EventStatus::kOk, EventStatus::kDuplicate, EventStatus::kOk));
   EXPECT_EQ(out.events.facts[0].known_at.value(), 1002 * kS);
+}
+
+TEST(Gate, ImportedHistoryIsLateOnlyWhenAskedFor) {
+  for (const bool asked : {false, true}) {
+    GateOptions o = options();
+    o.imported_is_late = asked;
+    Tested gate = make(o);
+    SourceBatch batch =
+        batch_of({{id("a"), 1000 * kS}, {id("b"), 960 * kS}, {id("c"), 1001 * kS}});
+    batch.imported = true;
+    EXPECT_THAT(
+        statuses(gate.admit(kP, std::move(batch), KnownAt{kNow})),
+        testing::ElementsAre(EventStatus::kOk,
+                             asked ? EventStatus::kLateDropped : EventStatus::kLateRepaired,
+                             EventStatus::kOk));
+  }
+}
+
+TEST(Gate, TellsOfLateEventsAsAskedFor) {
+  for (const LateEvents late : {LateEvents::kLog, LateEvents::kDecide, LateEvents::kDeadLetter}) {
+    GateOptions o = options();
+    o.late = late;
+    Tested gate = make(o);
+    const auto out =
+        gate.admit(kP, batch_of({{id("a"), kNow}, {id("b"), kNow - 31 * kS}}), KnownAt{kNow});
+    EXPECT_THAT(statuses(out), testing::ElementsAre(EventStatus::kOk, EventStatus::kLateDropped));
+    EXPECT_EQ(gate.counts().late_dropped, 1u);
+    ASSERT_EQ(out.dead_letters.size(), late == LateEvents::kDeadLetter ? 1u : 0u);
+    if (late != LateEvents::kDeadLetter) continue;
+    EXPECT_THAT(out.dead_letters[0].reason, HasSubstr("is 31 s behind the newest"));
+    EXPECT_THAT(out.dead_letters[0].reason, HasSubstr("allowed_lateness is 30 s"));
+  }
+}
+
+// One row a year ahead, of history: neither its neighbours' lateness nor their ids suffer.
+TEST(Gate, AStrangerInHistoryCostsNobodyElse) {
+  Tested gate = make();
+  std::vector<In> rows;
+  for (int i = 0; i < 400; ++i) rows.push_back({std::to_string(i), kNow - 86'400 * kS + i * kS});
+  rows[50].ts_us += 365 * 86'400 * kS / 2;
+  rows[50].ts_us = std::min(rows[50].ts_us, kNow - kS);
+  SourceBatch batch = batch_of(rows);
+  batch.imported = true;
+  EXPECT_THAT(statuses(gate.admit(kP, std::move(batch), KnownAt{kNow})),
+              testing::Each(EventStatus::kOk));
+  SourceBatch again = batch_of({rows[40], rows[399], rows[300]});
+  again.imported = true;
+  EXPECT_THAT(statuses(gate.admit(kP, std::move(again), KnownAt{kNow})),
+              testing::ElementsAre(EventStatus::kLateDropped, EventStatus::kDuplicate,
+                                   EventStatus::kDuplicate));
+}
+
+// What earlier versions wrote for a partition: watermark, last seq, last known_at.
+TEST(Gate, ReadsAPartitionOfTheFirstVersion) {
+  std::string body, sealed;
+  ByteWriter writer(body);
+  writer.i64(kNow);
+  writer.u64(7);
+  writer.i64(kNow + 1);
+  seal_record(40, 1, body, sealed);
+  Tested gate = make();
+  ASSERT_TRUE(gate.restore_value("gate/tx/p/3", sealed).ok());
+  EXPECT_EQ(gate.watermark(kP).value(), kNow);
+  EXPECT_EQ(gate.last_seq(kP).value(), 7u);
+  const auto out = gate.admit(kP, batch_of({{id("a"), kNow - 31 * kS}}, 8), KnownAt{kNow});
+  EXPECT_THAT(statuses(out), testing::ElementsAre(EventStatus::kLateDropped));
+  sealed.clear();
+  seal_record(40, 3, body, sealed);
+  EXPECT_FALSE(make().restore_value("gate/tx/p/3", sealed).ok());
 }
 
 using Saved = std::map<std::string, std::string>;
@@ -264,8 +362,8 @@ std::vector<std::pair<In, int64_t>> story(uint64_t seed, size_t count) {
 TEST(Gate, ARestartAtAnyCommitChangesNoFact) {
   for (const uint64_t seed : {1u, 2u, 3u}) {
     const auto rows = story(seed, 1500);
-    Gate undisturbed = make();
-    Gate gate = make();
+    Tested undisturbed = make();
+    Tested gate = make();
     Saved saved;
     Random random(seed + 100);
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -288,14 +386,14 @@ TEST(Gate, ARestartAtAnyCommitChangesNoFact) {
 }
 
 TEST(Gate, RefusesDamagedState) {
-  Gate gate = make();
+  Tested gate = make();
   gate.admit(kP, batch_of({{id("a"), kNow}}), KnownAt{kNow});
   Saved saved;
   save(gate, saved);
   ASSERT_EQ(saved.size(), 2u);
   for (auto [name, value] : saved) {
     value.back() = static_cast<char>(value.back() ^ 1);
-    Gate fresh = make();
+    Tested fresh = make();
     EXPECT_FALSE(fresh.restore_value(name, value).ok()) << name;
   }
 }
@@ -309,7 +407,7 @@ TEST(Gate, KeepsItsStateInTheStore) {
   for (const bool first : {true, false}) {
     auto store = store::Store::open(store_options, metrics);
     ASSERT_TRUE(store.ok()) << store.error().to_string();
-    Gate gate = make();
+    Tested gate = make();
     ASSERT_TRUE(gate.restore(**store).ok());
     const auto out = gate.admit(kP, batch_of({{id("a"), kNow}}), KnownAt{kNow});
     EXPECT_THAT(statuses(out),

@@ -7,6 +7,7 @@ its metrics), with a deadline.
   bad_input_test.py PROGRAM [CASE ...]
 """
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -254,6 +255,54 @@ def jumping_clock(make):
         letters_of(program, 0)
 
 
+def late_events(make):
+    """What `late` says; more than 1% of them is told once, with the way to mend it."""
+    for late, decides, letters in (("log", False, 0), ("decide", True, 0), ("dead_letter", False, 1)):
+        with make(app(file_source(more=f"    allowed_lateness: 10s\n    late: {late}\n"))) as program:
+            program.start()
+            began = now_ms()
+            write_lines(program.folder / "events.jsonl",
+                        [good("a", began), good("hour_back", began - 3_600_000), good("z", began + 1)])
+            decided = ids(program.wait_decided(3 if decides else 2))
+            check(decided == (["a", "hour_back", "z"] if decides else ["a", "z"]), f"{late}: {decided}")
+            program.wait_metric(1, "quickwater_events_total", source="events", status="late_dropped")
+            program.stop()
+            if letters_of(program, letters):
+                reason = letters_of(program, letters)[0]["reason"]
+                check("late: " in reason and "allowed_lateness is 10 s" in reason, reason)
+            told = [one["body"] for one in program.log("journal") if one["body"].get("phase") == "late_events"]
+            check(len(told) == 1, f"told {len(told)} times")
+            check("1 of 3 events of source 'events'" in told[0]["title"] and "raise allowed_lateness" in told[0]["detail"],
+                  f"{told[0]}")
+
+
+def strangers_in_history(make):
+    """Rows with a wrong time cost nobody else a decision, wherever they are in the file and however little lateness is allowed."""
+    for more in ("", "    allowed_lateness: 0s\n"):
+        for at in (0, 1, 50, 99):
+            with make(app(file_source(mode="read", more=more))) as program:
+                began = now_ms() - 2 * YEAR_MS
+                rows = [good(f"e{n}", began + n * 1000) for n in range(100)]
+                rows[at:at] = [good(f"far{n}", began + YEAR_MS + n * 60_000) for n in range(3)]
+                write_lines(program.folder / "events.jsonl", rows)
+                code, text = program.run_to_end()
+                check(code == 0, text)
+                found = ids(program.decided())
+                check(len(found) == 103, f"{more.strip()}, strangers at {at}: {103 - len(found)} of 103 are not decided on")
+
+
+def senders_ahead(make):
+    """Live, with the defaults: a sender 50 s ahead and one whose clock differs by 20 ms make nobody late."""
+    with make(app(file_source())) as program:
+        program.start()
+        began = now_ms()
+        rows = [good("ahead", began + 50_000)]
+        rows += [good(f"e{n}", began - 3_000 + n + (20 if n % 2 else 0)) for n in range(200)]
+        write_lines(program.folder / "events.jsonl", rows)
+        check(len(program.wait_decided(201)) == 201, "decided on all")
+        program.stop()
+
+
 def ten_megabytes(make):
     with make(app(file_source())) as program:
         program.start()
@@ -310,14 +359,17 @@ def fill_and_mend(program, filler):
 
 
 CASES = (broken_app_file, bad_expression, negative_interval, missing_file, missing_broker, port_in_use, second_process,
-         wrong_type, not_a_number, year_ahead, jumping_clock, ten_megabytes, full_disk)
+         wrong_type, not_a_number, year_ahead, jumping_clock, late_events, strangers_in_history,
+         senders_ahead, ten_megabytes, full_disk)
 
 
 def main(binary, names):
     with tempfile.TemporaryDirectory(prefix="quickwater_bad_input_") as root:
+        numbers = itertools.count()
+
         def alone(case):
             return functools.wraps(case)(lambda: case(
-                lambda text: Program(binary, pathlib.Path(root) / case.__name__, text)))
+                lambda text: Program(binary, pathlib.Path(root) / f"{case.__name__}{next(numbers)}", text)))
         run_cases(*(alone(case) for case in CASES if not names or case.__name__ in names))
 
 

@@ -187,7 +187,8 @@ Told tell_plain(const schema::JournalRecord& record, const Json& body) {
     told.phase = record.kind.substr(told.kind.size() + 1);
   const bool bad = told.phase == "drifting" || told.phase == "refused" || told.phase == "failed" ||
                    told.phase == "source_failed" || told.phase == "disk_full" ||
-                   told.phase == "sink_removed";
+                   told.phase == "sink_removed" || told.phase == "late_events" ||
+                   told.phase == "limit";
   const bool good = told.phase == "steady" || told.phase == "swapped" ||
                     told.phase == "published" || told.phase == "warm" || told.phase == "disk_ok" ||
                     told.phase == "source_recovered";

@@ -81,6 +81,12 @@ struct SegmentSettings {
   int64_t every_us = 10'000'000;
 };
 
+// `memory`: what the states of all keys may take while they are not needed on disk.
+struct MemorySettings {
+  int64_t views_bytes = 0;
+  int64_t models_bytes = 0;
+};
+
 // `server`: where the page, the control API and the metrics are served.
 struct Server {
   std::string address;
@@ -165,6 +171,7 @@ struct TextFormat {
 
 enum class TimeFormat : uint8_t { kIso8601, kEpochSeconds, kEpochMillis, kEpochMicros, kCommonLog };
 enum class OnFail : uint8_t { kWarn, kQuarantine, kDrop, kNull };
+enum class Late : uint8_t { kLog, kDecide, kDeadLetter };
 // A data-quality rule; exactly one of the tests is set.
 struct Expectation {
   Name column;
@@ -188,7 +195,10 @@ struct Source {
   std::string event_time_zone;   // IANA name or "+02:00"; empty: the text must carry its offset
   Name event_id;                 // the column for deduplication; empty: no deduplication
   int64_t dedup_horizon_us = 0;  // 0 when event_id is empty
+  int64_t dedup_memory_bytes = 0;  // 0 when event_id is empty
   int64_t allowed_lateness_us = 0;
+  bool lateness_written = false;  // it is not the default
+  Late late = Late::kLog;
   int64_t max_future_us = 0;
   int64_t max_record_bytes = 0;
   schema::Schema schema;             // for `host` the fixed one
@@ -315,6 +325,11 @@ struct Alert {
   int64_t for_us = 0;
   int64_t cooldown_us = 0;
   int64_t resolve_after_us = 0;
+  std::optional<int64_t> stale_after_us;  // nothing: learnt from how often the key is heard of
+  int64_t flap_fires = 0;
+  int64_t flap_window_us = 0;
+  int64_t flap_resolve_after_us = 0;
+  int64_t keys_max = 0;
   Expression summary;  // text with {names} of columns, features and outputs; empty: made by us
   Place place;
 };
@@ -422,6 +437,7 @@ struct AppFile {
   DurabilitySettings durability;
   RetentionSettings retention;
   SegmentSettings segments;
+  MemorySettings memory;
   Server server;
   std::vector<Source> sources;
   std::vector<View> views;      // `features` entries with `view`, in order

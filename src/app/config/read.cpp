@@ -35,6 +35,8 @@ AppFile read_parts(const Cursor& top) {
   const Cursor segments = top.group("segments");
   app.segments = {segments.size_bytes("size"), segments.duration_us("age"),
                   segments.duration_us("every")};
+  const Cursor memory = top.group("memory");
+  app.memory = {memory.size_bytes("views"), memory.size_bytes("models")};
   const Cursor server = top.group("server");
   app.server.address = server.text("address");
   app.server.port = static_cast<uint16_t>(server.integer("port"));

@@ -175,7 +175,10 @@ Source read_source(const Cursor& at) {
   source.event_time_zone = at.text("event_time_zone");
   source.event_id = at.name("event_id");
   source.dedup_horizon_us = source.event_id.empty() ? 0 : at.duration_us("dedup_horizon");
+  source.dedup_memory_bytes = source.event_id.empty() ? 0 : at.size_bytes("dedup_memory");
   source.allowed_lateness_us = at.duration_us("allowed_lateness");
+  source.lateness_written = at.has("allowed_lateness");
+  source.late = at.choice<Late>("late");
   source.max_future_us = at.duration_us("max_future");
   source.max_record_bytes = at.size_bytes("max_record_bytes");
   source.expect = at.list("expect", read_expectation);

@@ -96,6 +96,11 @@ Alert read_alert(const Cursor& at) {
   alert.for_us = at.duration_us("for");
   alert.cooldown_us = at.duration_us("cooldown");
   alert.resolve_after_us = at.duration_us("resolve_after");
+  if (at.has("stale_after")) alert.stale_after_us = at.duration_us("stale_after");
+  alert.flap_fires = at.integer("flap_fires");
+  alert.flap_window_us = at.duration_us("flap_window");
+  alert.flap_resolve_after_us = at.duration_us("flap_resolve_after");
+  alert.keys_max = at.integer("keys_max");
   alert.summary = at.expression("summary");
   alert.place = at.place();
   return alert;

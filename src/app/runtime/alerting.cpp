@@ -52,6 +52,7 @@ Alerting::Alerting(const Plan& plan, Journal& journal, Outboxes& outboxes, const
     monitor::AlertBook::Options options;
     options.scope = {plan.file.app.text, decision.name, plan.sources[decision.source].name};
     options.policy = decision.alert->policy;
+    options.max_keys = static_cast<size_t>(decision.file->alert->keys_max);
     books_.emplace(index, monitor::AlertBook(std::move(options)));
   }
 }
@@ -136,6 +137,9 @@ void Alerting::tick(PendingCommit& open, const std::function<Seq(PartitionId)>& 
   if (now.direction != 0) note_clock_set(open, now.direction);
   bool matters = run_clock_.ticks() % kSavedAnyway == 0;
   for (auto& [decision, book] : books_) {
+    book.forget_ended([&, decision = decision](PartitionId stream, std::string_view key) {
+      open.txn.erase_meta(meta_name(decision, stream, key));
+    });
     if (!book.needs_ticks()) continue;
     matters = true;
     changes_.clear();
@@ -208,6 +212,13 @@ void Alerting::tell(PendingCommit& open, size_t decision, const monitor::AlertCh
     }
   }
   if (listener_) listener_(open, decision, detail, hearers);
+}
+
+std::map<std::string, AlertKeys> Alerting::keys() const {
+  std::map<std::string, AlertKeys> keys;
+  for (const auto& [decision, book] : books_)
+    keys[plan_.decisions[decision].name] = {book.keys(), book.refused()};
+  return keys;
 }
 
 size_t Alerting::open_alerts() const {

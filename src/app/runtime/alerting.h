@@ -20,6 +20,12 @@
 
 namespace qw::app {
 
+// Keys whose alerts a decision keeps, and observations of further ones that were not judged.
+struct AlertKeys {
+  size_t held = 0;
+  uint64_t refused = 0;
+};
+
 // Owns the alert books. Used by the pipeline's thread under the committer's mutex. A state is
 // written into the open commit whenever a restart without it could decide differently, so recovery
 // only reads it back; how long nothing was heard follows from the run clock, written at each tick
@@ -52,6 +58,8 @@ class Alerting {
             const std::function<bool(size_t source)>& behind);
 
   size_t open_alerts() const;
+  // By decision.
+  std::map<std::string, AlertKeys> keys() const;
 
  private:
   std::string meta_name(size_t decision, PartitionId stream, std::string_view key) const;

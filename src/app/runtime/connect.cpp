@@ -105,7 +105,8 @@ struct ConnectorOf {
   streams::file::Counts counts_of(const Counts& written) const {
     streams::file::Counts counts;
     counts.interval_us = written.interval_us;
-    counts.lateness_us = source.file->allowed_lateness_us;
+    // Lines of one log are in order: an interval waits for late ones only when asked to.
+    counts.lateness_us = source.file->lateness_written ? source.file->allowed_lateness_us : 0;
     counts.max_future_us = source.file->max_future_us;
     for (const Counter& one : written.counters)
       counts.counters.push_back({one.metric.text, one.field.text, one.equals, one.per_second});
@@ -165,6 +166,15 @@ struct SinkKindOf {
   }
 };
 
+streams::LateEvents late_of(Late late) {
+  switch (late) {
+    case Late::kDecide: return streams::LateEvents::kDecide;
+    case Late::kDeadLetter: return streams::LateEvents::kDeadLetter;
+    case Late::kLog: break;
+  }
+  return streams::LateEvents::kLog;
+}
+
 Error placed(const Plan& plan, Place place, Error error) {
   error.where = error.where.empty() ? plan.file.where(place)
                                     : fmt::format("{} ({})", plan.file.where(place), error.where);
@@ -181,8 +191,12 @@ streams::GateOptions gate_options_of(const PlanSource& source) {
   options.event_time = file.event_time.text;
   options.event_id = file.event_id.text;
   options.allowed_lateness_us = file.allowed_lateness_us;
+  options.imported_is_late = file.lateness_written;
+  options.late = late_of(file.late);
   options.max_future_us = file.max_future_us;
   if (file.dedup_horizon_us > 0) options.dedup_horizon_us = file.dedup_horizon_us;
+  if (file.dedup_memory_bytes > 0)
+    options.dedup_memory_bytes = static_cast<size_t>(file.dedup_memory_bytes);
   for (const Expectation& rule : file.expect) options.expectations.push_back(expectation_of(rule));
   return options;
 }

@@ -123,16 +123,27 @@ void Lags::count_facts(size_t source) {
   const std::pair<const char*, uint64_t> reasons[] = {{"rejected", counts.rejected},
                                                       {"quarantined", counts.quarantined},
                                                       {"future", counts.future},
-                                                      {"absurd_time", counts.absurd_time}};
+                                                      {"absurd_time", counts.absurd_time},
+                                                      {"late", counts.late_buried}};
   for (const auto& [reason, count] : reasons)
     count_to("quickwater_dead_letters_total", "Records that could not be used, by the reason.",
              {{"source", name}, {"reason", reason}}, count);
   count_to("quickwater_nulled_values_total", "Values that became null, by the reason.",
            {{"source", name}, {"reason", "expectation"}}, counts.nulled);
+  const streams::SeenIds& ids = runtime_.pipeline().seen_ids(source);
+  const std::pair<const char*, uint64_t> places[] = {{"memory", ids.in_memory()},
+                                                     {"disk", ids.on_disk()}};
+  for (const auto& [place, held] : places)
+    metrics_
+        .gauge("quickwater_dedup_ids", "Event ids that a repeat would be known by.",
+               {{"source", name}, {"place", place}})
+        .set(static_cast<double>(held));
 }
 
 void Lags::read_pipeline() {
   std::map<std::string, StateLag> lags;
+  std::vector<streams::GateCounts> counts;
+  std::map<std::string, AlertKeys> alert_keys;
   const int64_t now_us = clock_.wall_us();
   runtime_.between_events([&](Pipeline& pipeline, PendingCommit&) {
     for (const PartitionProgress& at : pipeline.progress()) {
@@ -144,7 +155,10 @@ void Lags::read_pipeline() {
                   {"partition", std::to_string(at.partition)}})
           .set(seconds_since(now_us, at.watermark.value()));
     }
-    for (size_t source = 0; source < runtime_.plan().sources.size(); ++source) count_facts(source);
+    for (size_t source = 0; source < runtime_.plan().sources.size(); ++source) {
+      count_facts(source);
+      counts.push_back(pipeline.gate_counts(source));
+    }
     for (size_t decision = 0; decision < warm_up_.size(); ++decision) {
       WarmUp& warm_up = warm_up_[decision];
       if (warm_up.count == 0) continue;
@@ -156,7 +170,15 @@ void Lags::read_pipeline() {
       warm_up = {};
     }
     lags = pipeline.state_lags();
+    alert_keys = pipeline.alerting().keys();
   });
+  read_limits(alert_keys);
+  for (size_t source = 0; source < counts.size(); ++source)
+    metrics_
+        .gauge("quickwater_late_ratio",
+               "Share of events that came later than allowed, in the last minute.",
+               {{"source", runtime_.plan().sources[source].name}})
+        .set(runtime_.system_log().look(source, counts[source]));
   for (auto& [owner, gauge] : replay_gauges_)
     if (!lags.contains(owner)) gauge->set(0);
   for (const auto& [owner, lag] : lags) {
@@ -171,6 +193,36 @@ void Lags::read_pipeline() {
         .set(static_cast<double>(lag.dirty));
     metrics_.gauge("quickwater_recovering_rows", "Keys not caught up since the start.", labels)
         .set(static_cast<double>(lag.catching_up));
+  }
+}
+
+// What is bounded, how far it is used, and whether that made something worse.
+void Lags::read_limits(const std::map<std::string, AlertKeys>& alert_keys) {
+  SystemLog& log = runtime_.system_log();
+  for (const auto& [decision, keys] : alert_keys) {
+    metrics_
+        .gauge("quickwater_alert_keys", "Series that have an alert or had one lately.",
+               {{"decision", decision}})
+        .set(static_cast<double>(keys.held));
+    count_to("quickwater_alert_keys_refused_total", "Decisions whose series found no room.",
+             {{"decision", decision}}, keys.refused);
+    log.look("decisions[].alert.keys_max of " + decision, keys.refused,
+             fmt::format("'{}' does not judge further series", decision),
+             fmt::format("{} series have an alert or had one lately: raise keys_max", keys.held));
+  }
+  const std::pair<const char*, const store::MemoryBudget*> budgets[] = {
+      {"views", &runtime_.pipeline().view_memory()}, {"models", &runtime_.pipeline().model_memory()}};
+  for (const auto& [name, budget] : budgets) {
+    metrics_
+        .gauge("quickwater_state_memory_bytes", "What states take in memory.", {{"states", name}})
+        .set(static_cast<double>(budget->used_bytes()));
+    count_to("quickwater_state_evictions_total", "States that left memory for others.",
+             {{"states", name}}, budget->evictions());
+    log.look(fmt::format("memory.{}", name), budget->evictions(),
+             fmt::format("The states of {} no longer fit into memory", name),
+             fmt::format("they take {} MB of {} MB; those that were not used lately are read back "
+                         "from disk, which is slower",
+                         budget->used_bytes() / 1'000'000, budget->limit_bytes() / 1'000'000));
   }
 }
 

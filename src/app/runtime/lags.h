@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "app/runtime/alerting.h"
 #include "app/runtime/observer.h"
 #include "base/env.h"
 #include "base/metrics.h"
@@ -40,6 +41,7 @@ class Lags final : public Observer {
   };
   void read_sources();
   void read_pipeline();
+  void read_limits(const std::map<std::string, AlertKeys>& alert_keys);
   void read_commits();
   void read_outboxes();
   void read_drift();

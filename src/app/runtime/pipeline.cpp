@@ -27,6 +27,8 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, Commit
       clock_(clock),
       metrics_(metrics),
       options_(options),
+      view_memory_(std::make_shared<store::MemoryBudget>(options.view_memory_bytes)),
+      model_memory_(std::make_shared<store::MemoryBudget>(options.model_memory_bytes)),
       computed_latency_(metrics.latency("quickwater_stage_latency_seconds",
                                         "From an event's arrival to the end of a stage.",
                                         {{"stage", "computed"}})),
@@ -59,8 +61,8 @@ Result<void> Pipeline::accept(size_t index, streams::SourceBatch&& batch, int64_
   PendingCommit& open = committer_.open();
   QW_ASSIGN(PartitionRun* const partition, this->partition(index, batch.partition));
   save_position(index, *partition, batch);
-  const streams::Gated gated =
-      run.gate->admit(partition->id, std::move(batch), KnownAt{clock_.wall_us()});
+  QW_ASSIGN(const streams::Gated gated,
+            run.gate->admit(partition->id, std::move(batch), KnownAt{clock_.wall_us()}));
   bury(gated.dead_letters);
   for (size_t row = 0; row < gated.events.facts.size(); ++row) {
     const Moment moment{run, plan_->sources[index],  *partition, gated.events.rows,
@@ -105,9 +107,11 @@ Result<void> Pipeline::process(const Moment& moment) {
   row_bytes_.clear();
   schema::encode_row(moment.rows, moment.row, row_bytes_);
   log_event(moment, row_bytes_);
-  if (!moment.facts.counts()) return {};
+  const bool late = moment.facts.status == schema::EventStatus::kLateDropped &&
+                    moment.source.file->late == Late::kDecide;
+  if (!moment.facts.counts() && !late) return {};
   const WorkMark mark("apply", row_bytes_);
-  QW_TRY(apply_views(moment));
+  if (!late) QW_TRY(apply_views(moment));
   if (moment.source.decisions.empty()) return {};
   QW_TRY(fill_inputs(moment));
   for (const size_t decision : moment.source.decisions) QW_TRY(decide(moment, decision));

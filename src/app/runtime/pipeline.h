@@ -32,8 +32,8 @@ namespace qw::app {
 struct PipelineOptions {
   store::Durability event_durability = store::Durability::kMachine;
   int64_t replay_max_us = 10'000'000;
-  size_t view_memory_bytes = size_t{256} << 20;
-  size_t model_memory_bytes = size_t{1} << 30;
+  size_t view_memory_bytes = size_t{256} << 20;  // all views together
+  size_t model_memory_bytes = size_t{1} << 30;   // all versions together
   // Of a checkpoint pass: one holds the lock for as long as this takes, a tenth of a millisecond or
   // so. A table that falls behind gets more.
   size_t checkpoint_budget_bytes = size_t{32} << 10;
@@ -151,6 +151,9 @@ class Pipeline {
   const streams::GateCounts& gate_counts(size_t source) const {
     return sources_[source].gate->counts();
   }
+  const store::MemoryBudget& view_memory() const { return *view_memory_; }
+  const store::MemoryBudget& model_memory() const { return *model_memory_; }
+  const streams::SeenIds& seen_ids(size_t source) const { return sources_[source].gate->ids(); }
   std::vector<PartitionProgress> progress() const;
   // By the states' owner: "view/metric@<hash>", "model/...".
   std::map<std::string, StateLag> state_lags();
@@ -258,6 +261,7 @@ class Pipeline {
   const Clock& clock_;
   MetricRegistry& metrics_;
   const PipelineOptions options_;
+  const std::shared_ptr<store::MemoryBudget> view_memory_, model_memory_;
   LatencyHistogram& computed_latency_;
   qw::Counter& decisions_total_;
   std::vector<Observer*> observers_;

@@ -107,7 +107,7 @@ Result<Pipeline::PartitionRun*> Pipeline::partition(size_t source, uint32_t numb
     options.partition = made.id;
     options.log = store::Log::kEvents;
     options.replay_max_us = options_.replay_max_us;
-    options.memory_limit_bytes = options_.view_memory_bytes;
+    options.memory = view_memory_;
     made.views.push_back(std::make_shared<store::KeyedTable>(
         store_, options, std::make_shared<ViewStateKind>(store_, view.view, planned.schema)));
   }
@@ -340,7 +340,7 @@ serve::LearningOptions Pipeline::learning_options(size_t decision) const {
   options.model = plan_->models[planned.model].name;
   options.input = input_definition(*plan_, decision);
   options.replay_max_us = options_.replay_max_us;
-  options.memory_limit_bytes = options_.model_memory_bytes;
+  options.memory = model_memory_;
   return options;
 }
 

@@ -273,6 +273,12 @@ class Compiler {
     made.policy.for_us = alert.for_us;
     made.policy.cooldown_us = alert.cooldown_us;
     made.policy.resolve_after_us = alert.resolve_after_us;
+    made.policy.flap_fires = static_cast<uint32_t>(alert.flap_fires);
+    made.policy.flap_window_us = alert.flap_window_us;
+    made.policy.flap_resolve_after_us = alert.flap_resolve_after_us;
+    made.policy.learns_stale_after = !alert.stale_after_us;
+    made.policy.stale_after_us = alert.stale_after_us.value_or(
+        std::max<int64_t>(monitor::kStaleAfterUs, 2 * std::max(alert.for_us, alert.resolve_after_us)));
     if (const auto checked = monitor::check(made.policy); !checked.ok())
       return report(alert.place, checked.error());
     planned.alert = std::move(made);

@@ -189,6 +189,8 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
                                   : store::Durability::kProcess;
   pipeline.replay_max_us = plan_->file.durability.replay_max_us;
   pipeline.state_ttl_us = plan_->file.durability.state_ttl_us;
+  pipeline.view_memory_bytes = static_cast<size_t>(plan_->file.memory.views_bytes);
+  pipeline.model_memory_bytes = static_cast<size_t>(plan_->file.memory.models_bytes);
   pipeline_ = std::make_unique<Pipeline>(plan_, *store_, *committer_, *journal_, *outboxes_,
                                          *healing_, clock_, metrics_, pipeline);
   for (Observer* observer : options_.observers) {
@@ -398,6 +400,9 @@ void Runtime::stop() {
   if (healing_) healing_->stop();
   if (outboxes_) outboxes_->stop();
   if (system_log_) {
+    if (pipeline_)
+      for (size_t index = 0; index < plan_->sources.size(); ++index)
+        system_log_->look(index, pipeline_->gate_counts(index), /*last=*/true);
     const auto why = failure();
     system_log_->stopped(why ? why->to_string() : "");
   }

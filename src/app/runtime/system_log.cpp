@@ -4,17 +4,66 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/log.h"
+
 namespace qw::app {
 namespace {
 
 constexpr const char* kMeta = "system/state";  // "running" from a start to its stop
 
+constexpr uint64_t kLateEnough = 100;    // events that are worth a share
+constexpr int kLooksPerSpan = 60;
+
 }  // namespace
+
+bool LateShare::look(const streams::GateCounts& counts, bool last) {
+  late_ = counts.late_dropped - begin_late_;
+  judged_ = counts.ok + counts.late_repaired + counts.late_dropped - begin_judged_;
+  share_ = judged_ == 0 ? 0 : static_cast<double>(late_) / static_cast<double>(judged_);
+  const bool many = late_ * 100 > judged_;
+  const bool tells = many && !told_ && (judged_ >= kLateEnough || last);
+  told_ = told_ || tells;
+  if (++looks_ < kLooksPerSpan) return tells;
+  told_ = told_ && many;
+  looks_ = 0;
+  begin_late_ = counts.late_dropped;
+  begin_judged_ = counts.ok + counts.late_repaired + counts.late_dropped;
+  return tells;
+}
+
+double SystemLog::look(size_t source, const streams::GateCounts& counts, bool last) {
+  LateShare& share = late_[source];
+  if (!share.look(counts, last)) return share.share();
+  const Source& file = *plan_.sources[source].file;
+  const std::string title = fmt::format("{} of {} events of source '{}' came too late",
+                                        share.late(), share.judged(), plan_.sources[source].name);
+  const std::string detail = fmt::format(
+      "they are more than {} s behind the newest and do not count in features{}; to use them, raise "
+      "allowed_lateness of the source{}",
+      file.allowed_lateness_us / 1'000'000,
+      file.late == Late::kDecide ? "" : ", and got no decision",
+      file.late == Late::kDecide ? "" : ", or write late: decide to decide on them all the same");
+  log::warn("late", "{}: {}", title, detail);
+  tell("late_events", title, detail);
+  return share.share();
+}
 
 void SystemLog::tell(const char* phase, const std::string& title, const std::string& detail) {
   const std::lock_guard lock(committer_.mutex());
   journal_.append(committer_.open(), "system",
                   nlohmann::json{{"phase", phase}, {"title", title}, {"detail", detail}});
+}
+
+void SystemLog::look(const std::string& limit, uint64_t bitten, const std::string& title,
+                     const std::string& detail) {
+  Bite& bite = bites_[limit];
+  const bool grew = bitten > bite.bitten;
+  const bool tells = grew && bite.quiet_looks >= kLooksPerSpan;
+  bite.bitten = bitten;
+  bite.quiet_looks = grew ? 0 : bite.quiet_looks + 1;
+  if (!tells) return;
+  log::warn("limit", "{}: {}: {}", limit, title, detail);
+  tell("limit", title, fmt::format("{} ({})", detail, limit));
 }
 
 Result<void> SystemLog::started(uint64_t to_replay) {

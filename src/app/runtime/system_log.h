@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,9 +13,28 @@
 #include "app/runtime/plan.h"
 #include "base/result.h"
 #include "store/store.h"
+#include "streams/gate.h"
 #include "streams/source.h"
 
 namespace qw::app {
+
+// How many of a source's events came later than allowed, over spans of up to a minute. A value.
+class LateShare {
+ public:
+  // A reading about once a second, of counts that grow. True: more than 1% of at least 100 events
+  // (of any number, when it is the last reading) were late, and it was not said already.
+  bool look(const streams::GateCounts& counts, bool last);
+  double share() const { return share_; }
+  uint64_t late() const { return late_; }
+  uint64_t judged() const { return judged_; }
+
+ private:
+  uint64_t begin_late_ = 0, begin_judged_ = 0;  // counts at the span's begin
+  uint64_t late_ = 0, judged_ = 0;              // in the span
+  int looks_ = 0;
+  bool told_ = false;
+  double share_ = 0;
+};
 
 // Writes journal records of the kind "system": {"phase", "title", "detail"}. started() before any
 // other call, stopped() as the last; look() between them, from one thread. What happens while the
@@ -30,6 +50,12 @@ class SystemLog {
   // One reading; tells what is another than at the one before.
   void look(size_t source, const streams::SourceStatus& status);
   void look(const Committer::Status& status);
+  // What a source's gate decided. Returns the share of late events lately. `last`: no more come.
+  double look(size_t source, const streams::GateCounts& counts, bool last = false);
+  // A limit that made something worse `bitten` times so far: told when that grows, and again after a
+  // minute in which it did not.
+  void look(const std::string& limit, uint64_t bitten, const std::string& title,
+            const std::string& detail);
   // `why` empty: it was asked to. Nothing when it never started.
   void stopped(const std::string& why);
 
@@ -43,6 +69,12 @@ class SystemLog {
   bool started_ = false;
   std::set<size_t> failed_;  // sources
   bool disk_full_ = false;
+  std::map<size_t, LateShare> late_;  // by source
+  struct Bite {
+    uint64_t bitten = 0;
+    int quiet_looks = 60;
+  };
+  std::map<std::string, Bite> bites_;  // by limit
 };
 
 }  // namespace qw::app

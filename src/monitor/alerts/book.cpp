@@ -10,7 +10,9 @@ namespace qw::monitor {
 namespace {
 
 constexpr uint8_t kRecordKind = 0x41;
-constexpr uint8_t kRecordVersion = 1;
+constexpr uint8_t kRecordVersion = 2;
+constexpr int64_t kPauseMostUs = 86'400'000'000;  // a wrong event time must not keep an alert open
+constexpr int64_t kPausesUntilStale = 3;
 
 uint64_t alert_number(const AlertScope& scope, PartitionId partition, std::string_view key,
                       uint64_t alert_seq) {
@@ -47,6 +49,9 @@ void AlertBook::index(Entries::iterator at) {
 
 void AlertBook::observe(PartitionId partition, std::string_view key, std::string_view group,
                         const Observation& observation, std::vector<AlertChange>& changes) {
+  const int64_t event_us = observation.event_time.value();
+  passed_us_ = std::max(passed_us_, std::min(last_event_us_, event_us));
+  last_event_us_ = event_us;
   auto at = entries_.find(std::pair(partition, key));
   if (at == entries_.end()) {
     if (observation.severity == Severity::kNone) return;
@@ -60,7 +65,10 @@ void AlertBook::observe(PartitionId partition, std::string_view key, std::string
   if (entry.state.phase != AlertPhase::kFiring)
     entry.group = group.empty() ? 0 : std::max<uint64_t>(checksum64(group), 1);
   const bool ticked = entry.state.needs_ticks();
-  const auto transition = step(options_.policy, entry.state, observation);
+  if (const int64_t last_us = entry.state.last_event_us; last_us != kNever && event_us > last_us)
+    entry.pause_us = std::max(entry.pause_us - entry.pause_us / 8,
+                              std::min(event_us - last_us, kPauseMostUs));
+  const auto transition = step(policy_of(entry), entry.state, observation);
   if (transition) apply(at, *transition, changes);
   if (ticked != entry.state.needs_ticks()) index(at);
 }
@@ -70,7 +78,7 @@ void AlertBook::tick(uint64_t number, int64_t quiet_us, const NewestSeq& after,
   for (auto next = active_.begin(); next != active_.end();) {
     const Entries::iterator entry = (next++)->second;  // index() may erase it
     const Tick input{number, quiet_us, after(entry->first.first)};
-    const auto transition = step(options_.policy, entry->second.state, input);
+    const auto transition = step(policy_of(entry->second), entry->second.state, input);
     if (transition) apply(entry, *transition, changes);
     if (!entry->second.state.needs_ticks()) index(entry);
   }
@@ -84,6 +92,31 @@ std::vector<std::pair<PartitionId, std::string>> AlertBook::active() const {
   std::vector<std::pair<PartitionId, std::string>> keys;
   for (const auto& [key, entry] : active_) keys.push_back(key);
   return keys;
+}
+
+AlertPolicy AlertBook::policy_of(const Entry& entry) const {
+  AlertPolicy policy = options_.policy;
+  if (policy.learns_stale_after)
+    policy.stale_after_us =
+        std::max(policy.stale_after_us, entry.pause_us == 0 ? kUnknownPauseUs
+                                                            : kPausesUntilStale * entry.pause_us);
+  return policy;
+}
+
+void AlertBook::forget_ended(const Forgotten& forgotten) {
+  if (passed_us_ == kNever) return;
+  auto at = entries_.lower_bound(next_look_);
+  for (size_t looks = std::min(kForgetLooks, entries_.size()); looks > 0; --looks) {
+    if (at == entries_.end()) at = entries_.begin();
+    const AlertState& state = at->second.state;
+    const int64_t fired_us = state.fired_us.front();
+    const bool over = state.phase == AlertPhase::kIdle && state.last_word == Severity::kNone &&
+                      state.cooldown_until_us < passed_us_ && state.last_event_us < passed_us_ &&
+                      (fired_us == kNever || fired_us < passed_us_ - options_.policy.flap_window_us);
+    if (over) forgotten(at->first.first, at->first.second);
+    at = over ? entries_.erase(at) : std::next(at);
+  }
+  next_look_ = at == entries_.end() ? Key() : at->first;
 }
 
 Severity AlertBook::Group::loudest() const {
@@ -164,6 +197,7 @@ bool AlertBook::save(PartitionId partition, std::string_view key, std::string& o
   ByteWriter writer(body);
   writer.u64(at->second.group);
   writer.u64(at->second.lead);
+  writer.i64(at->second.pause_us);
   encode_alert_state(at->second.state, body);
   seal_record(kRecordKind, kRecordVersion, body, out);
   return true;
@@ -174,13 +208,14 @@ Result<void> AlertBook::restore(PartitionId partition, std::string_view key,
   QW_ASSIGN(const SealedRecord record, open_record(bytes));
   if (record.kind != kRecordKind)
     return Error{ErrorCode::kCorrupt, "a stored record is no alert state", std::string(key), ""};
-  if (record.version != kRecordVersion)
+  if (record.version > kRecordVersion)
     return Error{ErrorCode::kUnsupported, "an alert state was written by a newer Quickwater",
                  std::string(key), "start the newer version, or use a fresh data folder"};
   ByteReader reader(record.body);
   Entry entry;
   entry.group = reader.u64();
   entry.lead = reader.u64();
+  if (record.version > 1) entry.pause_us = reader.i64();
   QW_ASSIGN(entry.state, decode_alert_state(reader.rest()));
   const auto [at, added] = entries_.emplace(Key(partition, key), entry);
   if (!added) return Error{ErrorCode::kConflict, "the key is already there", std::string(key), ""};

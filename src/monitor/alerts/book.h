@@ -41,7 +41,11 @@ struct AlertChange {
 };
 
 // Owns the states. One thread at a time (the pipeline's). A key costs nothing until it first has a
-// severity. At most `max_keys` keys; beyond it new ones are not judged and counted in refused().
+// severity, and is forgotten when its alert ended and nothing of it could matter any more. At most
+// `max_keys` keys; beyond it new ones are not judged and counted in refused().
+//
+// With AlertPolicy::learns_stale_after a key is stale after three of its own longest pauses of
+// late, and before it was heard of twice after kUnknownPauseUs.
 class AlertBook {
  public:
   struct Options {
@@ -49,6 +53,7 @@ class AlertBook {
     AlertPolicy policy;  // checked: check(policy).ok()
     size_t max_keys = 1'000'000;
   };
+  static constexpr int64_t kUnknownPauseUs = 300'000'000;
   explicit AlertBook(Options options);
 
   // In alert ids `partition` is called `name`: the same in every data folder, as the order in which
@@ -65,6 +70,12 @@ class AlertBook {
             std::vector<AlertChange>& changes);
   // The machine's clock was set; see note_clock_set.
   void clock_set(int8_t direction);
+
+  // Forgets keys whose alert ended and whose cooldown and flapping are over in event time, looking at
+  // kForgetLooks keys, in turn. Tells which, so that what was saved of them goes too.
+  static constexpr size_t kForgetLooks = 4'096;
+  using Forgotten = std::function<void(PartitionId, std::string_view key)>;
+  void forget_ended(const Forgotten& forgotten);
 
   // The stored form of a key's state; false when there is none.
   bool save(PartitionId partition, std::string_view key, std::string& out) const;
@@ -86,6 +97,7 @@ class AlertBook {
     AlertState state;
     uint64_t group = 0;  // 0: none
     uint64_t lead = 0;   // number of the alert that leads the group
+    int64_t pause_us = 0;  // the longest of late, in event time; 0: not known
   };
   struct Group {
     uint64_t lead = 0;
@@ -110,6 +122,7 @@ class AlertBook {
   bool leave(const Entry& entry);
   void index(Entries::iterator at);
   PartitionId named(PartitionId partition) const;
+  AlertPolicy policy_of(const Entry& entry) const;
 
   Options options_;
   std::map<PartitionId, uint32_t> names_;
@@ -118,6 +131,8 @@ class AlertBook {
   std::map<Key, Entries::iterator, KeyLess> active_;  // those that need ticks
   size_t open_ = 0;
   uint64_t refused_ = 0;
+  int64_t last_event_us_ = kNever, passed_us_ = kNever;  // two observations are past passed_us_
+  Key next_look_;                                        // forget_ended() goes on here
 };
 
 }  // namespace qw::monitor

@@ -4,6 +4,7 @@
 // is stored and restored in the middle.
 #include "monitor/alerts/book.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -186,6 +187,75 @@ TEST(AlertBook, AnIdCarriesThePartitionsNameNotItsNumberHere) {
   EXPECT_EQ(id_of_first(PartitionId{7}, 2), "a-06b4b0c38adaa796");
   EXPECT_EQ(id_of_first(PartitionId{9}, 2), "a-06b4b0c38adaa796");
   EXPECT_NE(id_of_first(PartitionId{7}, 3), "a-06b4b0c38adaa796");
+}
+
+// Keys that ended make room, and what was saved of them goes; those that could still matter stay.
+TEST(AlertBook, ForgetsKeysThatEnded) {
+  AlertBook::Options made = options();
+  made.max_keys = 300;
+  made.policy.cooldown_us = 30 * kSecond;
+  Scene scene(made);
+  scene.see("open", "", 0, Severity::kPage);
+  std::vector<std::string> forgotten;
+  for (int64_t n = 0; n < 3'000; ++n) {
+    const std::string key = "key" + std::to_string(n);
+    scene.see(key, "", n, Severity::kPage);
+    scene.see(key, "", n + 1, Severity::kNone);
+    scene.see(key, "", n + 2, Severity::kNone);
+    scene.book.forget_ended(
+        [&](PartitionId, std::string_view gone) { forgotten.emplace_back(gone); });
+  }
+  EXPECT_EQ(scene.book.refused(), 0u);
+  EXPECT_LE(scene.book.keys(), 50u);
+  EXPECT_GE(scene.book.keys(), 30u) << "those in cooldown stay";
+  EXPECT_EQ(forgotten.size() + scene.book.keys(), 3'001u);
+  EXPECT_NE(scene.book.find(kPart, "open"), nullptr);
+  EXPECT_EQ(scene.book.open(), 1u);
+}
+
+TEST(AlertBook, OneWrongTimeForgetsNothing) {
+  AlertBook::Options made = options();
+  made.policy.cooldown_us = 3600 * kSecond;
+  Scene scene(made);
+  scene.see("cpu", "", 1, Severity::kPage);
+  scene.see("cpu", "", 2, Severity::kNone);
+  scene.see("cpu", "", 4, Severity::kNone);
+  scene.see("other", "", 100'000'000, Severity::kInfo);
+  scene.book.forget_ended([](PartitionId, std::string_view) { FAIL(); });
+  EXPECT_NE(scene.book.find(kPart, "cpu"), nullptr);
+}
+
+// However rarely a series is heard of, its open alert does not end between two of its words.
+TEST(AlertBook, LearnsHowLongASeriesPauses) {
+  for (const int64_t pause_s : {1, 65, 299, 3'000}) {
+    AlertBook::Options made = options();
+    made.policy.learns_stale_after = true;
+    Scene scene(made);
+    uint64_t tick = 0;
+    std::string ended;
+    int64_t now_s = 0;
+    const auto wait = [&](int64_t until_s) {
+      for (; now_s < until_s; ++now_s) {
+        std::vector<AlertChange> changes;
+        scene.book.tick(
+            ++tick, KnownAt{now_s * kSecond}, [](PartitionId) { return Seq{1'000'000}; }, false,
+            changes);
+        for (const AlertChange& change : changes)
+          ended += fmt::format("{} at {} ", name_of(change.transition.kind), now_s);
+      }
+    };
+    for (int word = 0; word < 6; ++word) {
+      const std::string came = scene.see("cpu", "", now_s, Severity::kPage);
+      if (word == 1) ended.clear();  // before it was heard of twice, five minutes are waited
+      if (word > 1) {
+        EXPECT_EQ(came, "") << "it fires anew, pause " << pause_s;
+      }
+      wait(now_s + pause_s);
+    }
+    EXPECT_EQ(ended, "") << "pause " << pause_s;
+    wait(now_s + 3 * std::max<int64_t>(pause_s, 60) + 10);
+    EXPECT_NE(ended, "") << "it does end, pause " << pause_s;
+  }
 }
 
 }  // namespace

@@ -187,7 +187,7 @@ Result<void> check(const AlertPolicy& policy) {
   if (shortest < 0) return bad_setting("a duration is negative", "use 0 or more");
   if (policy.stale_after_us <= std::max(policy.for_us, policy.resolve_after_us))
     return bad_setting("stale_after is not longer than for and resolve_after",
-                       "make stale_after the longest of the three");
+                       "make it the longest of the three, or leave it out");
   if (policy.max_clock_step_us < 1'000'000)
     return bad_setting("max_clock_step is below one second", "use 5s");
   if (policy.flap_fires == 1 || policy.flap_fires > kFlapMemory)

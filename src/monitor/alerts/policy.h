@@ -53,12 +53,15 @@ enum class OnMissing : uint8_t {
   kMarkStale,  // keep it open and say so, once per silence
 };
 
+constexpr int64_t kStaleAfterUs = 60'000'000;
+
 // The times and counts that step() measures by. A value; check() names what is out of range.
 struct AlertPolicy {
   int64_t for_us = 2'000'000;
   int64_t resolve_after_us = 10'000'000;
   int64_t cooldown_us = 60'000'000;  // from the resolution
-  int64_t stale_after_us = 60'000'000;
+  int64_t stale_after_us = kStaleAfterUs;
+  bool learns_stale_after = false;  // longer for a key that pauses longer (AlertBook)
   OnMissing on_missing = OnMissing::kResolve;
   int64_t max_clock_step_us = 5'000'000;
   uint32_t flap_fires = 3;                // 2..4, or 0: never

@@ -4,6 +4,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
+#include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/system_clock.h>
 #include <rocksdb/table.h>
@@ -78,8 +79,10 @@ rocksdb::DBOptions database_options(const StoreOptions& options, rocksdb::Env* e
 }
 
 rocksdb::ColumnFamilyOptions family_options(Family family, const StoreOptions& options,
-                                            const rocksdb::BlockBasedTableOptions& table) {
+                                            rocksdb::BlockBasedTableOptions table) {
   rocksdb::ColumnFamilyOptions cf;
+  // Event ids are looked for here, and most of them are new.
+  if (family == Family::kMeta) table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   cf.write_buffer_size = options.write_buffer_bytes / 2;
   cf.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   cf.compression = rocksdb::kLZ4Compression;

@@ -13,7 +13,7 @@
 namespace qw::streams::file {
 namespace {
 
-constexpr uint8_t kStateKind = 44, kVersion = 1;
+constexpr uint8_t kStateKind = 44, kVersion = 2;
 constexpr std::string_view kTimeField = "ts";
 
 Error bad(std::string message, std::string mend = "") {
@@ -92,18 +92,21 @@ Result<void> LineCounter::count(std::string_view line, int64_t now_us) {
     return refused(fmt::format("the line is {} s ahead of the clock; max_future is {} s",
                                (*time - now_us) / 1'000'000, counts_.max_future_us / 1'000'000));
   const int64_t end_us = end_of(*time);
-  if (end_us <= closed_to_us_ && closed_to_us_ != INT64_MIN)
+  const int64_t closed_before_us = closed_to_us();
+  watermark_.pass(*time, now_us, now_us != INT64_MAX, counts_.lateness_us);
+  // A line at exactly the end is of the interval, and others of that time may follow.
+  const int64_t passed_us = watermark_.value_us() - counts_.lateness_us - 1;
+  believed_to_us_ =
+      end_of(passed_us) == passed_us ? passed_us : end_of(passed_us) - counts_.interval_us;
+  if (watermark_.settled()) closed_to_us_ = std::max(closed_to_us_, believed_to_us_);
+  // A line closes others than its own; the first ones may be taken back.
+  if (end_us <= std::min(closed_before_us, closed_to_us()))
     return refused(fmt::format("too late: the interval that ended at {} is counted already",
                                format_time(end_us)));
   quiet_since_us_ = now_us;
   auto& counts = open_.try_emplace(end_us, counters_.size()).first->second;
   for (size_t i = 0; i < counters_.size(); ++i)
     if (!counters_[i].field || fields_[*counters_[i].field] == counters_[i].equals) ++counts[i];
-  // A line at exactly the end is of the interval, and others of that time may follow.
-  const int64_t passed_us = *time - counts_.lateness_us - 1;
-  closed_to_us_ = std::max(closed_to_us_, end_of(passed_us) == passed_us
-                                              ? passed_us
-                                              : end_of(passed_us) - counts_.interval_us);
   return {};
 }
 
@@ -115,7 +118,7 @@ bool LineCounter::emit(const std::string& series, schema::Batch& out) {
   const int64_t far_us = kMostEmpty * counts_.interval_us;
   if (!open_.empty() && open_.begin()->first - next_end_us_ > far_us)
     next_end_us_ = open_.begin()->first;
-  if (next_end_us_ > closed_to_us_) return false;
+  if (next_end_us_ > closed_to_us()) return false;
   const auto found = open_.find(next_end_us_);
   for (size_t i = 0; i < counters_.size(); ++i) {
     const double lines = found == open_.end() ? 0 : static_cast<double>(found->second[i]);
@@ -164,6 +167,7 @@ std::string LineCounter::state() const {
     writer.i64(end_us);
     for (const uint64_t lines : counts) writer.varint(lines);
   }
+  watermark_.write(writer);
   seal_record(kStateKind, kVersion, body, sealed);
   return sealed;
 }
@@ -171,7 +175,10 @@ std::string LineCounter::state() const {
 Result<void> LineCounter::restore(std::string_view state) {
   if (state.empty()) return {};
   constexpr std::string_view kWhat = "the saved state of the counts";
-  QW_ASSIGN(ByteReader reader, schema::open_stored(state, kStateKind, kVersion, kWhat));
+  auto opened = schema::open_stored(state, kStateKind, kVersion, kWhat);
+  const bool first_version = !opened.ok();  // it had no watermark
+  if (first_version) opened = schema::open_stored(state, kStateKind, 1, kWhat);
+  QW_ASSIGN(ByteReader reader, std::move(opened));
   const uint64_t definition_then = reader.u64();
   const int64_t next_end_us = reader.i64(), closed_to_us = reader.i64();
   const uint64_t rows = reader.u64();
@@ -183,7 +190,13 @@ Result<void> LineCounter::restore(std::string_view state) {
     auto& counts = open[reader.i64()];
     for (size_t i = 0; i < counters_.size(); ++i) counts.push_back(reader.varint());
   }
+  Watermark watermark;
+  if (!first_version)
+    watermark.read(reader);
+  else if (closed_to_us != INT64_MIN)
+    watermark = Watermark::settled_at(closed_to_us + counts_.lateness_us);
   if (!reader.done()) return schema::damaged_record(kWhat);
+  watermark_ = watermark;
   open_ = std::move(open);
   next_end_us_ = next_end_us;
   closed_to_us_ = closed_to_us;

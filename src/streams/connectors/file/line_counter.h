@@ -1,6 +1,7 @@
 // Text lines to numbers: how many lines of each kind an interval of event time holds.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "streams/connectors/file/config.h"
 #include "streams/decoders/options.h"
 #include "streams/decoders/text.h"
+#include "streams/watermark.h"
 
 namespace qw::streams::file {
 
@@ -22,8 +24,8 @@ std::shared_ptr<const schema::Schema> counts_schema();
 
 // Counts one file's lines. An interval that ends at E holds the lines with E - interval < ts <= E,
 // as every window here; ends are multiples of the interval since 1970 UTC. It is closed, and gives
-// a row per counter with ts = E, once a line later than E + allowed_lateness was seen, at finish(),
-// or when idle() says that the clock is past it by as much. Intervals between lines without any
+// a row per counter with ts = E, once the watermark is later than E + allowed_lateness (a few lines
+// that lie far ahead close nothing), at finish(), or when idle() says that the clock is past it by as much. Intervals between lines without any
 // give zeros, but for a gap of more than kMostEmpty, which is passed over. Deterministic: the same
 // lines and calls give the same rows; state() and restore() carry what is open. One thread.
 class LineCounter {
@@ -62,6 +64,7 @@ class LineCounter {
   Result<void> count(std::string_view line, int64_t now_us);
   int64_t end_of(int64_t time_us) const;
   uint64_t definition() const;
+  int64_t closed_to_us() const { return std::max(closed_to_us_, believed_to_us_); }
 
   Counts counts_;
   size_t max_bytes_ = 0;
@@ -71,9 +74,11 @@ class LineCounter {
   std::vector<Counter> counters_;
   std::vector<std::string_view> fields_;
 
+  Watermark watermark_;
   std::map<int64_t, std::vector<uint64_t>> open_;  // end of the interval -> a count per counter
   int64_t next_end_us_ = INT64_MIN;                // of the interval to give next; least: none yet
-  int64_t closed_to_us_ = INT64_MIN;               // intervals that end at or before are closed
+  int64_t closed_to_us_ = INT64_MIN;    // intervals that end at or before are closed
+  int64_t believed_to_us_ = INT64_MIN;  // and by lines that may still be taken back
   uint64_t rows_ = 0;
   int64_t quiet_since_us_ = INT64_MAX;  // by the clock; most: not known
 };

@@ -88,8 +88,31 @@ TEST(LineCounter, IntervalsWithoutLinesGiveZerosButForAnEndlessGap) {
   EXPECT_EQ(add(counter, "1035 INFO b"), "");
   EXPECT_THAT(take(counter), ElementsAre("1010 1 0", "1020 0 0", "1030 0 0"));
   EXPECT_EQ(add(counter, "900000 ERROR c"), "");
-  EXPECT_EQ(add(counter, "900001 ERROR c"), "");
+  for (int lines = 0; lines < 32; ++lines) EXPECT_EQ(add(counter, "900001 ERROR c"), "");
   EXPECT_THAT(take(counter), ElementsAre("1040 1 0", "900000 1 0.1"));
+}
+
+// A line a year ahead closes nothing, first in the file or later; nor do a few.
+TEST(LineCounter, AFewStrangersCloseNoInterval) {
+  for (const size_t at : {0u, 1u, 40u}) {
+    auto counter = counter_of(every_10s());
+    std::vector<std::string> rows;
+    const auto give = [&](const std::string& line) {
+      EXPECT_EQ(add(counter, line), "") << line;
+      for (const std::string& row : take(counter)) rows.push_back(row);
+    };
+    for (size_t second = 0; second < 100; ++second) {
+      if (second == at)
+        for (int n = 0; n < 3; ++n) give(std::to_string(40'000'000 + n) + " INFO stranger");
+      give(std::to_string(1001 + second) + " INFO a");
+    }
+    counter.finish();
+    for (const std::string& row : take(counter)) rows.push_back(row);
+    for (int end = 1010; end <= 1100; end += 10)
+      EXPECT_THAT(rows, testing::Contains(std::to_string(end) + " 10 0")) << at;
+    EXPECT_THAT(rows, testing::Contains("40000000 1 0"));
+    EXPECT_THAT(rows, testing::Contains("40000010 2 0"));
+  }
 }
 
 TEST(LineCounter, LateLinesCountUntilTheirIntervalIsClosed) {
