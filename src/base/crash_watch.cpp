@@ -126,8 +126,11 @@ WorkMark::~WorkMark() {
 
 namespace {
 
-Error cannot_write(const std::string& file) {
-  return {ErrorCode::kIo, fmt::format("cannot write it: {}", std::strerror(errno)), file,
+Error cannot_write(const std::string& file, int number = errno) {
+  if (number == ENOSPC || number == EDQUOT || number == EFBIG)
+    return {ErrorCode::kExhausted, fmt::format("cannot write it: {}", std::strerror(number)), file,
+            "free some disk space, or raise the limit (quota, `ulimit -f`)"};
+  return {ErrorCode::kIo, fmt::format("cannot write it: {}", std::strerror(number)), file,
           "give the process the right to write into its data folder"};
 }
 
@@ -201,6 +204,9 @@ Result<std::unique_ptr<CrashWatch>> CrashWatch::start(const std::string& folder,
   if (::flock(watch->work_file_, LOCK_EX | LOCK_NB) != 0)
     return Error{ErrorCode::kConflict, "another process writes it", work, ""};
   if (::ftruncate(watch->work_file_, sizeof(Work)) != 0) return cannot_write(work);
+  // A page without a block behind it would end the process when it is touched on a full disk.
+  if (const int failed = ::posix_fallocate(watch->work_file_, 0, sizeof(Work)); failed != 0)
+    return cannot_write(work, failed);
   void* place =
       ::mmap(nullptr, sizeof(Work), PROT_READ | PROT_WRITE, MAP_SHARED, watch->work_file_, 0);
   if (place == MAP_FAILED) return cannot_write(work);

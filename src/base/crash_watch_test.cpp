@@ -2,6 +2,7 @@
 #include "base/crash_watch.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,6 +89,23 @@ TEST_F(CrashWatchTest, WithoutTheCountNothingIsBlamed) {
     kernel_counts(7);
     EXPECT_FALSE(put_away());
   }
+}
+
+// As on a full disk: a file may not grow. The mapping would end the process when it is touched.
+TEST_F(CrashWatchTest, WithoutSpaceItSaysSoAndNothingIsMapped) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+    const auto watch = CrashWatch::start(folder_, vmstat());
+    const WorkMark mark("apply", kRecord);
+    ::_exit(!watch.ok() && watch.error().code == ErrorCode::kExhausted ? 7 : 8);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 7);
 }
 
 }  // namespace

@@ -6,9 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 namespace qw {
 namespace {
@@ -16,10 +20,14 @@ namespace {
 Error io_error(std::string_view step, const std::string& path) {
   const int number = errno;
   if (number == ENOENT) return {ErrorCode::kNotFound, "there is no such file or folder", path, ""};
-  if (number == ENOSPC || number == EDQUOT)
+  if (number == ENOSPC)
     return {ErrorCode::kExhausted, fmt::format("cannot {}: the disk is full", step), path,
             "free some space"};
-  return {ErrorCode::kIo, fmt::format("cannot {}: {}", step, std::strerror(number)), path, ""};
+  if (number == EDQUOT || number == EFBIG)
+    return {ErrorCode::kExhausted, fmt::format("cannot {}: {}", step, std::strerror(number)), path,
+            "free some space, or raise the limit (quota, `ulimit -f`)"};
+  return {ErrorCode::kIo, fmt::format("cannot {}: {}", step, std::strerror(number)), path,
+          "check the path, and that this user may use it"};
 }
 
 // Closes a file descriptor when it goes out of scope.
@@ -91,12 +99,32 @@ Result<void> sync_folder(const std::string& folder) {
   return {};
 }
 
+Result<uint64_t> file_checksum64(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return io_error("open", path);
+  constexpr size_t kPiece = 1u << 20;
+  const auto piece = std::make_unique<char[]>(kPiece);
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              XXH3_freeState);
+  XXH3_64bits_reset(state.get());
+  while (true) {
+    const ssize_t got = ::read(file.get(), piece.get(), kPiece);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return io_error("read", path);
+    if (got == 0) return XXH3_64bits_digest(state.get());
+    XXH3_64bits_update(state.get(), piece.get(), static_cast<size_t>(got));
+  }
+}
+
 Result<void> make_folders(const std::string& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error)
-    return Error{ErrorCode::kIo, fmt::format("cannot create the folder: {}", error.message()),
-                 folder, "choose a folder that this user may write to"};
+    return Error{error == std::errc::no_space_on_device ? ErrorCode::kExhausted : ErrorCode::kIo,
+                 fmt::format("cannot create the folder: {}", error.message()), folder,
+                 error == std::errc::no_space_on_device
+                     ? "free some space (or inodes: `df -i`)"
+                     : "choose a folder that this user may write to"};
   return {};
 }
 

@@ -17,6 +17,9 @@ Result<void> sync_folder(const std::string& folder);
 // Creates the folder and its parents when they are missing.
 Result<void> make_folders(const std::string& folder);
 
+// checksum64 of a file's bytes, read piece by piece. kNotFound, kIo.
+Result<uint64_t> file_checksum64(const std::string& path);
+
 // Lower-case hexadecimal SHA-256.
 std::string sha256_hex(std::string_view bytes);
 

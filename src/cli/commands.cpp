@@ -14,6 +14,7 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"completion", "print a completion script for a shell", declare_completion},
+    {"doctor", "examine a data folder: what is whole, damaged or missing", declare_doctor},
     {"heal", "let a healing action act again that stopped after failures", declare_heal},
     {"help", "explain a command or a key of the application file", declare_help},
     {"incident", "put a harmless load on this machine for some seconds", declare_incident},

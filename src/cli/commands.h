@@ -31,6 +31,7 @@ using Run = std::function<int(Io)>;
 
 // Adds its arguments to `command`, which outlives the answer.
 Run declare_completion(CLI::App& command);
+Run declare_doctor(CLI::App& command);
 Run declare_heal(CLI::App& command);
 Run declare_help(CLI::App& command);
 Run declare_incident(CLI::App& command);

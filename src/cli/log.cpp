@@ -115,7 +115,11 @@ Result<void> print_log(const Arguments& arguments, const app::Plan& plan, Io io)
   MetricRegistry metrics;
   store::StoreOptions options;
   options.folder = arguments.data.empty() ? plan.file.resolve(plan.file.data) : arguments.data;
-  QW_ASSIGN(const auto store, store::Store::open(options, metrics));
+  options.read_only = true;  // also on a full disk
+  const auto opened = store::Store::open(options, metrics);
+  if (!opened.ok() && opened.error().code == ErrorCode::kNotFound) return {};  // never ran
+  if (!opened.ok()) return opened.error();
+  const auto& store = *opened;
   if (arguments.what == "decisions") return print_decisions(*store, plan, io);
   if (arguments.what == "journal") return print_journal(*store, io);
   return print_dead_letters(*store, io);

@@ -15,6 +15,7 @@
 #include "cli/control.h"
 #include "cli/exit_codes.h"
 #include "store/duckdb/engine.h"
+#include "store/segments/listing.h"
 #include "store/segments/segment.h"
 
 namespace qw::cli {
@@ -49,6 +50,7 @@ Result<Answer> ask(const Arguments& arguments) {
   if (!views.ok())
     return Error{ErrorCode::kNotFound, "there are no segments of an application", folder,
                  "name the data folder of an application that ran: --data DIR"};
+  QW_TRY(store::verify_views(folder, *views, arguments.sql));
   QW_ASSIGN(const auto engine, store::duckdb::Engine::open({arguments.memory_mb, 1}));
   QW_TRY(engine->run(fmt::format("set file_search_path = {}", store::duckdb::quoted_text(folder))));
   QW_TRY(engine->run(*views));

@@ -27,6 +27,7 @@ struct Arguments {
   std::string data;
   int port = -1;
   bool until_finished = false;
+  bool accept_loss = false;
 };
 
 // Blocks SIGINT and SIGTERM for this thread and all it starts, so that they are taken here and
@@ -172,6 +173,7 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   options.observers = api.observers();
   options.data_folder =
       arguments.data.empty() ? plan->file.resolve(plan->file.data) : arguments.data;
+  options.accept_loss = arguments.accept_loss;
   options.own_server = app::own_server(http.address, (*server)->port());
   const auto crash_watch = watch_for_crashes(options.data_folder);
   auto runtime = app::Runtime::start(plan, options, real_clock(), metrics, server->get());
@@ -213,6 +215,9 @@ Run declare_run(CLI::App& command) {
       ->check(CLI::Range(0, 65535));
   command.add_flag("--until-finished", arguments->until_finished,
                    "stop once every file source has been read to its end");
+  command.add_flag("--accept-loss", arguments->accept_loss,
+                   "go on without what `doctor` calls damaged or missing; the journal tells what "
+                   "was given up, and what is left of it is moved to DIR/lost");
   return [arguments](Io io) {
     const auto plan = load_or_say(arguments->file, io);
     return plan == nullptr ? kBadAppFile : serve(*arguments, plan, io);

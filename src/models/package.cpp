@@ -13,10 +13,13 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 constexpr int kFormat = 1;
+constexpr const char* kMend =
+    "restore the package's folder from a copy, train the model again (`quickwater train`), or put "
+    "the version before back (`quickwater models rollback`)";
 
 Result<json> parse_object(const std::string& text, const std::string& where) {
   json parsed = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!parsed.is_object()) return Error{ErrorCode::kCorrupt, "not a JSON object", where, ""};
+  if (!parsed.is_object()) return Error{ErrorCode::kCorrupt, "not a JSON object", where, kMend};
   return parsed;
 }
 
@@ -37,13 +40,20 @@ Result<json> manifest_of(const Package& package) {
 }
 
 Error corrupt(const std::string& path, std::string_view what) {
-  return {ErrorCode::kCorrupt, std::string(what), path,
-          "publish the model again, or restore the package folder from a copy"};
+  return {ErrorCode::kCorrupt, std::string(what), path, kMend};
+}
+
+// A package is whole or absent.
+Result<std::string> read_part(const std::string& path) {
+  auto bytes = read_file(path);
+  if (!bytes.ok() && bytes.error().code == ErrorCode::kNotFound)
+    return corrupt(path, "a file of the model's package is missing");
+  return bytes;
 }
 
 Result<std::string> read_checked(const fs::path& folder, const json& files, const char* name) {
   const fs::path path = folder / name;
-  QW_ASSIGN(std::string bytes, read_file(path.string()));
+  QW_ASSIGN(std::string bytes, read_part(path.string()));
   if (!files.contains(name) || files[name] != sha256_hex(bytes))
     return corrupt(path.string(), "the file differs from the digest in manifest.json");
   return bytes;
@@ -80,7 +90,10 @@ Result<void> write_package(const std::string& folder, const Package& package) {
 
 Result<Package> read_package(const std::string& folder) {
   const std::string path = folder + "/manifest.json";
-  QW_ASSIGN(const std::string text, read_file(path));
+  if (std::error_code failed; !fs::exists(folder, failed))
+    return Error{ErrorCode::kNotFound, "the folder of the model's package is missing", folder,
+                 kMend};
+  QW_ASSIGN(const std::string text, read_part(path));
   QW_ASSIGN(const json manifest, parse_object(text, path));
   const auto field = [&](const char* name, auto otherwise) {
     return manifest.value(name, otherwise);

@@ -3,14 +3,19 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <cerrno>
+#include <filesystem>
+#include <map>
 #include <variant>
 
+#include "base/bytes.h"
 #include "base/files.h"
+#include "models/package.h"
 
 namespace qw::models {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;  // 1: without a seal
 constexpr const char* kSchema = R"sql(
 CREATE TABLE IF NOT EXISTS counters (model TEXT PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS versions (
@@ -23,7 +28,22 @@ CREATE TABLE IF NOT EXISTS aliases (
 CREATE TABLE IF NOT EXISTS events (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, model TEXT NOT NULL,
   version INTEGER NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS seal (id INTEGER PRIMARY KEY CHECK (id = 1), sum TEXT NOT NULL);
 )sql";
+// All that the seal covers, in one order.
+constexpr const char* kContent[] = {
+    "SELECT model, last FROM counters ORDER BY model",
+    "SELECT model, version, state, reason, folder, digest, parent, published_us, swapped_us, "
+    "metrics, lineage FROM versions ORDER BY model, version",
+    "SELECT model, alias, version FROM aliases ORDER BY model, alias",
+    "SELECT id, at_us, model, version, kind, detail FROM events ORDER BY id"};
+namespace fs = std::filesystem;
+
+std::string file_of(const std::string& folder) { return folder + "/registry.sqlite"; }
+
+Error damaged(const std::string& what) {
+  return {ErrorCode::kCorrupt, what, "registry.sqlite", store::kMendDamage};
+}
 
 Error sqlite_error(sqlite3* database, int code) {
   const std::string what = database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(code);
@@ -35,12 +55,15 @@ Error sqlite_error(sqlite3* database, int code) {
     case SQLITE_FULL:
       return {ErrorCode::kExhausted, "the disk is full", "registry.sqlite", "free some space"};
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return {ErrorCode::kCorrupt, fmt::format("the registry is damaged: {}", what),
-              "registry.sqlite", "restore it from a copy"};
-    default:
-      return {ErrorCode::kIo, fmt::format("the registry refused: {}", what), "registry.sqlite", ""};
+    case SQLITE_NOTADB: return damaged(fmt::format("the registry is damaged: {}", what));
+    default: break;
   }
+  const int number = database != nullptr ? sqlite3_system_errno(database) : 0;
+  if (number == ENOSPC || number == EDQUOT || number == EFBIG)
+    return {ErrorCode::kExhausted, fmt::format("the disk is full: {}", what), "registry.sqlite",
+            "free some space"};
+  return {ErrorCode::kIo, fmt::format("the registry refused: {}", what), "registry.sqlite",
+          "check that this user may read and write registry.sqlite and the data folder"};
 }
 
 using Parameter = std::variant<int64_t, std::string>;
@@ -76,6 +99,7 @@ class Statement {
     if (code == SQLITE_DONE) return false;
     return sqlite_error(database_, code);
   }
+  int columns() const { return sqlite3_column_count(statement_); }
   int64_t integer(int column) const { return sqlite3_column_int64(statement_, column); }
   std::string text(int column) const {
     const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
@@ -97,6 +121,28 @@ Result<void> run(sqlite3* database, const char* sql,
   }
 }
 
+// Of all that the registry holds. SQLite notices damage to its own structures alone.
+Result<std::string> content_sum(sqlite3* database) {
+  std::string all;
+  for (const char* sql : kContent) {
+    Statement statement(database, sql, {});
+    while (true) {
+      QW_ASSIGN(const bool more, statement.step());
+      if (!more) break;
+      for (int column = 0; column < statement.columns(); ++column) {
+        const std::string cell = statement.text(column);
+        all += fmt::format("{}:{};", cell.size(), cell);
+      }
+    }
+  }
+  return fmt::format("{:016x}", checksum64(all));
+}
+
+Result<void> seal(sqlite3* database) {
+  QW_ASSIGN(const std::string sum, content_sum(database));
+  return run(database, "INSERT OR REPLACE INTO seal VALUES (1, ?)", {sum});
+}
+
 // Takes the write lock at once; rolls back unless committed.
 class Transaction {
  public:
@@ -110,6 +156,7 @@ class Transaction {
     return {};
   }
   Result<void> commit() {
+    QW_TRY(seal(database_));
     QW_TRY(run(database_, "COMMIT"));
     open_ = false;
     return {};
@@ -164,22 +211,107 @@ Result<int64_t> schema_version(sqlite3* database) {
   return statement.integer(0);
 }
 
-Result<void> prepare(sqlite3* database) {
+// The highest version of each model that has a package.
+std::map<std::string, int64_t> packages_of(const std::string& folder) {
+  std::map<std::string, int64_t> newest;
+  std::error_code none;
+  for (const auto& model : fs::directory_iterator(folder + "/models", none))
+    for (const auto& version : fs::directory_iterator(model.path(), none)) {
+      const std::string name = version.path().filename().string();
+      const bool number = !name.empty() && name.size() < 18 &&
+                          name.find_first_not_of("0123456789") == std::string::npos;
+      if (!number || !fs::exists(version.path() / "manifest.json", none)) continue;
+      int64_t& newest_of_model = newest[model.path().filename().string()];
+      newest_of_model = std::max<int64_t>(newest_of_model, std::stoll(name));
+    }
+  return newest;
+}
+
+// SQLite's own structures, the seal, and that no package was forgotten: a version's number is
+// reserved before its package is written. `packages` were listed before.
+Result<void> verify(sqlite3* database, const std::map<std::string, int64_t>& packages) {
+  QW_TRY(run(database, "BEGIN"));
+  const auto checked = [&]() -> Result<void> {
+    {
+      Statement check(database, "PRAGMA integrity_check(1)", {});
+      QW_TRY(check.step());
+      if (check.text(0) != "ok") return damaged("the registry is damaged: " + check.text(0));
+    }
+    QW_ASSIGN(const std::string sum, content_sum(database));
+    Statement sealed(database, "SELECT sum FROM seal", {});
+    QW_ASSIGN(const bool found, sealed.step());
+    if (!found || sealed.text(0) != sum)
+      return damaged("the registry is damaged: what it holds fails its checksum");
+    for (const auto& [model, newest] : packages) {
+      Statement counter(database, "SELECT last FROM counters WHERE model = ?", {model});
+      QW_ASSIGN(const bool known, counter.step());
+      if (!known || counter.integer(0) < newest)
+        return damaged(fmt::format(
+            "the registry has lost something: there is a package of version {} of '{}', of which "
+            "it does not know",
+            newest, model));
+    }
+    return {};
+  }();
+  QW_TRY(run(database, "COMMIT"));
+  return checked;
+}
+
+Result<void> prepare(sqlite3* database, const std::map<std::string, int64_t>& packages,
+                     bool may_create) {
   sqlite3_busy_timeout(database, 5000);
-  QW_TRY(run(database, "PRAGMA journal_mode = WAL"));
-  QW_TRY(run(database, "PRAGMA synchronous = FULL"));
-  QW_ASSIGN(const int64_t found, schema_version(database));
-  if (found > kSchemaVersion)
+  QW_ASSIGN(const int64_t before, schema_version(database));
+  if (before == 0 && !may_create) return damaged("the registry is empty: it was emptied or lost");
+  if (before > kSchemaVersion)
     return Error{ErrorCode::kUnsupported, "the registry was written by a newer Quickwater",
                  "registry.sqlite", "start the newer version"};
-  if (found == kSchemaVersion) return {};
-  Transaction transaction(database);
-  QW_TRY(transaction.begin());
-  if (const int code = sqlite3_exec(database, kSchema, nullptr, nullptr, nullptr);
-      code != SQLITE_OK)
-    return sqlite_error(database, code);
-  QW_TRY(run(database, "PRAGMA user_version = 1"));
-  return transaction.commit();
+  QW_TRY(run(database, "PRAGMA journal_mode = WAL"));
+  QW_TRY(run(database, "PRAGMA synchronous = FULL"));
+  if (before < kSchemaVersion) {
+    Transaction transaction(database);
+    QW_TRY(transaction.begin());
+    if (const int code = sqlite3_exec(database, kSchema, nullptr, nullptr, nullptr);
+        code != SQLITE_OK)
+      return sqlite_error(database, code);
+    QW_TRY(run(database, "PRAGMA user_version = 2"));
+    QW_TRY(transaction.commit());
+  }
+  return verify(database, packages);
+}
+
+// A registry that is not there was there before.
+Result<bool> is_missed(const std::string& folder) {
+  QW_ASSIGN(const auto facts, store::read_facts(folder));
+  return (facts && facts->has_registry) || !packages_of(folder).empty();
+}
+
+Error missing(const std::string& folder) {
+  return {ErrorCode::kCorrupt, "the registry of the data folder is gone", file_of(folder),
+          store::kMendDamage};
+}
+
+// The packages know all but how each version fared.
+Result<size_t> publish_packages(Registry& registry, const std::string& folder) {
+  size_t published = 0;
+  for (const auto& [model, newest] : packages_of(folder))
+    for (int64_t number = 1; number <= newest; ++number) {
+      QW_ASSIGN(const int64_t version, registry.reserve_version(model));
+      VersionInfo info;
+      info.folder = fmt::format("models/{}/{}", model, version);
+      const auto package = read_package(folder + "/" + info.folder);
+      if (!package.ok()) continue;
+      info.model = model;
+      info.version = version;
+      info.state = VersionState::kPrevious;
+      info.reason = "found again after the registry was lost";
+      info.digest = content_digest(*package);
+      info.published_us = package->created_us;
+      info.metrics = package->metrics;
+      info.lineage = package->lineage;
+      QW_TRY(registry.publish(info));
+      ++published;
+    }
+  return published;
 }
 
 }  // namespace
@@ -202,17 +334,57 @@ Registry::Registry(std::string folder, sqlite3* database)
     : folder_(std::move(folder)), database_(database) {}
 Registry::~Registry() { sqlite3_close_v2(database_); }
 
-Result<std::unique_ptr<Registry>> Registry::open(const std::string& folder) {
-  QW_TRY(make_folders(folder));
+Result<std::unique_ptr<Registry>> Registry::open_file(const std::string& folder, bool may_create) {
+  const auto packages = packages_of(folder);
   sqlite3* database = nullptr;
   const int code =
-      sqlite3_open_v2((folder + "/registry.sqlite").c_str(), &database,
+      sqlite3_open_v2(file_of(folder).c_str(), &database,
                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
   std::unique_ptr<Registry> registry(
       new Registry(folder, database));  // owns the handle, also a failed one
   if (code != SQLITE_OK) return sqlite_error(database, code);
-  QW_TRY(prepare(database));
+  QW_TRY(prepare(database, packages, may_create));
   return registry;
+}
+
+Result<std::unique_ptr<Registry>> Registry::open(const std::string& folder) {
+  QW_TRY(make_folders(folder));
+  QW_ASSIGN(const bool missed, is_missed(folder));
+  if (missed && !fs::exists(fs::symlink_status(file_of(folder)))) return missing(folder);
+  return open_file(folder, !missed);
+}
+
+Result<std::unique_ptr<Registry>> Registry::open_to_read(const std::string& folder) {
+  QW_ASSIGN(const bool missed, is_missed(folder));
+  std::error_code failed;
+  if (!fs::exists(file_of(folder), failed))
+    return missed ? missing(folder)
+                  : Error{ErrorCode::kNotFound, "there is no registry", file_of(folder), ""};
+  const auto packages = packages_of(folder);
+  sqlite3* database = nullptr;
+  const int code = sqlite3_open_v2(file_of(folder).c_str(), &database,
+                                   SQLITE_OPEN_READONLY | SQLITE_OPEN_FULLMUTEX, nullptr);
+  std::unique_ptr<Registry> registry(new Registry(folder, database));
+  if (code != SQLITE_OK) return sqlite_error(database, code);
+  QW_ASSIGN(const int64_t version, schema_version(database));
+  if (version == 0) return damaged("the registry is empty: it was emptied or lost");
+  if (version == kSchemaVersion) QW_TRY(verify(database, packages));
+  return registry;
+}
+
+Result<std::unique_ptr<Registry>> Registry::open_or_rebuild(const std::string& folder,
+                                                            std::vector<store::Loss>& losses) {
+  auto opened = open(folder);
+  if (opened.ok() || opened.error().code != ErrorCode::kCorrupt) return opened;
+  for (const char* end : {"", "-wal", "-shm"})
+    if (fs::exists(fs::symlink_status(file_of(folder) + end)))
+      QW_TRY(store::set_aside(folder, file_of(folder) + end));
+  QW_ASSIGN(auto made, open_file(folder, true));
+  QW_ASSIGN(const size_t published, publish_packages(*made, folder));
+  losses.push_back({file_of(folder), fmt::format("{}; {} versions were found again from their "
+                                                 "packages, without their states and history",
+                                                 opened.error().message, published)});
+  return made;
 }
 
 Result<std::vector<std::string>> Registry::models() const {

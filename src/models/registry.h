@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/data_folder.h"
 
 struct sqlite3;
 
@@ -60,9 +61,15 @@ struct RegistryEvent {
 // waits up to 5 s, then kUnavailable). One thread at a time per object. Owns its database handle.
 class Registry {
  public:
-  // Creates the file when missing; kUnsupported when a newer version wrote it, kCorrupt when
-  // damaged.
+  // Creates the file when there was none; kUnsupported when a newer version wrote it, kCorrupt when
+  // it is damaged, or missing though the data folder had one.
   static Result<std::unique_ptr<Registry>> open(const std::string& folder);
+  // The same; but a damaged or missing one is set aside and made anew from the packages. What is
+  // not in them (states, reasons, the history) is added to `losses`.
+  static Result<std::unique_ptr<Registry>> open_or_rebuild(const std::string& folder,
+                                                           std::vector<store::Loss>& losses);
+  // For reading alone, without creating or changing anything. kNotFound: there is none.
+  static Result<std::unique_ptr<Registry>> open_to_read(const std::string& folder);
   ~Registry();
 
   // Reading. kNotFound lists the known names.
@@ -88,6 +95,7 @@ class Registry {
 
  private:
   explicit Registry(std::string folder, sqlite3* database);
+  static Result<std::unique_ptr<Registry>> open_file(const std::string& folder, bool may_create);
   std::string folder_;
   sqlite3* database_;
 };

@@ -160,5 +160,87 @@ TEST_F(RegistryTest, ADamagedFileIsNamed) {
   EXPECT_EQ(opened.error().code, ErrorCode::kCorrupt);
 }
 
+TEST_F(RegistryTest, EveryFlippedBitIsNoticedOrChangesNothing) {
+  publish("anomaly");
+  publish("anomaly");
+  ASSERT_TRUE(registry_->promote("anomaly", 2, 30).ok());
+  registry_.reset();
+  const std::string path = folder_ + "/registry.sqlite";
+  const std::string whole = read_file(path).value();
+  size_t noticed = 0;
+  for (size_t at = 0; at < whole.size(); at += 13) {
+    std::string flipped = whole;
+    flipped[at] ^= 0x10;
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << flipped;
+    fs::remove(path + "-wal");
+    fs::remove(path + "-shm");
+    const auto opened = Registry::open(folder_);
+    if (!opened.ok()) {
+      EXPECT_FALSE(opened.error().how_to_mend.empty()) << at;
+      ++noticed;
+      continue;
+    }
+    EXPECT_EQ((*opened)->alias("anomaly", "champion").value(), 2) << at;
+    ASSERT_EQ((*opened)->versions("anomaly")->size(), 2u) << at;
+    EXPECT_EQ((*opened)->events_after(0, 100)->size(), 3u) << at;
+    EXPECT_EQ((*opened)->version("anomaly", 2)->published_us, 10) << at;
+  }
+  EXPECT_GT(noticed, 10u);
+}
+
+TEST_F(RegistryTest, OneThatIsGoneOrEmptiedIsMissedAndFoundAgainInItsPackages) {
+  Package package = sample_package();
+  package.version = registry_->reserve_version("anomaly").value();
+  VersionInfo info{"anomaly", package.version};
+  info.folder = "models/anomaly/1";
+  info.digest = content_digest(package);
+  ASSERT_TRUE(write_package(folder_ + "/" + info.folder, package).ok());
+  ASSERT_TRUE(registry_->publish(info).ok());
+  registry_.reset();
+  const std::string path = folder_ + "/registry.sqlite";
+  const auto forget = [&] {
+    for (const char* end : {"", "-wal", "-shm"}) fs::remove(path + end);
+  };
+  for (const bool emptied : {false, true}) {
+    forget();
+    if (emptied) std::ofstream(path).flush();
+    const auto refused = Registry::open(folder_);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::kCorrupt);
+    EXPECT_NE(refused.error().how_to_mend.find("--accept-loss"), std::string::npos);
+    std::vector<store::Loss> losses;
+    const auto rebuilt = Registry::open_or_rebuild(folder_, losses);
+    ASSERT_TRUE(rebuilt.ok()) << rebuilt.error().to_string();
+    EXPECT_EQ(losses.size(), 1u);
+    EXPECT_EQ((*rebuilt)->version("anomaly", 1)->digest, info.digest);
+    EXPECT_EQ((*rebuilt)->reserve_version("anomaly").value(), 2) << "no number is given twice";
+  }
+  EXPECT_TRUE(Registry::open(folder_).ok());
+}
+
+TEST_F(RegistryTest, AFolderThatNeverHadOneGetsOne) {
+  registry_.reset();
+  fs::remove_all(folder_);
+  EXPECT_TRUE(Registry::open(folder_).ok());
+  ASSERT_TRUE(store::write_facts(folder_, {1, "id", true, true}).ok());
+  EXPECT_TRUE(Registry::open(folder_).ok());
+  fs::remove(folder_ + "/registry.sqlite");
+  EXPECT_FALSE(Registry::open(folder_).ok()) << "FORMAT says that there was one";
+}
+
+TEST_F(RegistryTest, APackageFileThatIsGoneSaysHowToMend) {
+  const std::string folder = folder_ + "/models/anomaly/3";
+  for (const char* name : {"manifest.json", "settings.json", "profile.json"}) {
+    fs::remove_all(folder);
+    ASSERT_TRUE(write_package(folder, sample_package()).ok());
+    fs::remove(folder + "/" + name);
+    const auto read = read_package(folder);
+    ASSERT_FALSE(read.ok());
+    EXPECT_EQ(read.error().code, ErrorCode::kCorrupt);
+    EXPECT_NE(read.error().where.find(name), std::string::npos);
+    EXPECT_FALSE(read.error().how_to_mend.empty());
+  }
+}
+
 }  // namespace
 }  // namespace qw::models

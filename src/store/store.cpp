@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
-#include <rocksdb/file_system.h>
 #include <rocksdb/options.h>
 #include <rocksdb/snapshot.h>
 #include <rocksdb/write_batch.h>
@@ -15,6 +14,7 @@
 #include "store/internal/database.h"
 #include "store/internal/folder.h"
 #include "store/internal/keys.h"
+#include "store/internal/opening.h"
 #include "store/internal/reader_gate.h"
 
 namespace qw::store {
@@ -78,13 +78,19 @@ struct Store::Impl {
   const Clock* clock = nullptr;
   internal::FolderLock lock;          // before the database: released after it
   mutable internal::ReaderGate gate;  // closed while the committing thread reopens the database
-  internal::Database database;
+  internal::Opened opened;
+  internal::Database& database = opened.database;
   bool failing = false;  // the database refused a write; the committing thread's
   Counter* commits = nullptr;
   Counter* commit_bytes = nullptr;
   Counter* failures = nullptr;
   LatencyHistogram* commit_latency = nullptr;
 
+  ~Impl() {
+    // What is found at the next start is then known to the last change, on any machine.
+    if (database.db != nullptr && !options.read_only && !failing && database.db->SyncWAL().ok())
+      opened.end.note(database.db->GetLatestSequenceNumber(), true);
+  }
   Result<void> check(const rocksdb::Status& status, const char* doing) const {
     if (status.ok()) return {};
     return error_of(status, doing, folder);
@@ -95,7 +101,6 @@ struct Store::Impl {
                  "the database could not be opened again after a disk error", folder,
                  "free some disk space, or check the disk; the next commit tries again"};
   }
-  Result<void> require_space() const;
   Result<void> reopen();
   rocksdb::Status write(rocksdb::WriteBatch& batch, bool sync) const {
     rocksdb::WriteOptions options;
@@ -110,19 +115,18 @@ Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Store::~Store() = default;
 
 Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options, MetricRegistry& metrics) {
-  const bool has_data = std::filesystem::exists(options.folder + "/db");
-  if (options.read_only && !has_data)
-    return Error{ErrorCode::kNotFound, "there is no data folder of an application here",
-                 options.folder, "name the folder that `data:` of the application file names"};
-  QW_ASSIGN(internal::FolderLock lock, internal::FolderLock::take(options.folder));
-  QW_TRY(internal::check_format(options.folder, has_data));
-  QW_ASSIGN(internal::Database database, internal::open_database(options));
   auto impl = std::make_unique<Impl>();
   impl->options = options;
+  if (options.boot.empty()) impl->options.boot = internal::boot_of_machine();
   impl->folder = options.folder;
   impl->clock = options.clock != nullptr ? options.clock : &real_clock();
-  impl->lock = std::move(lock);
-  impl->database = std::move(database);
+  if (options.read_only) {
+    QW_ASSIGN(impl->lock, internal::FolderLock::look(options.folder));
+    QW_ASSIGN(impl->opened, internal::look_at_folder(impl->options));
+  } else {
+    QW_ASSIGN(impl->lock, internal::FolderLock::take(options.folder));
+    QW_ASSIGN(impl->opened, internal::open_folder(impl->options));
+  }
   impl->commits = &metrics.counter("quickwater_store_commits_total", "Commits made durable.");
   impl->commit_bytes =
       &metrics.counter("quickwater_store_commit_bytes_total", "Bytes of committed changes.");
@@ -131,28 +135,6 @@ Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options, MetricRe
   impl->commit_latency =
       &metrics.latency("quickwater_store_commit_seconds", "Time from commit to durable.");
   return std::unique_ptr<Store>(new Store(std::move(impl)));
-}
-
-// A database that is opened rewrites what its log holds, so the log's size must be free as well.
-Result<void> Store::Impl::require_space() const {
-  uint64_t wanted = options.min_free_bytes;
-  std::error_code failed;
-  if (failing)
-    for (const auto& entry : std::filesystem::directory_iterator(folder + "/db", failed)) {
-      std::error_code vanished;  // the database removes old logs while we look
-      const uint64_t size = entry.path().extension() == ".log" ? entry.file_size(vanished) : 0;
-      if (!vanished) wanted += size;
-    }
-  uint64_t free_bytes = 0;
-  rocksdb::FileSystem& files =
-      options.file_system != nullptr ? *options.file_system : *rocksdb::FileSystem::Default();
-  const rocksdb::IOStatus known =
-      files.GetFreeSpace(folder, rocksdb::IOOptions(), &free_bytes, nullptr);
-  if (!known.ok() || free_bytes >= wanted) return {};
-  return Error{ErrorCode::kExhausted,
-               fmt::format("the disk is full: {} MB free, {} MB needed to write safely",
-                           free_bytes >> 20, (wanted + (1u << 20) - 1) >> 20),
-               folder, "free some disk space; writing goes on by itself"};
 }
 
 // After a failed write to its log RocksDB 7.8 refuses every other, even when resumed (the log's
@@ -167,12 +149,13 @@ Result<void> Store::Impl::reopen() {
 }
 
 Result<void> Store::commit(Txn& txn, Durability durability) {
+  QW_ASSERT(!impl_->options.read_only);
   const int64_t begun_ns = impl_->clock->monotonic_ns();
   const bool sync = durability == Durability::kMachine;
   txn.gather();
   const size_t bytes = txn.bytes();
   fail_point("store.before_commit");
-  Result<void> done = impl_->require_space();
+  Result<void> done = internal::require_space(impl_->options, impl_->failing);
   if (done.ok() && impl_->failing) done = impl_->reopen();
   if (done.ok()) {
     done = impl_->check(impl_->write(*txn.batch_, sync), "cannot commit");
@@ -182,6 +165,7 @@ Result<void> Store::commit(Txn& txn, Durability durability) {
     impl_->failures->add();
     return done;
   }
+  impl_->opened.end.note(impl_->database.db->GetLatestSequenceNumber(), sync);
   fail_point("store.after_commit");
   txn.clear();
   impl_->commits->add();
@@ -426,5 +410,19 @@ uint64_t Store::disk_bytes() const {
 }
 
 const std::string& Store::folder() const { return impl_->folder; }
+
+const std::vector<Loss>& Store::losses() const { return impl_->opened.losses; }
+
+Result<void> Store::verify() const {
+  const internal::ReaderGate::Reading reading(impl_->gate);
+  QW_TRY(impl_->require_open());
+  return impl_->check(impl_->database.db->VerifyChecksum(), "a table of the database is damaged");
+}
+
+Result<void> Store::note_registry() {
+  if (impl_->opened.facts.has_registry) return {};
+  impl_->opened.facts.has_registry = true;
+  return write_facts(impl_->folder, impl_->opened.facts);
+}
 
 }  // namespace qw::store

@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "base/metrics.h"
 #include "base/result.h"
+#include "store/data_folder.h"
 
 namespace rocksdb {
 class FileSystem;
@@ -107,9 +108,6 @@ class Txn {
 // Where a Store lives and what it may use. A value; `clock` is the caller's and outlives the Store.
 struct StoreOptions {
   std::string folder;
-  // Only looks: nothing is made or written but the lock's file, and there must be a database.
-  // commit() then fails.
-  bool read_only = false;
   // Commits are refused with kExhausted while less than this is free, so that the database never
   // fails half-way through its own work.
   uint64_t min_free_bytes = uint64_t{64} << 20;
@@ -121,6 +119,12 @@ struct StoreOptions {
   std::shared_ptr<rocksdb::FileSystem> file_system;
   // Times commits and waits after a failed flush. Null: the machine's clock.
   const Clock* clock = nullptr;
+  // Go on without what is damaged or missing; see Store::losses().
+  bool accept_loss = false;
+  // Nothing is changed, not even on a full disk; open() is kNotFound when there is no database.
+  bool read_only = false;
+  // Which start of the machine this is. Empty: the machine says.
+  std::string boot;
 };
 
 // One open data folder. Owns its files: a second open of the same folder fails with kConflict and
@@ -129,7 +133,9 @@ struct StoreOptions {
 // failed commit (kExhausted: disk full; kIo) nothing of it is visible and reads go on; the same
 // transaction, committed again before any other, succeeds once the disk works again. (A process
 // that ends between the two may find the failed commit on disk: whole or not at all.) open() fails
-// with kCorrupt for a damaged folder, kUnsupported for one of a newer format.
+// with kCorrupt for a damaged folder: one in which something that was acknowledged is missing, even
+// the whole database (a crash leaves nothing like that; what it tore was not acknowledged); with
+// kUnsupported for one of a newer format.
 class Store {
  public:
   static Result<std::unique_ptr<Store>> open(const StoreOptions& options, MetricRegistry& metrics);
@@ -177,6 +183,13 @@ class Store {
   using KeyVisitor = std::function<bool(std::string_view key, Seq applied)>;
   Result<void> scan_states(std::string_view owner, PartitionId partition, const KeyVisitor& visit,
                            std::optional<std::string_view> after = std::nullopt) const;
+
+  // What open() went on without; empty unless it was told to.
+  const std::vector<Loss>& losses() const;
+  // Reads every block of every table. kCorrupt.
+  Result<void> verify() const;
+  // From now on a registry that is missing is missed.
+  Result<void> note_registry();
 
   // Everything below the folder, as the file system counts it; walks the folder.
   uint64_t disk_bytes() const;

@@ -124,6 +124,7 @@ class Life {
     options_.folder = folder_;
     options_.file_system = disk_;
     options_.clock = &clock_;
+    options_.boot = "0";
     options_.min_free_bytes = 0;
     // Half of the seeds flush and compact while they run.
     options_.write_buffer_bytes = seed % 2 == 0 ? 64u << 10 : 8u << 20;
@@ -146,7 +147,7 @@ class Life {
     }
     store_.reset();
     const bool power_cut = random_.below(3) != 0;
-    disk_->power_on(power_cut ? SimulatedDisk::Crash::kPowerCut : SimulatedDisk::Crash::kProcess);
+    power_on(power_cut ? SimulatedDisk::Crash::kPowerCut : SimulatedDisk::Crash::kProcess);
     if (!power_cut) safe_ = std::max(safe_, acknowledged_);
     auto again = Store::open(options_, metrics_);
     ASSERT_TRUE(again.ok()) << again.error().to_string();
@@ -168,7 +169,7 @@ class Life {
     while (commit_next(false).ok()) {
     }
     store_.reset();
-    disk_->power_on(SimulatedDisk::Crash::kPowerCut);
+    power_on(SimulatedDisk::Crash::kPowerCut);
     auto again = Store::open(options_, metrics_);
     ASSERT_TRUE(again.ok()) << again.error().to_string();
     store_ = std::move(again).value();
@@ -198,13 +199,17 @@ class Life {
       EXPECT_TRUE(commit_next(true).ok());
     }
     store_.reset();
-    disk_->power_on(SimulatedDisk::Crash::kPowerCut);
+    power_on(SimulatedDisk::Crash::kPowerCut);
     store_ = Store::open(options_, metrics_).value();
     check();
     store_.reset();
   }
 
  private:
+  void power_on(SimulatedDisk::Crash crash) {
+    disk_->power_on(crash);
+    if (crash == SimulatedDisk::Crash::kPowerCut) options_.boot = std::to_string(++boots_);
+  }
   uint64_t position() const {
     const auto found = store_->get_meta("position").value();
     return found.has_value() ? std::stoull(*found) : 0;
@@ -256,6 +261,7 @@ class Life {
   ImpatientClock clock_;
   std::shared_ptr<SimulatedDisk> disk_;
   store::StoreOptions options_;
+  uint64_t boots_ = 0;
   MetricRegistry metrics_;
   std::unique_ptr<Store> store_;
   Txn txn_;

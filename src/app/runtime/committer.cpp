@@ -38,7 +38,7 @@ Committer::Committer(store::Store& store, const Clock& clock, MetricRegistry& me
                                        "From an event's arrival to the end of a stage.",
                                        {{"stage", "durable"}})) {}
 
-Committer::~Committer() { stop(0); }
+Committer::~Committer() { static_cast<void>(stop(0)); }
 
 void Committer::hurry() {
   {
@@ -83,8 +83,8 @@ void Committer::start() {
   thread_ = std::jthread([this] { run(); });
 }
 
-void Committer::stop(int64_t limit_ms) {
-  if (!thread_.joinable()) return;
+Result<void> Committer::stop(int64_t limit_ms) {
+  if (!thread_.joinable()) return {};
   {
     const std::lock_guard lock(turn_mutex_);
     give_up_ns_ = clock_.monotonic_ns() + limit_ms * 1'000'000;
@@ -93,6 +93,8 @@ void Committer::stop(int64_t limit_ms) {
   work_.notify_one();
   room_.notify_all();
   thread_.join();
+  if (gave_up_) return *gave_up_;
+  return {};
 }
 
 void Committer::run() {
@@ -146,6 +148,7 @@ bool Committer::write(PendingCommit& taken) {
         log::error("commit",
                    "giving up at shutdown; what was not acknowledged will be read again: {}",
                    written.error().to_string());
+        gave_up_ = written.error();
         return false;
       }
     }

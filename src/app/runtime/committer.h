@@ -8,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <thread>
 #include <utility>
@@ -81,8 +82,9 @@ class Committer {
   Result<void> wait_durable(const std::stop_token& stop);
 
   void start();
-  // Commits what is open, then joins. Gives up after `limit_ms` when the disk refuses.
-  void stop(int64_t limit_ms);
+  // Commits what is open, then joins. Gives up after `limit_ms` when the disk refuses: the error,
+  // once; nothing when everything is durable.
+  Result<void> stop(int64_t limit_ms);
 
   struct Status {
     CommitState state = CommitState::kOk;
@@ -122,6 +124,7 @@ class Committer {
   bool hurry_ = false;
   std::atomic<bool> stopping_{false};
   int64_t give_up_ns_ = 0;
+  std::optional<Error> gave_up_;  // the committer's thread's, then stop()'s
 
   mutable std::mutex status_mutex_;
   Status status_;

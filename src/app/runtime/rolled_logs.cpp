@@ -12,6 +12,7 @@
 #include "app/runtime/record_names.h"
 #include "schema/records.h"
 #include "store/duckdb/engine.h"
+#include "store/segments/listing.h"
 #include "store/segments/segment.h"
 
 namespace qw::app {
@@ -278,15 +279,15 @@ Result<std::string> segment_views(const Plan& plan, const store::Store& store) {
     QW_ASSIGN(const auto segments, store::segments_of(store, log.log, log.partition));
     view.segments.insert(view.segments.end(), segments.begin(), segments.end());
   }
-  std::string text =
-      "-- Views over the segments of this folder; replaced whenever they change. For a DuckDB "
-      "that\n"
-      "-- was started in this folder: .read views.sql\n";
-  for (const auto& [name, view] : views)
-    if (!view.segments.empty() || !view.schemas.empty())
-      text += fmt::format("create or replace view {} as\n  {};\n", store::duckdb::quoted(name),
-                          view_over(view.segments, view.schemas));
-  return text;
+  std::string text;
+  std::vector<store::ViewFiles> files;
+  for (const auto& [name, view] : views) {
+    if (view.segments.empty() && view.schemas.empty()) continue;
+    files.push_back({name, view.segments});
+    text += fmt::format("create or replace view {} as\n  {};\n", store::duckdb::quoted(name),
+                        view_over(view.segments, view.schemas));
+  }
+  return store::seal_views(text, files);
 }
 
 }  // namespace qw::app

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "app/runtime/retention.h"
 #include "base/fail_point.h"
 #include "base/files.h"
 #include "base/log.h"
@@ -26,18 +27,10 @@ using store::Segment;
 
 constexpr size_t kAskedMax = 64;
 constexpr Seq kEnd{std::numeric_limits<uint64_t>::max()};
+constexpr const char* kClockMeta = "clock/believed";
+constexpr int64_t kSaveClockNs = 60'000'000'000;
 
 Labels label_of(Log log) { return {{"log", std::string(store::name_of(log))}}; }
-
-const Retention& retention_of(const AppFile& file, Log log) {
-  switch (log) {
-    case Log::kEvents: return file.retention.events;
-    case Log::kDecisions: return file.retention.decisions;
-    case Log::kJournal: return file.retention.journal;
-    case Log::kDeadLetters: break;
-  }
-  return file.retention.dead_letters;
-}
 
 // Reading and compressing segments takes the processor only where events leave it. The roller's own
 // thread takes locks that events wait for, and cannot be one of low priority.
@@ -49,6 +42,16 @@ auto nicely(const Work& work) -> decltype(work()) {
     done.emplace(work());
   }).join();
   return std::move(*done);
+}
+
+int64_t monotonic_us(const Clock& clock) { return clock.monotonic_ns() / 1000; }
+
+// Whose events carry the time of another clock than this machine's.
+bool is_independent(const Source& source) {
+  if (std::holds_alternative<HostSource>(source.kind) || source.event_time.text.empty())
+    return false;
+  const auto* file = std::get_if<FileSource>(&source.kind);
+  return file == nullptr || file->mode != FileMode::kReplay;
 }
 
 Error stopped() { return {ErrorCode::kUnavailable, "the application is stopping", "segments", ""}; }
@@ -67,13 +70,19 @@ Roller::Roller(std::shared_ptr<const Plan> plan, store::Store& store, Committer&
 
 Roller::~Roller() { stop(); }
 
-Result<void> Roller::open() {
-  QW_ASSIGN(const size_t removed, store::check_segments(store_));
-  if (removed > 0)
-    log::info("segments", "removed {} files of {} that no list names", removed,
+Result<std::vector<store::Loss>> Roller::open() {
+  QW_ASSIGN(const store::SegmentCheck check, store::check_segments(store_, options_.accept_loss));
+  if (check.removed > 0)
+    log::info("segments", "removed {} files of {} that a crash left behind", check.removed,
               store::segment_folder(store_.folder()));
+  for (const std::string& place : check.aside)
+    log::warning("segments",
+                 "no list names this segment, and its records are nowhere else: kept as {}", place);
+  QW_ASSIGN(const auto clock, store_.get_meta(kClockMeta));
+  clock_trust_.emplace(clock_, clock.value_or(""));
   QW_TRY(make_folders(store::segment_folder(store_.folder())));
-  return write_views();
+  QW_TRY(write_views());
+  return check.losses;
 }
 
 void Roller::start() {
@@ -177,7 +186,8 @@ Result<void> Roller::roll_log(const RolledLog& log, bool all, const std::stop_to
   while (!stop.stop_requested()) {
     QW_TRY(count(log, waiting));
     const bool full = waiting.bytes >= static_cast<uint64_t>(limits.size_bytes);
-    const bool old = waiting.records > 0 && clock_.wall_us() - waiting.since_us >= limits.age_us;
+    const bool old =
+        waiting.records > 0 && monotonic_us(clock_) - waiting.since_us >= limits.age_us;
     if (!full && !old && !(all && waiting.records > 0)) return {};
     const int64_t began_ns = clock_.monotonic_ns();
     QW_ASSIGN(const bool rolled, roll(log, all || old, stop));
@@ -202,9 +212,10 @@ Result<void> Roller::count(const RolledLog& log, Waiting& waiting) {
   QW_TRY(store_.scan(log.log, log.partition, next(waiting.counted), kEnd,
                      [&](Seq seq, std::string_view record) {
                        // What was there before this start is as old as it says.
-                       if (waiting.since_us == 0) {
+                       if (waiting.records == 0) {
                          oldest = first_look_ ? written_us(log.log, record) : Result(now_us);
-                         waiting.since_us = std::min(now_us, oldest.value_or(now_us));
+                         const int64_t age_us = now_us - oldest.value_or(now_us);
+                         waiting.since_us = monotonic_us(clock_) - std::max<int64_t>(age_us, 0);
                        }
                        waiting.counted = seq;
                        waiting.bytes += record.size();
@@ -233,11 +244,11 @@ Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_
   segment.to = next(rows.seqs.back());
   segment.records = rows.seqs.size();
   segment.schema_id = rows.columns.schema().fingerprint();
+  look_at_clock();
   segment.rolled_us = clock_.wall_us();
-  const auto write = [&] {
-    return store::write_segment(store_.folder(), segment, rows, options_.steps);
-  };
-  QW_ASSIGN(segment.bytes, nicely(write));
+  segment.dated = clock_trust_->believed();
+  QW_TRY(
+      nicely([&] { return store::write_segment(store_.folder(), segment, rows, options_.steps); }));
   QW_ASSIGN(const bool put, put_into_manifest(segment, stop));
   if (!put) return false;
   metrics_.counter("quickwater_segments_rolled_total", "Segments written.", label_of(log.log))
@@ -290,25 +301,62 @@ Result<bool> Roller::put_into_manifest(const Segment& segment, const std::stop_t
   return true;
 }
 
-// Oldest first, until age and size are kept.
-Result<void> Roller::retain(const std::stop_token& stop) {
-  QW_ASSIGN(auto segments, store::all_segments(store_));
-  std::stable_sort(segments.begin(), segments.end(),
-                   [](const Segment& a, const Segment& b) { return a.rolled_us < b.rolled_us; });
-  std::map<Log, uint64_t> bytes;
-  for (const Segment& segment : segments) bytes[segment.log] += segment.bytes;
-  std::vector<Segment> gone;
-  const int64_t now_us = clock_.wall_us();
-  for (const Segment& segment : segments) {
-    const Retention& kept = retention_of(plan_->file, segment.log);
-    if (now_us - segment.rolled_us <= kept.max_age_us &&
-        bytes[segment.log] <= static_cast<uint64_t>(kept.max_size_bytes))
-      continue;
-    bytes[segment.log] -= segment.bytes;
-    gone.push_back(segment);
+void Roller::look_at_clock() {
+  std::optional<int64_t> newest_us;
+  {
+    const std::lock_guard lock(committer_.mutex());
+    for (const PartitionProgress& at : pipeline_.progress())
+      if (at.watermark.value() > 0 && is_independent(*plan_->sources[at.source].file))
+        newest_us = std::max(newest_us.value_or(at.watermark.value()), at.watermark.value());
   }
-  if (gone.empty()) return {};
-  return drop(gone, stop);
+  clock_trust_->look(newest_us);
+  metrics_
+      .gauge("quickwater_clock_believed",
+             "1 while the clock may make segments too old to be kept; 0 after it was set.")
+      .set(clock_trust_->believed() ? 1 : 0);
+}
+
+// The clock is kept for the next start, which compares. That it is not believed is said once.
+void Roller::remember_clock() {
+  const bool believed = clock_trust_->believed();
+  if (believed != clock_believed_) {
+    if (believed)
+      log::info("segments", "the clock is believed again: retention goes on");
+    else
+      log::warning("segments",
+                   "the clock is {} s off what was expected: retention removes nothing for its age "
+                   "until events are about as old as it says, or it has run for a day",
+                   clock_trust_->off_us() / 1'000'000);
+    clock_believed_ = believed;
+  }
+  const std::string saved = clock_trust_->saved();
+  if (saved.empty() ||
+      (clock_saved_ns_ != 0 && clock_.monotonic_ns() - clock_saved_ns_ < kSaveClockNs))
+    return;
+  clock_saved_ns_ = std::max<int64_t>(clock_.monotonic_ns(), 1);
+  const std::lock_guard lock(committer_.mutex());
+  committer_.open().txn.put_meta(kClockMeta, saved);
+}
+
+// They were written while the clock was not believed: from now on they grow old.
+void Roller::date(const std::vector<Segment>& segments) {
+  const std::lock_guard lock(committer_.mutex());
+  for (Segment segment : segments) {
+    segment.rolled_us = clock_.wall_us();
+    segment.dated = true;
+    store::change_segment(committer_.open().txn, segment);
+  }
+}
+
+Result<void> Roller::retain(const std::stop_token& stop) {
+  look_at_clock();
+  remember_clock();
+  QW_ASSIGN(auto segments, store::all_segments(store_));
+  const bool believed = clock_trust_->believed();
+  const Retained now =
+      retained(std::move(segments), plan_->file.retention, clock_.wall_us(), believed);
+  if (believed) date(now.undated);
+  return now.gone.empty() ? Result<void>() : drop(now.gone, stop);
 }
 
 Result<void> Roller::drop(const std::vector<Segment>& gone, const std::stop_token& stop) {
@@ -359,8 +407,8 @@ void Roller::measure() {
     }
     int64_t age_us = 0;
     for (const auto& [partition, waiting] : waiting_)
-      if (partition.first == log && waiting.since_us > 0)
-        age_us = std::max(age_us, clock_.wall_us() - waiting.since_us);
+      if (partition.first == log && waiting.records > 0)
+        age_us = std::max(age_us, monotonic_us(clock_) - waiting.since_us);
     metrics_.gauge("quickwater_segment_bytes", "Bytes of the segments.", label_of(log))
         .set(static_cast<double>(bytes));
     metrics_.gauge("quickwater_segment_files", "Segments that are kept.", label_of(log))

@@ -7,11 +7,13 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "app/runtime/clock_trust.h"
 #include "app/runtime/committer.h"
 #include "app/runtime/pipeline.h"
 #include "app/runtime/plan.h"
@@ -28,7 +30,9 @@ namespace qw::app {
 // in the database are more than a segment, or the oldest waits for long; never records that a start
 // might replay into a state. One segment at a time; the committer's mutex is held only to put the
 // finished file into the manifest. A failure (disk full) is said once, loses nothing and is tried
-// again. Calls from any thread; stop() before the committer stops.
+// again. Nothing is removed for its age by a clock that is not believed (see ClockTrust): what was
+// written under one is as old as the moment at which the clock was believed again. Calls from any
+// thread; stop() before the committer stops.
 class Roller {
  public:
   // A value. What the application file does not say.
@@ -36,13 +40,14 @@ class Roller {
     int64_t grace_us = 300'000'000;  // a removed file is still there for this long
     int64_t commit_limit_us = 60'000'000;
     store::SegmentSteps steps = store::real_segment_steps();
+    bool accept_loss = false;  // give up segments that are damaged
   };
   Roller(std::shared_ptr<const Plan> plan, store::Store& store, Committer& committer,
          Pipeline& pipeline, const Clock& clock, MetricRegistry& metrics, Options options);
   ~Roller();
 
-  // Puts right what a crash left behind. Before start().
-  Result<void> open();
+  // Puts right what a crash left behind. Before start(). Says what was given up.
+  Result<std::vector<store::Loss>> open();
   void start();
   void stop();
   // Rolls all that may be rolled, however little: what a start would not replay. `done` is called
@@ -59,7 +64,7 @@ class Roller {
     Seq counted;
     uint64_t bytes = 0;
     uint64_t records = 0;
-    int64_t since_us = 0;  // wall clock; 0: nothing waits
+    int64_t since_us = 0;  // monotonic, when the oldest came; counts while records > 0
   };
   using LogPartition = std::pair<store::Log, PartitionId>;
 
@@ -77,7 +82,10 @@ class Roller {
   };
   Result<Gathered> gather(const RolledLog& log, Seq end) const;
   Result<bool> put_into_manifest(const store::Segment& segment, const std::stop_token& stop);
+  void look_at_clock();
+  void remember_clock();
   Result<void> retain(const std::stop_token& stop);
+  void date(const std::vector<store::Segment>& segments);
   Result<void> drop(const std::vector<store::Segment>& gone, const std::stop_token& stop);
   Result<void> write_views() const;
   void unlink_dropped();
@@ -96,6 +104,9 @@ class Roller {
   // The thread's own.
   std::map<LogPartition, Waiting> waiting_;
   std::deque<std::pair<int64_t, std::string>> dropped_;  // when its file may go (monotonic), file
+  std::optional<ClockTrust> clock_trust_;                // from open() on
+  bool clock_believed_ = true;                           // as was said last
+  int64_t clock_saved_ns_ = 0;
   bool first_look_ = true;
   bool failing_ = false;
 

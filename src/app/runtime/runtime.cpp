@@ -167,8 +167,13 @@ Result<std::unique_ptr<Runtime>> Runtime::start(std::shared_ptr<const Plan> plan
 Result<void> Runtime::open(net::HttpServer* http_server) {
   store::StoreOptions store_options;
   store_options.folder = options_.data_folder;
+  store_options.accept_loss = options_.accept_loss;
   QW_ASSIGN(store_, store::Store::open(store_options, metrics_));
-  QW_ASSIGN(registry_, models::Registry::open(options_.data_folder));
+  std::vector<store::Loss> losses = store_->losses();
+  QW_ASSIGN(registry_, options_.accept_loss
+                           ? models::Registry::open_or_rebuild(options_.data_folder, losses)
+                           : models::Registry::open(options_.data_folder));
+  QW_TRY(store_->note_registry());
   CommitterOptions commits;
   commits.interval_us = plan_->file.durability.commit_interval_us;
   committer_ = std::make_unique<Committer>(*store_, clock_, metrics_, commits);
@@ -200,9 +205,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   lags_ = std::make_unique<Lags>(*this, clock_, metrics_);
   pipeline_->watch(*lags_);
   journal_->watch(*lags_);
-  roller_ = std::make_unique<Roller>(plan_, *store_, *committer_, *pipeline_, clock_, metrics_,
-                                     options_.roller);
-  QW_TRY(roller_->open());
+  QW_TRY(open_segments(losses));
   QW_TRY(pipeline_->open());
   QW_TRY(install_versions());
   QW_TRY(open_monitors());
@@ -218,7 +221,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
     QW_TRY(sources_.back()->open());
   }
   system_log_ = std::make_unique<SystemLog>(*plan_, *store_, *committer_, *journal_);
-  QW_TRY(system_log_->started(tail.to_replay));
+  QW_TRY(system_log_->started(tail.to_replay, losses));
   committer_->start();
   QW_TRY(outboxes_->start());
   healing_->start();
@@ -238,6 +241,16 @@ void Runtime::open_learning() {
       [this](size_t model, int64_t version) { monitors_->prepare(model, version); });
   trainer_ = std::make_unique<Trainer>(plan_, *store_, options_.data_folder, *committer_, *journal_,
                                        clock_, options_.trainer, [this] { rollout_->wake(); });
+}
+
+Result<void> Runtime::open_segments(std::vector<store::Loss>& losses) {
+  Roller::Options rolling = options_.roller;
+  rolling.accept_loss = options_.accept_loss;
+  roller_ = std::make_unique<Roller>(plan_, *store_, *committer_, *pipeline_, clock_, metrics_,
+                                     std::move(rolling));
+  QW_ASSIGN(const auto lost, roller_->open());
+  losses.insert(losses.end(), lost.begin(), lost.end());
+  return {};
 }
 
 Result<void> Runtime::install_versions() {
@@ -406,7 +419,12 @@ void Runtime::stop() {
     const auto why = failure();
     system_log_->stopped(why ? why->to_string() : "");
   }
-  if (committer_) committer_->stop(options_.stop_limit_ms);
+  if (!committer_) return;
+  if (const auto durable = committer_->stop(options_.stop_limit_ms); !durable.ok()) {
+    Error error = durable.error();
+    error.message = "what was read last is not durable, and is read again: " + error.message;
+    fail(error);
+  }
 }
 
 std::vector<Runtime::SourceHealth> Runtime::sources() const {

@@ -35,6 +35,7 @@ struct RuntimeOptions {
   size_t inbox_batches = 16;       // read from sources and not applied yet
   size_t chunk_rows = 128;         // applied under one hold of the lock
   int64_t stop_limit_ms = 10'000;  // to drain, commit and flush
+  bool accept_loss = false;        // go on without what is damaged or missing; journalled
   std::vector<Observer*> observers;
   OwnServer own_server;  // empty: this program serves nothing
   // Called, too, when a monitor's drift asks for a training; see Monitors.
@@ -109,6 +110,7 @@ class Runtime {
   Runtime(std::shared_ptr<const Plan> plan, RuntimeOptions options, const Clock& clock,
           MetricRegistry& metrics);
   Result<void> open(net::HttpServer* http_server);
+  Result<void> open_segments(std::vector<store::Loss>& losses);
   Result<void> install_versions();
   Result<void> open_monitors();
   void open_learning();

@@ -66,7 +66,7 @@ void SystemLog::look(const std::string& limit, uint64_t bitten, const std::strin
   tell("limit", title, fmt::format("{} ({})", detail, limit));
 }
 
-Result<void> SystemLog::started(uint64_t to_replay) {
+Result<void> SystemLog::started(uint64_t to_replay, const std::vector<store::Loss>& losses) {
   QW_ASSIGN(const auto before, store_.get_meta(kMeta));
   std::string detail;
   if (before && *before == "running")
@@ -74,6 +74,8 @@ Result<void> SystemLog::started(uint64_t to_replay) {
   else if (!before)
     detail = "for the first time on this data folder";
   tell("started", fmt::format("'{}' started", plan_.file.app.text), detail);
+  for (const store::Loss& loss : losses)
+    tell("loss_accepted", "Damage was accepted: " + loss.where, loss.what);
   const std::lock_guard lock(committer_.mutex());
   committer_.open().txn.put_meta(kMeta, "running");
   started_ = true;

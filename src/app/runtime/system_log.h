@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "app/runtime/committer.h"
 #include "app/runtime/journal.h"
@@ -45,8 +46,8 @@ class SystemLog {
       : plan_(plan), store_(store), committer_(committer), journal_(journal) {}
 
   // Says, too, whether the program had stopped by itself. `to_replay`: records behind the
-  // checkpoints.
-  Result<void> started(uint64_t to_replay);
+  // checkpoints. `losses`: what this start goes on without, as it was told to.
+  Result<void> started(uint64_t to_replay, const std::vector<store::Loss>& losses);
   // One reading; tells what is another than at the one before.
   void look(size_t source, const streams::SourceStatus& status);
   void look(const Committer::Status& status);

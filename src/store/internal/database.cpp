@@ -8,9 +8,14 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/system_clock.h>
 #include <rocksdb/table.h>
+#include <rocksdb/wal_filter.h>
+#include <rocksdb/write_batch.h>
 
+#include <cerrno>
+#include <cstring>
 #include <vector>
 
+#include "store/data_folder.h"
 #include "store/internal/log_order.h"
 
 namespace qw::store::internal {
@@ -57,6 +62,64 @@ class StoreEnv final : public rocksdb::EnvWrapper {
   }
 };
 
+// A batch begins with the number of its first change and how many it has (see RocksDB's
+// write_batch.cc).
+struct Changes {
+  explicit Changes(const rocksdb::WriteBatch& batch) {
+    uint32_t count = 0;
+    std::memcpy(&first, batch.Data().data(), sizeof first);
+    std::memcpy(&count, batch.Data().data() + sizeof first, sizeof count);
+    last = first + count - 1;
+  }
+  uint64_t first = 0;
+  uint64_t last = 0;
+};
+
+// Sees what the logs hold that can still be read, and keeps it out of memory.
+class LooksAtLogs final : public rocksdb::WalFilter {
+ public:
+  const char* Name() const override { return "LooksAtLogs"; }
+  WalProcessingOption LogRecordFound(unsigned long long, const std::string& file,
+                                     const rocksdb::WriteBatch& batch, rocksdb::WriteBatch*,
+                                     bool*) override {
+    const Changes changes(batch);
+    if (first == 0) first = changes.first;
+    hole = hole || (last > 0 && changes.first > last + 1);
+    if (!hole) {
+      last = changes.last;
+      log_file = file;
+    }
+    return WalProcessingOption::kIgnoreCurrentRecord;
+  }
+  uint64_t first = 0;  // 0: none was seen
+  uint64_t last = 0;
+  bool hole = false;
+  std::string log_file;
+};
+
+// Leaves out what comes after a hole.
+class EndsAt final : public rocksdb::WalFilter {
+ public:
+  explicit EndsAt(uint64_t last) : last_(last) {}
+  const char* Name() const override { return "EndsAt"; }
+  WalProcessingOption LogRecordFound(unsigned long long, const std::string&,
+                                     const rocksdb::WriteBatch& batch, rocksdb::WriteBatch*,
+                                     bool*) override {
+    return Changes(batch).last > last_ ? WalProcessingOption::kStopReplay
+                                       : WalProcessingOption::kContinueProcessing;
+  }
+
+ private:
+  const uint64_t last_;
+};
+
+// RocksDB's own notes are for who runs it, not for who looks at it.
+class Quiet final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 rocksdb::DBOptions database_options(const StoreOptions& options, rocksdb::Env* env) {
   rocksdb::DBOptions db;
   db.env = env;
@@ -74,7 +137,10 @@ rocksdb::DBOptions database_options(const StoreOptions& options, rocksdb::Env* e
   db.max_log_file_size = 1u << 20;
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
+  // A log that a crash tore is read up to the tear; what must be there says EndMark.
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  // The list of files names each log that was followed by another: one that is gone is noticed.
+  db.track_and_verify_wals_in_manifest = !options.accept_loss;
   return db;
 }
 
@@ -144,10 +210,9 @@ void Database::close() {
   env.reset();
 }
 
-Result<Database> open_database(const StoreOptions& options) {
-  Database opened;
-  opened.env = std::make_unique<StoreEnv>(options);
-  const rocksdb::DBOptions db_options = database_options(options, opened.env.get());
+namespace {
+
+std::vector<rocksdb::ColumnFamilyDescriptor> families_of(const StoreOptions& options) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   table.block_size = 8u << 10;
@@ -158,19 +223,65 @@ Result<Database> open_database(const StoreOptions& options) {
   for (size_t i = 0; i < kFamilies; ++i)
     families.emplace_back(std::string(kFamilyNames[i]),
                           family_options(static_cast<Family>(i), options, table));
+  return families;
+}
+
+// The database as it lies there; nothing is written.
+Result<Database> open_to_look(const StoreOptions& options, rocksdb::WalFilter* filter) {
+  Database opened;
+  opened.env = std::make_unique<StoreEnv>(options);
+  rocksdb::DBOptions looking = database_options(options, opened.env.get());
+  looking.info_log = std::make_shared<Quiet>();
+  looking.track_and_verify_wals_in_manifest = true;  // to forget it, RocksDB would write
+  looking.wal_filter = filter;
+  const std::string path = options.folder + "/db";
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* raw = nullptr;
+  const rocksdb::Status status =
+      rocksdb::DB::OpenForReadOnly(looking, path, families_of(options), &handles, &raw);
+  if (!status.ok()) return error_of(status, "cannot open the database", path);
+  opened.db.reset(raw);
+  std::copy(handles.begin(), handles.end(), opened.families.begin());
+  return opened;
+}
+
+}  // namespace
+
+Result<Ends> examine_database(const StoreOptions& options) {
+  LooksAtLogs logs;
+  QW_ASSIGN(const Database opened, open_to_look(options, &logs));
+  const uint64_t in_tables = opened.db->GetLatestSequenceNumber();
+  if (logs.first > in_tables + 1) return Ends{in_tables, "", true};
+  return Ends{std::max(in_tables, logs.last), logs.log_file, logs.hole};
+}
+
+Result<Database> open_to_read(const StoreOptions& options) {
+  return open_to_look(options, nullptr);
+}
+
+Result<Database> open_database(const StoreOptions& options, uint64_t up_to) {
+  Database opened;
+  opened.env = std::make_unique<StoreEnv>(options);
+  rocksdb::DBOptions db_options = database_options(options, opened.env.get());
+  EndsAt ends_at(up_to);
+  if (up_to < UINT64_MAX) db_options.wal_filter = &ends_at;  // asked while it is opened
+  const auto families = families_of(options);
   const std::string path = options.folder + "/db";
   rocksdb::Env* env = db_options.env;
   // Merging may wait; an event may not.
   env->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow);
   rocksdb::Status status = env->FileExists(path);
-  if (status.IsNotFound() && !options.read_only) status = create(db_options, families, path);
+  if (status.IsNotFound()) status = create(db_options, families, path);
   if (!status.ok()) return error_of(status, "cannot create the database", path);
 
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* raw = nullptr;
-  status = options.read_only
-               ? rocksdb::DB::OpenForReadOnly(db_options, path, families, &handles, &raw)
-               : rocksdb::DB::Open(db_options, path, families, &handles, &raw);
+  status = rocksdb::DB::Open(db_options, path, families, &handles, &raw);
+  if (status.IsCorruption() && options.accept_loss) {
+    // A family was written to a table after what is lost: there is no one moment to go back to.
+    db_options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
+    status = rocksdb::DB::Open(db_options, path, families, &handles, &raw);
+  }
   if (!status.ok()) return error_of(status, "cannot open the database", path);
   opened.db.reset(raw);
   for (size_t i = 0; i < kFamilies; ++i) {
@@ -185,14 +296,19 @@ Result<Database> open_database(const StoreOptions& options) {
 
 Error error_of(const rocksdb::Status& status, const std::string& doing, const std::string& where) {
   const std::string message = fmt::format("{}: {}", doing, status.ToString());
-  if (status.IsNoSpace() || status.IsMemoryLimit() ||
+  // RocksDB knows ENOSPC alone; of other limits it keeps the words.
+  const bool beyond_a_limit = message.find(std::strerror(EDQUOT)) != std::string::npos ||
+                              message.find(std::strerror(EFBIG)) != std::string::npos;
+  if (status.IsNoSpace() || status.IsMemoryLimit() || beyond_a_limit ||
       status.subcode() == rocksdb::Status::SubCode::kNoSpace)
     return Error{ErrorCode::kExhausted, message, where,
-                 "free some disk space; writing goes on by itself"};
-  if (status.IsCorruption() || status.IsInvalidArgument())
+                 "free some disk space, or raise the limit (quota, `ulimit -f`); writing goes on "
+                 "by itself"};
+  if (status.IsCorruption() || status.IsInvalidArgument() || status.IsPathNotFound())
     return Error{ErrorCode::kCorrupt, message, where,
-                 "restore the folder from a copy, or move it away and start with an empty one "
-                 "(sources that can be read again are then read from their beginning)"};
+                 "`quickwater doctor --data DIR` says what is whole; restore the folder from a "
+                 "copy, or move it away and start with an empty one (sources that can be read "
+                 "again are then read from their beginning)"};
   return Error{ErrorCode::kIo, message, where,
                "check the disk and that this user may write the data folder"};
 }

@@ -29,8 +29,20 @@ struct Database {
   }
 };
 
-// Creates `folder`/db when it is absent (whole or not at all), and opens it.
-Result<Database> open_database(const StoreOptions& options);
+// What there is of a database, read without changing anything. A value.
+struct Ends {
+  uint64_t last = 0;     // the last change before which none is missing
+  std::string log_file;  // where that was read, or empty: all of it lies in tables
+  bool hole = false;     // there are changes after it, but not the next one
+};
+// Of `folder`/db. kCorrupt: RocksDB itself misses something.
+Result<Ends> examine_database(const StoreOptions& options);
+
+// Creates `folder`/db when it is absent (whole or not at all), and opens it. Changes after
+// `up_to` are left out for good.
+Result<Database> open_database(const StoreOptions& options, uint64_t up_to = UINT64_MAX);
+// As it lies there; nothing is written, and nothing can be.
+Result<Database> open_to_read(const StoreOptions& options);
 
 // Our error for RocksDB's.
 Error error_of(const rocksdb::Status& status, const std::string& doing, const std::string& where);

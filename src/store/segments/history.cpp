@@ -15,7 +15,7 @@ Result<bool> History::scan_segment(const Segment& segment, Seq from, Seq to,
   if (std::find(now.begin(), now.end(), segment) == now.end()) return true;
   Error missing = wants_more.error();
   missing.code = ErrorCode::kCorrupt;
-  missing.how_to_mend = "restore the data folder from a copy";
+  missing.how_to_mend = kMendDamage;
   return missing;
 }
 

@@ -44,8 +44,8 @@ const SegmentSteps& real_segment_steps() {
   return steps;
 }
 
-Result<uint64_t> write_segment(const std::string& data_folder, const Segment& segment,
-                               const SegmentRows& rows, const SegmentSteps& steps) {
+Result<void> write_segment(const std::string& data_folder, Segment& segment,
+                           const SegmentRows& rows, const SegmentSteps& steps) {
   const std::string folder = segment_folder(data_folder);
   const bool made = !std::filesystem::exists(folder);
   QW_TRY(make_folders(folder));
@@ -59,8 +59,12 @@ Result<uint64_t> write_segment(const std::string& data_folder, const Segment& se
   fail_point("segment.renamed");
   if (done.ok()) done = steps.sync_folder(folder);
   std::error_code failed;
-  const uint64_t bytes = done.ok() ? std::filesystem::file_size(path, failed) : 0;
-  if (done.ok() && !failed) return bytes;
+  if (done.ok()) {
+    segment.bytes = std::filesystem::file_size(path, failed);
+    const auto checksum = file_checksum64(path);
+    segment.checksum = checksum.value_or(0);
+    if (!failed && checksum.ok()) return {};
+  }
   for (const std::string& left : {temporary, path}) std::filesystem::remove(left, failed);
   if (done.ok()) return Error{ErrorCode::kIo, "a segment vanished", path, "check the disk"};
   Error error = done.error();
@@ -76,6 +80,7 @@ Result<bool> SegmentReader::scan(const Segment& segment, Seq from, Seq to,
   if (engine_ == nullptr) {
     QW_ASSIGN(engine_, duckdb::Engine::open({kSegmentMemoryMb, 1}));
   }
+  QW_TRY(verify_segment(data_folder_, segment));
   const Seq first = std::max(from, segment.from);
   const Seq end = std::min(to, segment.to);
   Seq last{first.value() - 1};
@@ -96,7 +101,7 @@ Result<bool> SegmentReader::scan(const Segment& segment, Seq from, Seq to,
   return Error{ErrorCode::kCorrupt,
                read.ok() ? "the records of a segment are not in order"
                          : fmt::format("a segment cannot be read: {}", read.error().message),
-               path, "restore the data folder from a copy"};
+               path, kMendDamage};
 }
 
 }  // namespace qw::store

@@ -40,11 +40,11 @@ const SegmentSteps& real_segment_steps();
 // What DuckDB may use of memory while it writes or reads one.
 constexpr size_t kSegmentMemoryMb = 96;
 
-// Writes the file below `data_folder` (temporary name, sync, rename, sync of the folder) and
-// returns its bytes. A file that could not be finished is removed. kExhausted: the disk is full, or
-// one segment is more than DuckDB's memory takes.
-Result<uint64_t> write_segment(const std::string& data_folder, const Segment& segment,
-                               const SegmentRows& rows, const SegmentSteps& steps);
+// Writes the file below `data_folder` (temporary name, sync, rename, sync of the folder) and says
+// in `segment` how long it is and its checksum. A file that could not be finished is removed.
+// kExhausted: the disk is full, or one segment is more than DuckDB's memory takes.
+Result<void> write_segment(const std::string& data_folder, Segment& segment,
+                           const SegmentRows& rows, const SegmentSteps& steps);
 
 // Reads segments, one after another, with one DuckDB that lives as long as this. One thread at a
 // time. Opened at the first use.

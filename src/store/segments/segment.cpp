@@ -2,17 +2,22 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <mutex>
 #include <set>
+#include <utility>
 
 #include "base/bytes.h"
+#include "base/files.h"
 
 namespace qw::store {
 namespace {
 
 constexpr uint8_t kRowKind = 17;
-constexpr uint8_t kRowVersion = 1;
+constexpr uint8_t kRowVersion = 2;  // 1: without checksum and `dated`
 constexpr std::string_view kPrefix = "segment/";
+constexpr std::string_view kDropped = "segment-dropped/";  // and a file that may be removed
 
 std::string prefix_of(Log log, PartitionId partition) {
   return fmt::format("{}{}/{:010}/", kPrefix, name_of(log), partition.value());
@@ -34,6 +39,8 @@ std::string encode(const Segment& segment) {
   writer.u64(segment.bytes);
   writer.u64(segment.schema_id);
   writer.i64(segment.rolled_us);
+  writer.u64(segment.checksum);
+  writer.u8(segment.dated ? 1 : 0);
   std::string sealed;
   seal_record(kRowKind, kRowVersion, body, sealed);
   return sealed;
@@ -41,10 +48,10 @@ std::string encode(const Segment& segment) {
 
 Result<Segment> decode(std::string_view name, std::string_view sealed) {
   const Error damaged{ErrorCode::kCorrupt, "the list of segments is damaged", std::string(name),
-                      "restore the data folder from a copy"};
+                      kMendDamage};
   const auto record = open_record(sealed);
   if (!record.ok() || record->kind != kRowKind) return damaged;
-  if (record->version != kRowVersion)
+  if (record->version > kRowVersion)
     return Error{ErrorCode::kUnsupported, "a segment was listed by a newer Quickwater",
                  std::string(name), "start the newer version, or use a fresh data folder"};
   ByteReader reader(record->body);
@@ -57,6 +64,10 @@ Result<Segment> decode(std::string_view name, std::string_view sealed) {
   segment.bytes = reader.u64();
   segment.schema_id = reader.u64();
   segment.rolled_us = reader.i64();
+  if (record->version >= 2) {
+    segment.checksum = reader.u64();
+    segment.dated = reader.u8() != 0;
+  }
   if (!reader.done() || row_name(segment) != name) return damaged;
   return segment;
 }
@@ -101,38 +112,132 @@ Result<std::vector<Segment>> segments_of(const Store& store, Log log, PartitionI
 
 Result<std::vector<Segment>> all_segments(const Store& store) { return listed(store, kPrefix); }
 
-void add_segment(Txn& txn, const Segment& segment) {
+void change_segment(Txn& txn, const Segment& segment) {
   txn.put_meta(row_name(segment), encode(segment));
+}
+
+void add_segment(Txn& txn, const Segment& segment) {
+  change_segment(txn, segment);
   txn.trim(segment.log, segment.partition, segment.from, segment.to);
 }
 
-void drop_segment(Txn& txn, const Segment& segment) { txn.erase_meta(row_name(segment)); }
+void drop_segment(Txn& txn, const Segment& segment) {
+  txn.erase_meta(row_name(segment));
+  txn.put_meta(std::string(kDropped) + segment.file(), "");
+}
 
-Result<size_t> check_segments(const Store& store) {
+std::optional<Segment> parse_segment_file(std::string_view name) {
+  for (const Log log : kLogs) {
+    const std::string prefix = fmt::format("{}-", name_of(log));
+    if (!name.starts_with(prefix)) continue;
+    unsigned partition = 0;
+    unsigned long long from = 0, to = 0;
+    const std::string rest(name.substr(prefix.size()));
+    if (std::sscanf(rest.c_str(), "%u-%20llu-%20llu.", &partition, &from, &to) != 3) return {};
+    Segment segment{log, PartitionId{partition}, Seq{from}, Seq{to}};
+    if (segment.file() == name) return segment;
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+// What is wrong with a segment's file, as far as a look at its size tells.
+std::optional<std::string> trouble_of(const std::string& path, const Segment& segment) {
+  std::error_code missing;
+  const uint64_t bytes = std::filesystem::file_size(path, missing);
+  if (missing) return "a segment is missing";
+  if (bytes == segment.bytes) return std::nullopt;
+  return fmt::format("a segment has {} bytes, {} were written", bytes, segment.bytes);
+}
+
+// Every record of it is in the database: a crash came before the manifest knew the file.
+Result<bool> is_in_database(const Store& store, const Segment& segment) {
+  QW_ASSIGN(const Seq begin, store.scan_tail(segment.log, segment.partition, Seq{}, Seq{}, {}));
+  QW_ASSIGN(const Seq last, store.last_seq(segment.log, segment.partition));
+  return segment.from >= begin && segment.to <= next(last);
+}
+
+// A file of the folder that no row names: see check_segments().
+Result<void> put_right(Store& store, const std::string& name, const std::set<std::string>& dropped,
+                       SegmentCheck& check) {
+  const std::string path = segment_folder(store.folder()) + "/" + name;
+  const auto remove = [&] {
+    std::error_code failed;
+    check.removed += std::filesystem::remove(path, failed) ? 1 : 0;
+  };
+  constexpr std::string_view kUnfinished = ".new";
+  if (name.ends_with(kUnfinished) &&
+      parse_segment_file(std::string_view(name).substr(0, name.size() - kUnfinished.size())))
+    remove();
+  const auto segment = parse_segment_file(name);
+  if (!segment) return {};
+  QW_ASSIGN(const bool kept, is_in_database(store, *segment));
+  if (kept || dropped.contains(name)) {
+    remove();
+    return {};
+  }
+  QW_ASSIGN(std::string now, set_aside(store.folder(), path));
+  check.aside.push_back(std::move(now));
+  return {};
+}
+
+}  // namespace
+
+Result<SegmentCheck> check_segments(Store& store, bool accept_loss) {
+  SegmentCheck check;
+  Txn txn;
   const std::string folder = segment_folder(store.folder());
   QW_ASSIGN(const auto segments, all_segments(store));
-  std::set<std::string> named;
+  std::set<std::string> named, dropped;
   for (const Segment& segment : segments) {
     named.insert(segment.file());
     const std::string path = folder + "/" + segment.file();
-    std::error_code missing;
-    const uint64_t bytes = std::filesystem::file_size(path, missing);
-    if (missing || bytes != segment.bytes)
-      return Error{
-          ErrorCode::kCorrupt,
-          missing ? "a segment is missing"
-                  : fmt::format("a segment has {} bytes, {} were written", bytes, segment.bytes),
-          path, "restore the data folder from a copy"};
+    const auto trouble = trouble_of(path, segment);
+    if (!trouble) continue;
+    if (!accept_loss) return Error{ErrorCode::kCorrupt, *trouble, path, kMendDamage};
+    check.losses.push_back(
+        {path, fmt::format("{}: records {} to {} of {}", *trouble, segment.from.value(),
+                           segment.to.value() - 1, name_of(segment.log))});
+    check.given_up.push_back(segment);
+    txn.erase_meta(row_name(segment));
+    if (std::filesystem::exists(path)) QW_TRY(set_aside(store.folder(), path));
   }
-  size_t removed = 0;
+  QW_TRY(store.scan_meta(kDropped, [&](std::string_view name, std::string_view) {
+    dropped.emplace(name.substr(kDropped.size()));
+    return true;
+  }));
+  std::vector<std::string> unnamed;
   std::error_code none;  // no folder, no files
-  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
-    const std::string name = entry.path().filename().string();
-    if (name == kViewsFile || named.contains(name)) continue;
-    std::error_code failed;
-    removed += std::filesystem::remove(entry.path(), failed) ? 1 : 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none))
+    if (const std::string name = entry.path().filename().string(); !named.contains(name))
+      unnamed.push_back(name);
+  for (const std::string& name : unnamed) QW_TRY(put_right(store, name, dropped, check));
+  for (const std::string& name : dropped)
+    if (!std::filesystem::exists(folder + "/" + name)) txn.erase_meta(std::string(kDropped) + name);
+  if (!txn.empty()) QW_TRY(store.commit(txn, Durability::kMachine));
+  return check;
+}
+
+Result<void> verify_segment_file(const std::string& path, uint64_t checksum) {
+  static std::mutex mutex;
+  static std::set<std::pair<std::string, uint64_t>> whole;  // one entry a file: as the manifest
+  {
+    const std::lock_guard lock(mutex);
+    if (whole.contains({path, checksum})) return {};
   }
-  return removed;
+  QW_ASSIGN(const uint64_t found, file_checksum64(path));
+  if (found != checksum)
+    return Error{ErrorCode::kCorrupt, "a segment is damaged: its bytes are not those written", path,
+                 kMendDamage};
+  const std::lock_guard lock(mutex);
+  whole.emplace(path, checksum);
+  return {};
+}
+
+Result<void> verify_segment(const std::string& data_folder, const Segment& segment) {
+  if (segment.checksum == 0) return {};
+  return verify_segment_file(segment_folder(data_folder) + "/" + segment.file(), segment.checksum);
 }
 
 }  // namespace qw::store
