@@ -15,7 +15,6 @@ find_package(fmt REQUIRED)              # fmt::fmt
 find_package(gRPC REQUIRED)             # gRPC::grpc++
 find_package(nlohmann_json REQUIRED)    # nlohmann_json::nlohmann_json
 find_package(simdjson REQUIRED)         # simdjson::simdjson
-find_package(spdlog REQUIRED)           # spdlog::spdlog
 find_package(yaml-cpp REQUIRED)         # yaml-cpp
 pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)  # PkgConfig::HIREDIS
 pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)       # PkgConfig::LZ4

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <mutex>
 #include <set>
@@ -112,15 +113,25 @@ std::atomic<bool> any_quarantined{false};
 bool is_quarantined(std::string_view record) { return quarantined.contains(checksum64(record)); }
 }  // namespace internal
 
+void trace_work_in_hand() noexcept {
+  const std::string_view record = std::exchange(in_work, {});
+  if (record.empty() || trace_file < 0) return;
+  const uint64_t print = checksum64(record);
+  const Trace trace = {print, ~print ^ kKillBit};
+  [[maybe_unused]] const auto written = ::write(trace_file, trace.data(), sizeof trace);
+}
+
 WorkMark::WorkMark(std::string_view stage, std::string_view record) noexcept
-    : before_(std::exchange(in_work, record)) {
+    : before_(std::exchange(in_work, record)), exceptions_(std::uncaught_exceptions()) {
   if (mapped_work.load(std::memory_order_relaxed) != nullptr)
     print_before_ = put_into_slot(checksum64(record));
   fail_on_record(stage, record);
 }
 
 WorkMark::~WorkMark() {
-  in_work = before_;
+  const bool unwinds = std::uncaught_exceptions() > exceptions_;
+  if (unwinds) trace_work_in_hand();
+  in_work = unwinds ? std::string_view() : before_;  // the innermost alone is traced
   if (mapped_work.load(std::memory_order_relaxed) != nullptr) put_into_slot(print_before_);
 }
 

@@ -22,7 +22,7 @@ constexpr size_t kKillsToQuarantine = 3;
 constexpr int64_t kStuckUs = 200'000;
 
 // While it lives, its thread works on this record: a fatal signal of the thread (a broken memory
-// access, a failed QW_ASSERT, an uncaught exception) writes the record's fingerprint into the file
+// access, a failed QW_ASSERT) writes the record's fingerprint into the file
 // of CrashWatch. A kill from outside while a record is in work for a moment leaves no trace: it is
 // nobody's fault. Costs two stores and, with a CrashWatch, a hash; the record must outlive it.
 // Marks nest; the innermost counts.
@@ -37,7 +37,12 @@ class WorkMark {
  private:
   std::string_view before_;
   uint64_t print_before_ = 0;
+  int exceptions_ = 0;  // in flight when it was made
 };
+
+// Writes a trace of the record that this thread works on, as of a kill: memory ended, or something
+// else was thrown that nobody expected. An exception that unwinds a mark does the same.
+void trace_work_in_hand() noexcept;
 
 // What the files of traces told.
 struct CrashHistory {

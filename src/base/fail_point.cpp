@@ -4,7 +4,9 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <new>
 #include <string>
+#include <string_view>
 
 namespace qw {
 namespace internal {
@@ -13,13 +15,15 @@ std::atomic<bool> fail_points_armed{false};
 
 namespace {
 std::string wanted_name;  // written once, before threads start
-bool stalls = false, kills = false;
+bool stalls = false, kills = false, throws = false;
 std::atomic<int64_t> passages_left{0};
 }  // namespace
 
 void reach_fail_point(std::string_view name) {
   if (name != wanted_name) return;
-  if (passages_left.fetch_sub(1) == 1) std::raise(SIGKILL);
+  if (passages_left.fetch_sub(1) != 1) return;
+  if (throws) throw std::bad_alloc();
+  std::raise(SIGKILL);
 }
 
 void reach_record(std::string_view stage, std::string_view record) {
@@ -36,7 +40,10 @@ void reach_record(std::string_view stage, std::string_view record) {
 void arm_fail_points_from_environment() {
   const char* setting = std::getenv("QUICKWATER_FAIL_POINT");
   if (setting == nullptr) return;
-  const std::string text = setting;
+  std::string text = setting;
+  constexpr std::string_view kThrow = ":throw";
+  internal::throws = text.ends_with(kThrow);
+  if (internal::throws) text.resize(text.size() - kThrow.size());
   const auto colon = text.rfind(':');
   internal::wanted_name = text.substr(0, colon);
   internal::passages_left = colon == std::string::npos ? 1 : std::atoll(text.c_str() + colon + 1);

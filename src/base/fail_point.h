@@ -13,7 +13,8 @@ void reach_record(std::string_view stage, std::string_view record);
 }  // namespace internal
 
 // Arms from the environment: QUICKWATER_FAIL_POINT="name:N" ends the process by SIGKILL at the N-th
-// passage (from 1). Called once by main. Unset: fail points cost one relaxed load.
+// passage (from 1); "name:N:throw" throws std::bad_alloc there, as a library does when memory ends.
+// Called once by main. Unset: fail points cost one relaxed load.
 void arm_fail_points_from_environment();
 
 inline void fail_point(std::string_view name) {

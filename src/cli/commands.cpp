@@ -6,6 +6,7 @@
 #include <map>
 #include <ostream>
 
+#include "base/guard.h"
 #include "cli/exit_codes.h"
 #include "schema/settings.h"
 
@@ -93,12 +94,13 @@ int parse_and_run(const std::vector<std::string>& arguments, Io io) {
 std::span<const Command> commands() { return kCommands; }
 
 int run(const std::vector<std::string>& arguments, Io io) {
-  try {
-    return parse_and_run(arguments, io);
-  } catch (const std::exception& exception) {
-    io.err << "quickwater: a mistake in Quickwater itself: " << exception.what() << '\n';
-    return kBug;
-  }
+  const auto ran = guarded("quickwater", [&] { return parse_and_run(arguments, io); });
+  if (ran.ok()) return *ran;
+  const int code = exit_code_of(ran.error().code);
+  io.err << "quickwater: " << (code == kBug ? "a mistake in Quickwater itself: " : "")
+         << ran.error().message << '\n';
+  if (!ran.error().how_to_mend.empty()) io.err << "    " << ran.error().how_to_mend << '\n';
+  return code;
 }
 
 void with_parser(const std::function<void(const CLI::App&)>& use) {

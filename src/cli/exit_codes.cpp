@@ -16,6 +16,9 @@ constexpr ExitCode kCodes[] = {
      "may help."},
     {kMachine, "machine", "The machine refused: no permission, disk full, a limit reached."},
     {kDamaged, "damaged", "Stored data fails its check."},
+    {kPartial, "partial",
+     "Only a part is done: some records could not be used, or the time of a stop ended first. "
+     "Standard error says what is left; nothing that was acknowledged is lost."},
     {kBug, "bug", "A mistake in Quickwater itself."},
 };
 

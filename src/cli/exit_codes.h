@@ -16,6 +16,7 @@ constexpr int kBadAppFile = 3;
 constexpr int kUnavailable = 4;
 constexpr int kMachine = 5;
 constexpr int kDamaged = 6;
+constexpr int kPartial = 7;
 constexpr int kBug = 70;
 
 // One row of docs/reference/exit-codes.md.

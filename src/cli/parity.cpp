@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "app/parity/app_parity.h"
+#include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 
@@ -64,6 +65,7 @@ Result<void> compare_app(const app::Plan& plan, const Arguments& arguments, Pari
 
 int compare(const Arguments& arguments, Io io) {
   ParityReport report;
+  const Progress progress("comparing");
   Result<void> done;
   if (arguments.file.empty()) {
     done = compare_own(arguments, report);

@@ -3,14 +3,21 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
 
+#include "app/runtime/load_plan.h"
+#include "app/runtime/log_tails.h"
 #include "base/files.h"
+#include "base/metrics.h"
+#include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/control.h"
 #include "cli/exit_codes.h"
@@ -27,6 +34,7 @@ constexpr size_t kCellMax = 60;  // of a table, in bytes
 
 struct Arguments {
   std::string sql;
+  std::string file;
   std::string data = "data";
   size_t memory_mb = 512;
   bool json = false;
@@ -38,22 +46,84 @@ Result<void> roll(const std::string& data_folder) {
   const std::string url = running_at(data_folder);
   if (url.empty())
     return Error{ErrorCode::kUnavailable, "no application runs that could write its newest records",
-                 data_folder, "leave --fresh out, or name its data folder with --data"};
+                 data_folder,
+                 "leave --fresh out (a query sees everything without it), or name its data folder "
+                 "with --data"};
   const auto rolled = ask_running(url, "/v1/segments/roll", "{}");
   return rolled.ok() ? Result<void>() : Result<void>(rolled.error());
 }
 
-Result<Answer> ask(const Arguments& arguments) {
-  if (arguments.fresh) QW_TRY(roll(arguments.data));
+// The views over all there is, and the folder of files that were made for this question; removed
+// with this.
+struct Views {
+  std::string sql;
+  std::string folder;
+  ~Views() {
+    std::error_code failed;
+    if (!folder.empty()) std::filesystem::remove_all(folder, failed);
+  }
+};
+
+Result<void> ask_running_views(const Arguments& arguments, const std::string& url, Views& views) {
+  QW_ASSIGN(const auto told, ask_running(url, "/v1/segments/tails", "{}"));
+  if (!told.contains("views") || !told["views"].is_string() || !told["folder"].is_string())
+    return Error{ErrorCode::kUnavailable, "the program there is of another version", url, ""};
+  views.sql = told["views"].get<std::string>();
+  views.folder =
+      store::segment_folder(arguments.data) + "/" + told["folder"].get<std::string>();
+  return {};
+}
+
+// Of an application that does not run: from its store itself.
+Result<void> make_views(const Arguments& arguments, Views& views) {
+  MetricRegistry metrics;
+  store::StoreOptions options;
+  options.folder = arguments.data;
+  options.read_only = true;
+  QW_ASSIGN(const auto store, store::Store::open(options, metrics));
+  std::string file = arguments.file;
+  if (file.empty()) {
+    QW_ASSIGN(file, app::remembered_app_file(*store));
+  }
+  const app::Loading loading = app::load_plan(file);
+  if (loading.plan == nullptr)
+    return Error{ErrorCode::kBadInput, "the application file has errors", file,
+                 fmt::format("`quickwater validate {}` names them; --app names another", file)};
+  views.folder = fmt::format("{}/{}/{}", store::segment_folder(arguments.data), app::kTailsFolder,
+                             ::getpid());
+  QW_ASSIGN(views.sql, app::write_tails(*loading.plan, *store, views.folder, [] { return true; }));
+  return {};
+}
+
+// Everything that is durable. Where the newest records cannot be had, the segments alone, and a
+// word on that.
+Result<void> find_views(const Arguments& arguments, Views& views, Io io) {
   const std::string folder = store::segment_folder(arguments.data);
-  const auto views = read_file(fmt::format("{}/{}", folder, store::kViewsFile));
-  if (!views.ok())
+  const auto rolled = read_file(fmt::format("{}/{}", folder, store::kViewsFile));
+  if (!rolled.ok())
     return Error{ErrorCode::kNotFound, "there are no segments of an application", folder,
                  "name the data folder of an application that ran: --data DIR"};
-  QW_TRY(store::verify_views(folder, *views, arguments.sql));
+  const std::string url = running_at(arguments.data);
+  Result<void> found = url.empty() ? make_views(arguments, views)
+                                   : ask_running_views(arguments, url, views);
+  // One that was killed left its address behind.
+  if (!found.ok() && !url.empty() && make_views(arguments, views).ok()) return {};
+  if (found.ok()) return {};
+  io.err << "the newest records are left out: " << found.error().to_string() << '\n';
+  views.sql = *rolled;
+  return {};
+}
+
+Result<Answer> ask(const Arguments& arguments, Io io) {
+  if (arguments.fresh) QW_TRY(roll(arguments.data));
+  const std::string folder = store::segment_folder(arguments.data);
+  Views views;
+  QW_TRY(find_views(arguments, views, io));
+  QW_TRY(store::verify_views(folder, views.sql, arguments.sql));
+  const Progress progress("asking");
   QW_ASSIGN(const auto engine, store::duckdb::Engine::open({arguments.memory_mb, 1}));
   QW_TRY(engine->run(fmt::format("set file_search_path = {}", store::duckdb::quoted_text(folder))));
-  QW_TRY(engine->run(*views));
+  QW_TRY(engine->run(views.sql));
   auto answer = engine->ask(arguments.sql);
   if (answer.ok()) return answer;
   Error error = answer.error();
@@ -108,7 +178,7 @@ void print_table(const Answer& answer, std::ostream& out) {
 }
 
 int query(const Arguments& arguments, Io io) {
-  const auto answer = ask(arguments);
+  const auto answer = ask(arguments, io);
   if (!answer.ok()) return say(io, answer.error());
   if (arguments.json)
     print_json(*answer, io.out);
@@ -129,9 +199,12 @@ Run declare_query(CLI::App& command) {
                      "the data folder of the application, running or stopped; data when left out");
   command.add_option("--memory-mb", arguments->memory_mb, "more than this fails the query; 512")
       ->check(CLI::Range(64, 65'536));
+  command.add_option("--app", arguments->file,
+                     "the application file, of a stopped application; the one it last ran with "
+                     "when left out");
   command.add_flag("--fresh", arguments->fresh,
-                   "first asks the running application for its newest records: all that a restart "
-                   "of it would not read again");
+                   "first lets the running application move what it may into segments, for a "
+                   "DuckDB of your own; a query sees everything without it");
   command.add_flag("--json", arguments->json, "one JSON object a line in place of the table");
   return [arguments](Io io) { return query(*arguments, io); };
 }

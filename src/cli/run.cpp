@@ -1,22 +1,29 @@
 // `quickwater run`: starts an application and keeps it running until a signal, a failure, or the
 // end of its files.
 #include <fmt/format.h>
+#include <unistd.h>
+
 #include <csignal>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <thread>
 
 #include "app/api/api.h"
 #include "app/incident/demo.h"
 #include "app/runtime/runtime.h"
 #include "base/crash_watch.h"
 #include "base/files.h"
+#include "base/guard.h"
 #include "base/log.h"
+#include "base/machine.h"
+#include "base/stop_limit.h"
 #include "cli/commands.h"
 #include "cli/control.h"
 #include "cli/exit_codes.h"
+#include "cli/run_summary.h"
 #include "monitor/exporters/prometheus/exposition.h"
 
 namespace qw::cli {
@@ -30,14 +37,19 @@ struct Arguments {
   bool accept_loss = false;
 };
 
-// Blocks SIGINT and SIGTERM for this thread and all it starts, so that they are taken here and
-// nowhere else.
+// Blocks the signals that ask for a stop, for this thread and all it starts, so that they are taken
+// here and nowhere else: SIGINT, SIGTERM, SIGXCPU (`ulimit -t`) and SIGHUP (the terminal was
+// closed; left alone under nohup). Those that others are used to send, or that tell of a reader
+// that went, are ignored.
 class Signals {
  public:
   Signals() {
     sigemptyset(&set_);
-    sigaddset(&set_, SIGINT);
-    sigaddset(&set_, SIGTERM);
+    for (const int number : {SIGINT, SIGTERM, SIGXCPU}) sigaddset(&set_, number);
+    struct sigaction hangup {};
+    if (sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+      sigaddset(&set_, SIGHUP);
+    for (const int number : {SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM}) std::signal(number, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &set_, &before_);
   }
   ~Signals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
@@ -48,16 +60,52 @@ class Signals {
     const timespec limit{limit_ms / 1000, limit_ms % 1000 * 1'000'000};
     return sigtimedwait(&set_, nullptr, &limit) > 0;
   }
-  // From now on a signal ends the process at once, like kill -9.
+  // From now on SIGINT or SIGTERM ends the process at once, like kill -9.
   void let_through() const {
     std::signal(SIGINT, SIG_DFL);
     std::signal(SIGTERM, SIG_DFL);
+    std::signal(SIGHUP, SIG_IGN);  // a terminal that closes sends it more than once
+    std::signal(SIGXCPU, SIG_IGN);
     pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
   }
 
  private:
   sigset_t set_{};
   sigset_t before_{};
+};
+
+// Takes the signals while the application starts, which may be long (much to replay): a stop then
+// does not wait for the start's end.
+class StartWatch {
+ public:
+  explicit StartWatch(const Signals& signals) {
+    const auto begun = guarded("start", [&] {
+      thread_ = std::jthread([&signals, this](const std::stop_token& done) {
+        while (!done.stop_requested() && !asked_) asked_ = signals.wait(20);
+        for (int waited = 0; !done.stop_requested(); ++waited) {
+          if (waited * 20 >= kPatienceMs) give_up();
+          real_clock().sleep_us(20'000);
+        }
+      });
+    });
+    if (!begun.ok()) log::warning("run", "a stop waits for the start: {}", begun.error().message);
+  }
+  // Whether a stop was asked for meanwhile.
+  bool end() {
+    thread_ = {};
+    return asked_;
+  }
+
+ private:
+  static constexpr int kPatienceMs = 1000;
+  // As a kill, of which nothing is lost.
+  [[noreturn]] static void give_up() {
+    log::info("run", "stopped while starting; the next start begins anew where this one did");
+    log::drain(100);
+    ::_exit(kOk);
+  }
+  std::atomic<bool> asked_{false};
+  std::jthread thread_;
 };
 
 void add_routes(net::HttpServer& server, const MetricRegistry& metrics,
@@ -126,7 +174,7 @@ class ControlFile {
 // A record that crashes the process is found out and put away; without it the rest still works.
 std::unique_ptr<CrashWatch> watch_for_crashes(const std::string& data_folder) {
   auto made = make_folders(data_folder);
-  auto watch = made.ok() ? CrashWatch::start(data_folder)
+  auto watch = made.ok() ? guarded("crashes", [&] { return CrashWatch::start(data_folder); })
                          : Result<std::unique_ptr<CrashWatch>>(made.error());
   if (!watch.ok()) {
     log::warning("run", "crashes are not traced: {}", watch.error().to_string());
@@ -156,12 +204,36 @@ Result<app::ApiOptions> api_options(const net::HttpServerOptions& http, uint16_t
   return options;
 }
 
+// The last line, and the exit code.
+int tell_end(const app::Plan& plan, const app::Runtime& runtime,
+             const app::Runtime::Stopped& stopped, Io io) {
+  const std::string& name = plan.file.app.text;
+  if (const auto failure = runtime.failure()) return say(io, *failure);
+  const std::string waiting =
+      stopped.undelivered == 0
+          ? ""
+          : fmt::format("; {} deliveries wait for the next start", stopped.undelivered);
+  if (!stopped.durable) {
+    log::error("run",
+               "{} stopped; the newest changes are not durable: what was not acknowledged is read "
+               "again{}",
+               name, waiting);
+    return kMachine;
+  }
+  log::info("run", "{} stopped; everything is durable{}", name, waiting);
+  return kOk;
+}
+
 int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io io) {
   const Signals signals;
+  StopLimit stop_limit;
   MetricRegistry metrics;
+  const FileShares files = share_files(raise_file_limit());
   std::atomic<bool> ready{false};
   net::HttpServerOptions http;
   http.address = plan->file.server.address;
+  http.max_connections = files.connections;
+  http.metrics = &metrics;
   http.port = arguments.port >= 0 ? static_cast<uint16_t>(arguments.port) : plan->file.server.port;
   auto server = net::listen_http(http);
   if (!server.ok()) return say(io, server.error());
@@ -170,13 +242,17 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   if (!shown.ok()) return say(io, shown.error());
   app::Api api(plan, real_clock(), metrics, std::move(shown).value());
   app::RuntimeOptions options;
+  options.stop_limit_ms = plan->file.stop_timeout_us / 1000;
+  options.database_files = files.database;
   options.observers = api.observers();
   options.data_folder =
       arguments.data.empty() ? plan->file.resolve(plan->file.data) : arguments.data;
   options.accept_loss = arguments.accept_loss;
   options.own_server = app::own_server(http.address, (*server)->port());
   const auto crash_watch = watch_for_crashes(options.data_folder);
+  StartWatch start_watch(signals);
   auto runtime = app::Runtime::start(plan, options, real_clock(), metrics, server->get());
+  bool asked = start_watch.end();
   if (!runtime.ok()) return say(io, runtime.error());
   const auto demo = make_demo(*plan, options, **runtime, **server);
   api.use(demo);
@@ -185,21 +261,26 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   (*server)->start();
   const ControlFile control(options.data_folder, options.own_server.url);
   ready = true;
+  const RunSummary summary(**runtime, real_clock());
   log::info("run", "{} runs; the page is at {}/, metrics at {}/metrics, data in {}",
             plan->file.app.text, options.own_server.url, options.own_server.url,
             options.data_folder);
-  bool asked = false;
   while (!asked && !(*runtime)->failure() && !(arguments.until_finished && (*runtime)->finished()))
     asked = signals.wait(50);
   ready = false;
+  const bool finished = (*runtime)->finished();
   signals.let_through();
+  stop_limit.arm(options.stop_limit_ms, kPartial);
   if (demo) demo->end();
-  (*runtime)->stop();
+  const app::Runtime::Stopped stopped = (*runtime)->stop();
   (*server)->stop();
   api.stop();
-  if (const auto failure = (*runtime)->failure()) return say(io, *failure);
-  log::info("run", "{} stopped; everything is durable", plan->file.app.text);
-  return kOk;
+  const int ended = tell_end(*plan, **runtime, stopped, io);
+  if (!arguments.until_finished || ended != kOk) return ended;
+  const int summed = summary.tell(metrics);
+  if (finished || summed != kOk) return summed;
+  log::warning("run", "stopped before the end of the files: a start goes on from there");
+  return kPartial;
 }
 
 }  // namespace
@@ -214,7 +295,8 @@ Run declare_run(CLI::App& command) {
           "the port of the HTTP server, in place of the file's `server.port`; 0: any free one")
       ->check(CLI::Range(0, 65535));
   command.add_flag("--until-finished", arguments->until_finished,
-                   "stop once every file source has been read to its end");
+                   "stop once every file source has been read to its end, and say what became of "
+                   "the records: 1 when none could be used, 7 when some could not");
   command.add_flag("--accept-loss", arguments->accept_loss,
                    "go on without what `doctor` calls damaged or missing; the journal tells what "
                    "was given up, and what is left of it is moved to DIR/lost");

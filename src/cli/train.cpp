@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "app/runtime/training_run.h"
+#include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 
@@ -120,8 +121,10 @@ Result<app::TrainingReport> train(const app::Plan& plan, const app::TrainingWish
   train::Pace pace;
   pace.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
   size_t told = 0;
+  Progress bar("training", wish.trials);
   return app::run_training(store.get(), *registry, plan, wish, real_clock(), pace,
                            [&](const train::SearchProgress& progress) {
+                             bar.at(progress.done);
                              if (progress.done * 10 / progress.total == told) return;
                              told = progress.done * 10 / progress.total;
                              io.err << fmt::format("trial {} of {}, best {:.2f}\n", progress.done,

@@ -49,6 +49,12 @@ constexpr Setting kRows[] = {
      .allowed = "1m..3650d",
      .help = "How long the state of a key is kept after its last event left its last window, in event "
              "time, and that of a view that is no longer defined, in running time."},
+    {.path = "stop_timeout",
+     .kind = K::kDuration,
+     .fallback = "10s",
+     .allowed = "1s..10m",
+     .help = "How long a stop may take. Deliveries and commands that do not end in time are cut "
+             "off: what was not delivered goes out at the next start."},
     {.path = "retention",
      .kind = K::kGroup,
      .help = "How long what happened is kept. Beyond age or size the oldest segments go first; the "

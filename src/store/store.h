@@ -113,6 +113,7 @@ struct StoreOptions {
   uint64_t min_free_bytes = uint64_t{64} << 20;
   // Performance
   size_t block_cache_bytes = 32u << 20;
+  int max_open_files = 256;
   // All unflushed rows together; twice this while a flush runs.
   size_t write_buffer_bytes = 32u << 20;
   // Null: the machine's disk. Tests pass one that loses what was not synced.

@@ -9,7 +9,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
+#include "base/ended.h"
 #include "base/fail_point.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "schema/stored_record.h"
 #include "store/store.h"
@@ -211,6 +213,7 @@ struct OutboxWorker::Impl {
   Seq last_committed{0};
   Seq done{0};
   bool stopping = false;
+  Ended ended;
   std::thread thread;
 };
 
@@ -470,7 +473,9 @@ void OutboxWorker::Impl::run() {
       seen = last_committed;
     }
     while (more) {
-      more = step();
+      const auto stepped = guarded("sink." + options.sink, [this] { return step(); });
+      if (!stepped.ok()) failed(stepped.error().to_string(), 0);
+      more = stepped.value_or(false);
       publish();
       std::lock_guard lock(mutex);
       if (stopping) return;
@@ -494,7 +499,10 @@ OutboxWorker::~OutboxWorker() { stop(); }
 
 Result<void> OutboxWorker::start() {
   QW_TRY(impl_->find_position());
-  impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
+  impl_->thread = std::thread([impl = impl_.get()] {
+    impl->run();
+    impl->ended.tell();
+  });
   return {};
 }
 
@@ -506,13 +514,19 @@ void OutboxWorker::wake(Seq last_committed) {
   impl_->wakeup.notify_one();
 }
 
-void OutboxWorker::stop() {
+void OutboxWorker::end_soon() {
   {
     std::lock_guard lock(impl_->mutex);
     impl_->stopping = true;
   }
   impl_->wakeup.notify_one();
-  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+void OutboxWorker::stop(int64_t limit_ms) {
+  end_soon();
+  if (!impl_->thread.joinable()) return;
+  if (!impl_->ended.within(limit_ms)) impl_->sink->cancel();
+  impl_->thread.join();
 }
 
 bool OutboxWorker::room(uint64_t rows) const {

@@ -78,12 +78,13 @@ struct OutboxStatus {
 };
 
 // Owns the sink and one thread. Rows are numbered densely from Store::last_outbox_seq() + 1.
-// start() once; wake(last) after each commit that wrote rows for this sink; stop() finishes the
-// delivery in progress and joins. room() may be called by the pipeline before it writes a row:
-// kPause + no room means wait; kDropCounted + no room means count and skip. At least once by
-// itself: a crash between the receiver's answer and the erase delivers again under the same action
-// id. No row is given up before this process has tried it; how often and for how long the row at
-// the front has failed is durable, so that a start takes it up where it was. Fail points:
+// start() once; wake(last) after each commit that wrote rows for this sink; stop() lets the
+// delivery in progress end, cancels it when it takes longer than the limit, and joins. room() may be
+// called by the pipeline before it writes a row: kPause + no room means wait; kDropCounted + no room
+// means count and skip. At least once by itself: a crash between the receiver's answer and the erase
+// delivers again under the same action id. No row is given up before this process has tried it; how
+// often and for how long the row at the front has failed is durable, so that a start takes it up
+// where it was. Fail points:
 // outbox.before_send, outbox.after_send, outbox.before_erase.
 class OutboxWorker {
  public:
@@ -94,7 +95,8 @@ class OutboxWorker {
 
   Result<void> start();
   void wake(Seq last_committed);
-  void stop();
+  void end_soon();  // after the delivery in progress; does not wait
+  void stop(int64_t limit_ms = 0);
 
   bool room(uint64_t rows = 1) const;
   void count_dropped(uint64_t rows);

@@ -57,7 +57,7 @@ struct DeliveryReport {
 };
 
 // One configured sink. Made by make_sink(), owned by its OutboxWorker, which alone calls it, on one
-// thread. Never throws; trouble is a Retry or a Refused.
+// thread (cancel(): any). Never throws; trouble is a Retry or a Refused.
 class Sink {
  public:
   virtual ~Sink() = default;
@@ -85,6 +85,9 @@ class Sink {
     (void)wall_us;
     return {};
   }
+  // From any thread, when the time of a stop ends: what is called now, or from now on, returns soon
+  // with "not now". The rows stay in the outbox.
+  virtual void cancel() {}
 };
 
 }  // namespace qw::streams

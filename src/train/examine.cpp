@@ -4,8 +4,10 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <mutex>
 #include <thread>
 
+#include "base/guard.h"
 #include "train/replay.h"
 
 namespace qw::train {
@@ -79,11 +81,24 @@ Result<Answers> Examiner::run(const models::LearningEngine& engine, const Pace& 
       if (pace.breathe) pace.breathe();
     }
   };
+  Result<void> worked;
+  std::mutex mutex;
+  const auto work_guarded = [&] {
+    auto done = guarded("the examination", work);
+    if (done.ok()) return;
+    next = count;
+    const std::lock_guard lock(mutex);
+    worked = std::move(done);
+  };
   {
     std::vector<std::jthread> others;
-    for (size_t extra = 1; extra < pace.threads; ++extra) others.emplace_back(work);
-    work();
+    // A machine that gives no more threads makes it slower only.
+    (void)guarded("a thread", [&] {
+      for (size_t extra = 1; extra < pace.threads; ++extra) others.emplace_back(work_guarded);
+    });
+    work_guarded();
   }
+  QW_TRY(worked);
   if (pace.stop.stop_requested())
     return Error{ErrorCode::kUnavailable, "the training was asked to stop", "", ""};
   return answers;

@@ -7,6 +7,7 @@
 
 #include "app/api/page.h"
 #include "app/api/usual.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "store/segments/history.h"
 
@@ -178,6 +179,10 @@ void Api::add_learning_routes(net::HttpServer& server) {
         {{"POST", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
             roll(request, std::move(reply));
           }}});
+  route(server, "/v1/segments/tails",
+        {{"POST", [this](const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
+            write_tails(request, std::move(reply));
+          }}});
   route(server, "/v1/models/{name}/rollback",
         {{"POST", at_once(
                       [this](const net::HttpRequest& request) {
@@ -193,6 +198,18 @@ void Api::roll(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> 
     const Error& error = rolled.error();
     reply->send(refusal_answer({503, "not_rolled", error.message, error.how_to_mend}, request));
   });
+}
+
+void Api::write_tails(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
+  runtime_->roller().tails_soon(
+      [request, reply = std::move(reply)](const Result<Roller::Tails>& written) {
+        if (written.ok())
+          return reply->send(
+              json_answer(Json{{"folder", written->folder}, {"views", written->views}}));
+        const Error& error = written.error();
+        reply->send(
+            refusal_answer({503, "not_written", error.message, error.how_to_mend}, request));
+      });
 }
 
 // On the server's thread: judges, and hands the call to the API's own.
@@ -220,7 +237,13 @@ void Api::enqueue(const net::HttpRequest& request, std::shared_ptr<net::HttpRepl
 void Api::start(Runtime& runtime) {
   runtime_ = &runtime;
   running_ = true;
-  thread_ = std::jthread([this] { run(); });
+  thread_ = std::jthread([this] {
+    while (running_) {
+      // What a call throws is left out; the others are answered.
+      const auto ran = guarded("the API", [this] { run(); });
+      if (!ran.ok()) log::error("api", "{}", ran.error().to_string());
+    }
+  });
 }
 
 void Api::stop() {
@@ -231,10 +254,13 @@ void Api::stop() {
 }
 
 void Api::run() {
-  recall_journal();
-  recall_decisions();
-  models_.open(*runtime_);
-  next_tick_ns_ = clock_.monotonic_ns();
+  if (!recalled_) {
+    recalled_ = true;
+    recall_journal();
+    recall_decisions();
+    models_.open(*runtime_);
+    next_tick_ns_ = clock_.monotonic_ns();
+  }
   while (running_) {
     const int64_t wait_us = std::max<int64_t>(0, (next_tick_ns_ - clock_.monotonic_ns()) / 1000);
     auto call = calls_.pop_within(microseconds(wait_us));

@@ -104,6 +104,7 @@ class Api {
   void answer_changes();
   void judge(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);
   void roll(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);
+  void write_tails(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);
   std::vector<LabelSpan> labels_of(const std::string& series_id) const;
   Json tick_json();
   void open_stream(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);
@@ -141,6 +142,7 @@ class Api {
   std::atomic<bool> running_{false};
   uint64_t ticks_ = 0;
   int64_t next_tick_ns_ = 0;
+  bool recalled_ = false;  // the thread's own
   std::jthread thread_;
 };
 

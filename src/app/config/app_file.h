@@ -435,6 +435,7 @@ struct AppFile {
   Name app;
   std::string data;  // folder, as written (absolute or relative to `folder`)
   DurabilitySettings durability;
+  int64_t stop_timeout_us = 10'000'000;
   RetentionSettings retention;
   SegmentSettings segments;
   MemorySettings memory;

@@ -28,6 +28,7 @@ AppFile read_parts(const Cursor& top) {
   app.durability.commit_interval_us = durability.duration_us("commit_interval");
   app.durability.replay_max_us = durability.duration_us("replay_max");
   app.durability.state_ttl_us = durability.duration_us("state_ttl");
+  app.stop_timeout_us = top.duration_us("stop_timeout");
   const Cursor retention = top.group("retention");
   app.retention = {
       read_retention(retention.group("events")), read_retention(retention.group("decisions")),

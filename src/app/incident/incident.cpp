@@ -15,6 +15,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/guard.h"
+
 namespace qw::app {
 namespace {
 
@@ -163,7 +165,16 @@ Result<IncidentStatus> Incidents::start(IncidentKind kind, int seconds) {
   wish_.reset();
   const auto before = status_;
   status_ = begun;
-  thread_ = std::thread([this, begun, arguments] { watch(begun, arguments); });
+  const auto watched = guarded("incident", [&] {
+    thread_ = std::thread([this, begun, arguments] {
+      const auto done = guarded("incident", [&] { watch(begun, arguments); });
+      if (!done.ok()) finish(IncidentState::kFailed, done.error().to_string());
+    });
+  });
+  if (!watched.ok()) {
+    status_ = before;
+    return watched.error();
+  }
   changed_.wait(lock, [this] { return started_; });
   if (start_error_) {
     status_ = before;

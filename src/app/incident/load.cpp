@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/guard.h"
 
 namespace qw::app {
 namespace {
@@ -73,14 +74,17 @@ Result<void> burn_cpu(const IncidentLoad& load, End& end) {
       load.threads > 0 ? load.threads : static_cast<int>(std::thread::hardware_concurrency());
   std::vector<std::jthread> threads;
   std::atomic<uint64_t> sink{0};
-  for (int i = 0; i < std::clamp(wanted, 1, kIncidentThreadsMax); ++i)
-    threads.emplace_back([&sink](const std::stop_token& stop) {
-      uint64_t number = 1;
-      while (!stop.stop_requested())
-        for (int round = 0; round < 10'000; ++round)
-          number = number * 6364136223846793005ull + 1442695040888963407ull;
-      sink.fetch_add(number, std::memory_order_relaxed);
-    });
+  const auto burn = [&sink](const std::stop_token& stop) {
+    uint64_t number = 1;
+    while (!stop.stop_requested())
+      for (int round = 0; round < 10'000; ++round)
+        number = number * 6364136223846793005ull + 1442695040888963407ull;
+    sink.fetch_add(number, std::memory_order_relaxed);
+  };
+  const auto begun = guarded("load", [&] {
+    for (int i = 0; i < std::clamp(wanted, 1, kIncidentThreadsMax); ++i) threads.emplace_back(burn);
+  });
+  if (threads.empty()) return begun;
   while (!end.wait_ms(1000)) {
   }
   return {};

@@ -4,10 +4,18 @@
 #include <chrono>
 
 #include "base/fail_point.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "base/nice.h"
 
 namespace qw::app {
+namespace {
+
+Error no_more_commits() {
+  return {ErrorCode::kUnavailable, "the application is stopping", "commit", ""};
+}
+
+}  // namespace
 
 using std::chrono::microseconds;
 
@@ -33,12 +41,15 @@ Committer::Committer(store::Store& store, const Clock& clock, MetricRegistry& me
                      CommitterOptions options)
     : store_(store),
       clock_(clock),
-      options_(options),
+      options_(std::move(options)),
       durable_latency_(metrics.latency("quickwater_stage_latency_seconds",
                                        "From an event's arrival to the end of a stage.",
                                        {{"stage", "durable"}})) {}
 
-Committer::~Committer() { static_cast<void>(stop(0)); }
+Committer::~Committer() {
+  give_up_at(0);
+  stop();
+}
 
 void Committer::hurry() {
   {
@@ -58,9 +69,9 @@ bool Committer::wait_for_turn(int64_t last_turn_ns) {
   return !stopping_;
 }
 
-bool Committer::wait_for_room(std::unique_lock<std::mutex>& lock, int64_t limit_us) {
+bool Committer::wait_for_room(std::unique_lock<CommitMutex>& lock, int64_t limit_us) {
   return room_.wait_for(lock, microseconds(limit_us), [this] {
-    return stopping_ || open_.txn.bytes() < options_.max_pending_bytes;
+    return stopping_ || ended_ || open_.txn.bytes() < options_.max_pending_bytes;
   });
 }
 
@@ -69,32 +80,46 @@ Result<void> Committer::wait_durable(const std::stop_token& stop) {
   auto done = durable->get_future();
   {
     const std::lock_guard lock(mutex_);
+    if (ended_) return no_more_commits();
     open_.then.push_back([durable] { durable->set_value(); });
   }
   hurry();
   // A disk that refuses is tried again until it takes it.
-  while (done.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready)
-    if (stop.stop_requested())
-      return Error{ErrorCode::kUnavailable, "the application is stopping", "commit", ""};
+  while (done.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+    if (stop.stop_requested()) return no_more_commits();
+    const std::lock_guard lock(mutex_);
+    if (ended_) return no_more_commits();
+  }
   return {};
+}
+
+Result<void> Committer::commit(const std::function<void(PendingCommit&)>& fill) {
+  std::promise<Result<void>> done;
+  auto written = done.get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return no_more_commits();
+    fill(open_);
+    open_.waiting.push_back(&done);
+  }
+  hurry();
+  return written.get();
 }
 
 void Committer::start() {
   thread_ = std::jthread([this] { run(); });
 }
 
-Result<void> Committer::stop(int64_t limit_ms) {
-  if (!thread_.joinable()) return {};
+bool Committer::stop() {
+  if (!thread_.joinable()) return !lost_;
   {
     const std::lock_guard lock(turn_mutex_);
-    give_up_ns_ = clock_.monotonic_ns() + limit_ms * 1'000'000;
     stopping_ = true;
   }
   work_.notify_one();
   room_.notify_all();
   thread_.join();
-  if (gave_up_) return *gave_up_;
-  return {};
+  return !lost_;
 }
 
 void Committer::run() {
@@ -103,36 +128,59 @@ void Committer::run() {
   while (true) {
     const bool goes_on = wait_for_turn(turn_ns);
     turn_ns = clock_.monotonic_ns();
-    PendingCommit& taken = taken_;
-    taken.clear();
-    due_.store(true, std::memory_order_release);
-    {
-      const std::lock_guard lock(mutex_);
-      if (!open_.empty()) std::swap(taken, open_);
-    }
-    due_.store(false, std::memory_order_release);
-    due_.notify_all();
-    if (taken.empty()) {
-      if (!goes_on) return;
-      continue;
-    }
-    room_.notify_all();
-    if (!write(taken)) return refuse(taken);
-    const int64_t now_ns = clock_.monotonic_ns();
-    for (const auto& [arrived_ns, rows] : taken.arrivals)
-      for (uint32_t row = 0; row < rows; ++row) durable_latency_.record_ns(now_ns - arrived_ns);
-    for (auto* const done : taken.waiting) done->set_value({});
-    for (const auto& follow : taken.then) follow();
+    // A library that throws in the middle of a commit leaves the store as nobody knows it.
+    const auto more = guarded("commit", [&] { return turn(goes_on); });
+    if (!more.ok()) broken(more.error());
+    if (!more.value_or(false)) return end(taken_);
   }
 }
 
-void Committer::refuse(PendingCommit& taken) {
-  std::lock_guard lock(mutex_);
+// One commit. False: there are no more.
+bool Committer::turn(bool goes_on) {
+  PendingCommit& taken = taken_;
+  taken.clear();
+  due_.store(true, std::memory_order_release);
+  bool torn = false;
+  {
+    const std::lock_guard lock(mutex_);
+    torn = mutex_.torn();
+    if (!torn && !open_.empty()) std::swap(taken, open_);
+  }
+  due_.store(false, std::memory_order_release);
+  due_.notify_all();
+  if (torn) {
+    broken({ErrorCode::kExhausted, "work on a commit broke off in the middle", "commit",
+            "see the lines before; a start goes on from what is durable"});
+    return false;
+  }
+  if (taken.empty()) return goes_on;
+  room_.notify_all();
+  if (!write(taken)) return false;
+  const int64_t now_ns = clock_.monotonic_ns();
+  for (const auto& [arrived_ns, rows] : taken.arrivals)
+    for (uint32_t row = 0; row < rows; ++row) durable_latency_.record_ns(now_ns - arrived_ns);
+  for (; !taken.waiting.empty(); taken.waiting.pop_back()) taken.waiting.back()->set_value({});
+  for (const auto& follow : taken.then) follow();
+  return true;
+}
+
+void Committer::broken(const Error& why) {
+  lost_ = true;
+  log::error("commit", "nothing more is committed: {}", why.to_string());
+  if (options_.on_broken) options_.on_broken(why);
+}
+
+void Committer::end(PendingCommit& taken) {
+  due_.store(false, std::memory_order_release);
+  due_.notify_all();
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  if (!open_.empty()) lost_ = true;
   for (auto* commit : {&taken, &open_}) {
-    for (auto* const done : commit->waiting)
-      done->set_value(Error{ErrorCode::kUnavailable, "the application is stopping", "commit", ""});
+    for (auto* const done : commit->waiting) done->set_value(no_more_commits());
     commit->waiting.clear();
   }
+  room_.notify_all();
 }
 
 bool Committer::write(PendingCommit& taken) {
@@ -143,14 +191,12 @@ bool Committer::write(PendingCommit& taken) {
     fail_point("commit.after");
     note(written, began_ns);
     if (written.ok()) return true;
-    {
-      if (stopping_ && clock_.monotonic_ns() >= give_up_ns_) {
-        log::error("commit",
-                   "giving up at shutdown; what was not acknowledged will be read again: {}",
-                   written.error().to_string());
-        gave_up_ = written.error();
-        return false;
-      }
+    if (clock_.monotonic_ns() >= give_up_ns_) {
+      log::error("commit",
+                 "giving up at shutdown; what was not acknowledged will be read again: {}",
+                 written.error().to_string());
+      lost_ = true;
+      return false;
     }
     clock_.sleep_us(options_.retry_us);
   }

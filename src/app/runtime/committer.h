@@ -4,8 +4,10 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <future>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -40,6 +42,24 @@ struct PendingCommit {
   void clear();
 };
 
+// The mutex of the open commit, and the memory of an exception that unwound while it was held:
+// what was half done must never become durable.
+class CommitMutex {
+ public:
+  void lock() { mutex_.lock(); }
+  bool try_lock() { return mutex_.try_lock(); }
+  void unlock() {
+    if (std::uncaught_exceptions() > 0) torn_.store(true, std::memory_order_relaxed);
+    mutex_.unlock();
+  }
+  // With the lock held.
+  bool torn() const { return torn_.load(std::memory_order_relaxed); }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<bool> torn_{false};
+};
+
 enum class CommitState : uint8_t { kOk, kSlow, kDiskFull, kFailing };
 std::string_view name_of(CommitState state);
 
@@ -50,12 +70,15 @@ struct CommitterOptions {
   int64_t retry_us = 200'000;            // after a failed commit
   int64_t slow_us = 1'000'000;           // a commit that takes longer is reported as slow
   size_t max_pending_bytes = 64u << 20;  // the pipeline waits above this
+  // Told once, on the committer's thread, when it can commit no more although nobody stopped it.
+  std::function<void(const Error&)> on_broken;
 };
 
 // Owns the commit thread. The pipeline fills the open PendingCommit under its lock; the thread
 // swaps it out and writes it. A commit that fails (disk full) is tried again until it succeeds: its
 // changes are already applied in memory, and nothing of it has been acknowledged. Meanwhile the
-// pipeline fills up and pauses.
+// pipeline fills up and pauses. After an exception under the lock, or out of the store, nothing
+// more is committed at all: what is durable is whole, and a start goes on from there.
 class Committer {
  public:
   Committer(store::Store& store, const Clock& clock, MetricRegistry& metrics,
@@ -64,7 +87,7 @@ class Committer {
 
   // The lock that guards open() and whatever else must change together with it (the pipeline's
   // state).
-  std::mutex& mutex() { return mutex_; }
+  CommitMutex& mutex() { return mutex_; }
   // Under mutex().
   PendingCommit& open() { return open_; }
   // The next commit starts at once. Any thread, also under mutex().
@@ -75,16 +98,22 @@ class Committer {
   void give_way() const { due_.wait(true, std::memory_order_acquire); }
   // With `lock` held on mutex(): waits until there is room for more changes, at most `limit_us`.
   // False: still full.
-  bool wait_for_room(std::unique_lock<std::mutex>& lock, int64_t limit_us);
+  bool wait_for_room(std::unique_lock<CommitMutex>& lock, int64_t limit_us);
 
   // Until everything in the open commit is durable. Any thread, without mutex(). kUnavailable: a
   // stop was asked for before.
   Result<void> wait_durable(const std::stop_token& stop);
 
+  // Until what `fill` adds to the open commit, under mutex(), is durable; without mutex().
+  // kUnavailable: there are no more commits.
+  Result<void> commit(const std::function<void(PendingCommit&)>& fill);
+
   void start();
-  // Commits what is open, then joins. Gives up after `limit_ms` when the disk refuses: the error,
-  // once; nothing when everything is durable.
-  Result<void> stop(int64_t limit_ms);
+  // From this moment (monotonic) on a disk that refuses is not tried again, and all who wait are
+  // told.
+  void give_up_at(int64_t at_ns) { give_up_ns_ = at_ns; }
+  // Commits what is open, until then, and joins. False: not everything is durable.
+  bool stop();
 
   struct Status {
     CommitState state = CommitState::kOk;
@@ -97,10 +126,12 @@ class Committer {
 
  private:
   void run();
-  // Writes until it succeeds or stop() gave up; false then.
+  bool turn(bool goes_on);
+  // Writes until it succeeds or the time is over; false then.
   bool write(PendingCommit& taken);
-  // At a shutdown that could not commit: those who wait are told.
-  void refuse(PendingCommit& taken);
+  // No more commits: those who wait are told, and those who come later.
+  void end(PendingCommit& taken);
+  void broken(const Error& why);
   void note(const Result<void>& written, int64_t began_ns);
 
   store::Store& store_;
@@ -112,9 +143,10 @@ class Committer {
   // stop.
   bool wait_for_turn(int64_t last_turn_ns);
 
-  std::mutex mutex_;
-  std::condition_variable room_;
+  CommitMutex mutex_;
+  std::condition_variable_any room_;
   PendingCommit open_;
+  bool ended_ = false;  // nothing will be committed any more
   PendingCommit taken_;  // the committer's thread: what it writes, or empty
   std::atomic<bool> due_{false};
 
@@ -123,8 +155,8 @@ class Committer {
   std::condition_variable work_;
   bool hurry_ = false;
   std::atomic<bool> stopping_{false};
-  int64_t give_up_ns_ = 0;
-  std::optional<Error> gave_up_;  // the committer's thread's, then stop()'s
+  std::atomic<int64_t> give_up_ns_{std::numeric_limits<int64_t>::max()};
+  std::atomic<bool> lost_{false};  // something was put in that did not become durable
 
   mutable std::mutex status_mutex_;
   Status status_;

@@ -1,13 +1,17 @@
 #include "app/runtime/healers.h"
 
 #include <fmt/format.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "app/runtime/connect.h"
 #include "base/bytes.h"
 #include "base/fail_point.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "monitor/actions/command.h"
 #include "schema/stored_record.h"
@@ -130,7 +134,10 @@ Healers::Healers(const Plan& plan, Committer& committer, Journal& journal, Outbo
       heals_[decision].push_back(std::make_unique<Heal>(*heal.file, policy_of(plan, *heal.file)));
 }
 
-Healers::~Healers() { stop(); }
+Healers::~Healers() {
+  stop(0);
+  if (cancel_fd_ >= 0) ::close(cancel_fd_);
+}
 
 Result<void> Healers::add_sinks(const streams::Surroundings& surroundings, const OwnServer& own) {
   for (auto& [decision, heals] : heals_)
@@ -300,13 +307,24 @@ void Healers::never_began(PendingCommit& open, const Job& job, const std::string
 }
 
 void Healers::start() {
-  runner_ = std::jthread([this](const std::stop_token& stop) { run_commands(stop); });
+  cancel_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  runner_ = std::jthread([this](const std::stop_token& stop) {
+    run_commands(stop);
+    ended_.tell();
+  });
 }
 
-void Healers::stop() {
+void Healers::stop(int64_t until_ns) {
+  stopping_ = true;
   jobs_.close();
+  if (!runner_.joinable()) return;
   runner_.request_stop();
-  if (runner_.joinable()) runner_.join();
+  const int64_t limit_ms = std::max<int64_t>(0, until_ns - clock_.monotonic_ns()) / 1'000'000;
+  if (!ended_.within(limit_ms)) {
+    const uint64_t one = 1;
+    [[maybe_unused]] const auto told = ::write(cancel_fd_, &one, sizeof one);
+  }
+  runner_.join();
 }
 
 void Healers::on_alert(PendingCommit& open, size_t decision, const monitor::AlertDetail& detail,
@@ -424,9 +442,10 @@ void Healers::begin_command(PendingCommit& open, Heal& heal, const monitor::Heal
 void Healers::run_commands(const std::stop_token& stop) {
   while (true) {
     auto job = jobs_.pop_within(std::chrono::microseconds(500'000));
-    if (jobs_.closed()) return;  // what waits runs after the next start
+    if (stopping_) return;  // what waits runs after the next start
     if (!job) continue;
-    run_command(*job, stop);
+    const auto ran = guarded("heal", [&] { run_command(*job, stop); });
+    if (!ran.ok()) log::error("heal", "{}: {}", job->action_id(), ran.error().to_string());
   }
 }
 
@@ -446,9 +465,14 @@ void Healers::run_command(const Job& waiting, const std::stop_token& stop) {
   if (!committer_.wait_durable(stop).ok()) return note(false);
   monitor::CommandLimits limits;
   limits.timeout_ms = std::get<CommandAction>(job.heal->file->action).timeout_us / 1000;
+  limits.grace_ms = 1000;  // a stop leaves it a second to end politely
   fail_point("heal.before_run");
-  const monitor::CommandReport report = monitor::run_command(job.arguments, {}, limits, clock_);
+  const monitor::CommandReport report =
+      monitor::run_command(job.arguments, {}, limits, clock_, cancel_fd_);
   fail_point("heal.after_run");
+  if (report.end == monitor::CommandEnd::kCancelled)
+    return log::warning("heal", "{}: {} did not end before the program and was ended",
+                        job.heal->file->name.text, action_id);
   finished(*job.heal, action_id, monitor::journal_json(action_id, report));
 }
 

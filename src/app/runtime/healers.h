@@ -16,6 +16,7 @@
 #include "app/runtime/outboxes.h"
 #include "app/runtime/plan.h"
 #include "base/bounded_queue.h"
+#include "base/ended.h"
 #include "monitor/actions/healing.h"
 #include "monitor/alerts/payload.h"
 #include "store/store.h"
@@ -50,7 +51,9 @@ class Healers {
   // Reads the healers' states back; what had begun and not finished becomes unknown.
   Result<void> open(const store::Store& store, PendingCommit& open);
   void start();
-  void stop();
+  // No further command starts. The one that runs may end until then (monotonic); after that it is
+  // ended, and what became of it is unknown: the next start records that.
+  void stop(int64_t until_ns);
 
   // `wanted`: for each heal of the decision, whether its `when` holds.
   void on_alert(PendingCommit& open, size_t decision, const monitor::AlertDetail& detail,
@@ -104,6 +107,9 @@ class Healers {
   std::map<size_t, std::vector<std::unique_ptr<Heal>>> heals_;  // by decision, in the file's order
   BoundedQueue<Job> jobs_{64};
   std::atomic<int> commands_left_{0};
+  std::atomic<bool> stopping_{false};
+  int cancel_fd_ = -1;  // readable: the command that runs is to end
+  Ended ended_;
   std::jthread runner_;
 };
 

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/runtime.h"
+#include "base/guard.h"
+#include "base/log.h"
 
 namespace qw::app {
 namespace {
@@ -33,7 +35,9 @@ void Lags::start() {
     std::unique_lock lock(turn_mutex_);
     while (!stopping_) {
       lock.unlock();
-      read();
+      const auto seen = guarded("metrics", [this] { read(); });
+      if (!seen.ok()) log::warning("metrics", "{}", seen.error().to_string());
+      log::flush();
       lock.lock();
       turn_.wait_for(lock, kEvery, [this] { return stopping_; });
     }

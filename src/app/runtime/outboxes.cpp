@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/env.h"
@@ -62,8 +63,14 @@ Result<void> Outboxes::start() {
   return {};
 }
 
-void Outboxes::stop() {
-  for (auto& [name, box] : boxes_) box.worker->stop();
+void Outboxes::end_soon() {
+  for (auto& [name, box] : boxes_) box.worker->end_soon();
+}
+
+void Outboxes::stop(int64_t until_ns) {
+  end_soon();
+  for (auto& [name, box] : boxes_)
+    box.worker->stop(std::max<int64_t>(0, until_ns - clock_.monotonic_ns()) / 1'000'000);
 }
 
 void Outboxes::put(PendingCommit& open, const std::string& sink, const streams::OutboxRow& row) {
@@ -92,17 +99,10 @@ std::map<std::string, streams::OutboxStatus> Outboxes::status() const {
 
 Result<void> Outboxes::commit(const Stage& stage,
                               const std::vector<schema::JournalRecord>& records) {
-  std::promise<Result<void>> done;
-  auto written = done.get_future();
-  {
-    std::lock_guard lock(committer_.mutex());
-    PendingCommit& open = committer_.open();
+  return committer_.commit([&](PendingCommit& open) {
     stage(open.txn);
     for (const schema::JournalRecord& record : records) journal_.append(open, record);
-    open.waiting.push_back(&done);
-    committer_.hurry();
-  }
-  return written.get();
+  });
 }
 
 }  // namespace qw::app

@@ -22,7 +22,9 @@ class Outboxes final : public streams::OutboxHost {
   // Before start(). The sink's name is unique.
   Result<void> add(streams::OutboxOptions options, std::unique_ptr<streams::Sink> sink);
   Result<void> start();
-  void stop();
+  void end_soon();
+  // Lets what is being delivered end until then (monotonic), and cancels what does not.
+  void stop(int64_t until_ns);
 
   // Writes the row into the open commit and wakes the worker once it is durable. A full outbox that
   // drops counts and writes nothing.

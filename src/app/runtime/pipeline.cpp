@@ -8,6 +8,7 @@
 
 #include "app/runtime/decision_json.h"
 #include "base/crash_watch.h"
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "streams/decoders/decoder.h"
 
@@ -112,6 +113,7 @@ Result<void> Pipeline::process(const Moment& moment) {
   if (!moment.facts.counts() && !late) return {};
   const WorkMark mark("apply", row_bytes_);
   if (!late) QW_TRY(apply_views(moment));
+  fail_point("pipeline.half_done");
   if (moment.source.decisions.empty()) return {};
   QW_TRY(fill_inputs(moment));
   for (const size_t decision : moment.source.decisions) QW_TRY(decide(moment, decision));

@@ -9,6 +9,7 @@
 #include "app/runtime/record_names.h"
 #include "app/runtime/stored_states.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "store/schemas.h"
 #include "store/segments/history.h"
 #include "streams/decoders/time.h"
@@ -143,12 +144,15 @@ Result<void> Pipeline::index_tail(size_t source, PartitionRun& run) {
   const Seq from = next(*std::min_element(low.begin(), low.end()));
   QW_ASSIGN(const Seq kept, store_.scan_tail(store::Log::kEvents, run.id, Seq{}, Seq{}, {}));
   if (from < kept) return rebuild_views(source, run, low);
+  Progress progress(fmt::format("reading the tail of {}/{}", planned.name, run.source_partition),
+                    next(run.last).value() - from.value());
   std::optional<Error> trouble;
   std::string key;
   StoredRows rows(store_, planned.schema, columns_of_views(planned));
   QW_TRY(store_.scan(
       store::Log::kEvents, run.id, from, next(run.last), [&](Seq seq, std::string_view record) {
         ++tail_read_;
+        progress.add();
         const auto event = rows.of(record);
         if (!event.ok()) {
           trouble = placed(event.error(), planned.name, seq);
@@ -224,7 +228,10 @@ Result<void> Pipeline::rebuild_views(size_t source, PartitionRun& run,
   store::History history(store_);
   std::vector<features::ViewWorker>& workers = sources_[source].views;
   StoredRows rows(store_, planned.schema, columns_of_views(planned));
+  Progress progress(fmt::format("building views of {}/{}", planned.name, run.source_partition),
+                    next(run.last).value() - from.value());
   const auto apply = [&](Seq seq, std::string_view record) -> Result<void> {
+    progress.add();
     QW_ASSIGN(const schema::EventBatch event, rows.of(record));
     if (!event.facts.front().counts()) return {};
     std::string key;
@@ -266,11 +273,13 @@ Result<void> Pipeline::rebuild_version(serve::LearningVersion& version, Partitio
   const auto& table = version.tables().at(stream);
   QW_TRY(table->finish_recovery(clock_.monotonic_ns() / 1000));
   store::History history(store_);
+  Progress progress(fmt::format("{} learns", version.owner()), next(last).value() - from.value());
   while (from <= last) {
     size_t read = 0;
     Result<void> learned;
     QW_TRY(history.scan(
         store::Log::kDecisions, stream, from, next(last), [&](Seq seq, std::string_view bytes) {
+          progress.add();
           const auto record = schema::decode_decision(bytes);
           if (!record.ok()) learned = record.error();
           if (!record.ok()) return false;

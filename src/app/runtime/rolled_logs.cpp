@@ -181,13 +181,13 @@ RolledLog dead_letter_log() {
 
 // Every file of the manifest by name; and every column that is written now, also while no file has
 // it yet.
-std::string view_over(const std::vector<store::Segment>& segments,
+std::string view_over(const std::vector<std::string>& names,
                       const std::vector<std::shared_ptr<const schema::Schema>>& schemas) {
   std::string files;
-  for (const store::Segment& segment : segments)
-    files += (files.empty() ? "" : ",\n    ") + store::duckdb::quoted_text(segment.file());
+  for (const std::string& name : names)
+    files += (files.empty() ? "" : ",\n    ") + store::duckdb::quoted_text(name);
   std::string text;
-  if (!segments.empty())
+  if (!names.empty())
     text = fmt::format(
         "select * exclude (record) from read_parquet([\n    {}], union_by_name => true)", files);
   for (const auto& schema : schemas)
@@ -259,10 +259,12 @@ Result<int64_t> written_us(store::Log log, std::string_view record) {
   return Error{ErrorCode::kInternal, "there is no such log", "", ""};
 }
 
-Result<std::string> segment_views(const Plan& plan, const store::Store& store) {
+Result<std::string> segment_views(const Plan& plan, const store::Store& store,
+                                  const ViewFiles& more) {
   struct View {
     std::vector<std::shared_ptr<const schema::Schema>> schemas;
     std::vector<store::Segment> segments;
+    std::vector<std::string> files;  // theirs, and more
   };
   QW_ASSIGN(auto logs, rolled_logs(plan, store));
   // A source or decision without partitions has a view, too; no log is of partition 0.
@@ -277,17 +279,20 @@ Result<std::string> segment_views(const Plan& plan, const store::Store& store) {
     if (log.columns && std::ranges::none_of(view.schemas, same))
       view.schemas.push_back(log.columns);
     QW_ASSIGN(const auto segments, store::segments_of(store, log.log, log.partition));
+    for (const store::Segment& segment : segments) view.files.push_back(segment.file());
     view.segments.insert(view.segments.end(), segments.begin(), segments.end());
   }
+  for (const auto& [name, files] : more)
+    views[name].files.insert(views[name].files.end(), files.begin(), files.end());
   std::string text;
-  std::vector<store::ViewFiles> files;
+  std::vector<store::ViewFiles> sealed;
   for (const auto& [name, view] : views) {
-    if (view.segments.empty() && view.schemas.empty()) continue;
-    files.push_back({name, view.segments});
+    if (view.files.empty() && view.schemas.empty()) continue;
+    sealed.push_back({name, view.segments});
     text += fmt::format("create or replace view {} as\n  {};\n", store::duckdb::quoted(name),
-                        view_over(view.segments, view.schemas));
+                        view_over(view.files, view.schemas));
   }
-  return store::seal_views(text, files);
+  return store::seal_views(text, sealed);
 }
 
 }  // namespace qw::app

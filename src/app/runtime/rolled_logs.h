@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -44,7 +45,10 @@ Result<std::vector<RolledLog>> rolled_logs(const Plan& plan, const store::Store&
 Result<int64_t> written_us(store::Log log, std::string_view record);
 
 // The statements that make views over exactly the files of the manifest, for DuckDB in that folder
-// (or with it as file_search_path). A log without a segment is a view without rows.
-Result<std::string> segment_views(const Plan& plan, const store::Store& store);
+// (or with it as file_search_path). A log without a segment is a view without rows. `more`: files
+// beside the manifest's, by view.
+using ViewFiles = std::map<std::string, std::vector<std::string>>;
+Result<std::string> segment_views(const Plan& plan, const store::Store& store,
+                                  const ViewFiles& more = {});
 
 }  // namespace qw::app

@@ -12,9 +12,11 @@
 #include <thread>
 #include <utility>
 
+#include "app/runtime/log_tails.h"
 #include "app/runtime/retention.h"
 #include "base/fail_point.h"
 #include "base/files.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "base/nice.h"
 
@@ -26,6 +28,7 @@ using store::Log;
 using store::Segment;
 
 constexpr size_t kAskedMax = 64;
+constexpr int64_t kTailsKeptNs = 600'000'000'000;  // for who asked and was killed
 constexpr Seq kEnd{std::numeric_limits<uint64_t>::max()};
 constexpr const char* kClockMeta = "clock/believed";
 constexpr int64_t kSaveClockNs = 60'000'000'000;
@@ -37,11 +40,14 @@ Labels label_of(Log log) { return {{"log", std::string(store::name_of(log))}}; }
 template <class Work>
 auto nicely(const Work& work) -> decltype(work()) {
   std::optional<decltype(work())> done;
-  std::jthread([&] {
-    be_nice();
-    done.emplace(work());
-  }).join();
-  return std::move(*done);
+  const auto begun = guarded("segments", [&] {
+    std::jthread([&] {
+      be_nice();
+      done.emplace(guarded("segments", work));
+    }).join();
+  });
+  // A machine that gives no thread gets the work done on this one.
+  return done ? std::move(*done) : work();
 }
 
 int64_t monotonic_us(const Clock& clock) { return clock.monotonic_ns() / 1000; }
@@ -81,6 +87,8 @@ Result<std::vector<store::Loss>> Roller::open() {
   QW_ASSIGN(const auto clock, store_.get_meta(kClockMeta));
   clock_trust_.emplace(clock_, clock.value_or(""));
   QW_TRY(make_folders(store::segment_folder(store_.folder())));
+  std::error_code failed;
+  std::filesystem::remove_all(store::segment_folder(store_.folder()) + "/" + kTailsFolder, failed);
   QW_TRY(write_views());
   return check.losses;
 }
@@ -115,6 +123,43 @@ void Roller::roll_soon(Done done) {
   wake_.notify_all();
 }
 
+void Roller::tails_soon(TailsDone done) {
+  Result<Tails> refused = stopped();
+  {
+    const std::lock_guard lock(mutex_);
+    if (!ended_ && tails_asked_.size() < kAskedMax) {
+      tails_asked_.push_back(std::move(done));
+      wake_.notify_all();
+      return;
+    }
+    if (!ended_)
+      refused = Error{ErrorCode::kExhausted, fmt::format("{} wait for that already", kAskedMax),
+                      "segments", "try again in a second"};
+  }
+  done(refused);
+}
+
+Result<Roller::Tails> Roller::write_tails_now(const std::stop_token& stop) {
+  remove_old_tails();
+  const std::string name = fmt::format("{}/{}", kTailsFolder, ++tails_made_);
+  const std::string folder = store::segment_folder(store_.folder()) + "/" + name;
+  tails_.emplace_back(clock_.monotonic_ns() + kTailsKeptNs, folder);
+  auto views = nicely(
+      [&] { return write_tails(*plan_, store_, folder, [&] { return !stop.stop_requested(); }); });
+  if (views.ok()) return Tails{name, std::move(views).value()};
+  std::error_code failed;
+  std::filesystem::remove_all(folder, failed);
+  return views.error();
+}
+
+void Roller::remove_old_tails() {
+  while (!tails_.empty() && tails_.front().first <= clock_.monotonic_ns()) {
+    std::error_code failed;
+    std::filesystem::remove_all(tails_.front().second, failed);
+    tails_.pop_front();
+  }
+}
+
 Result<void> Roller::roll_now(int64_t limit_us) {
   const auto rolled = std::make_shared<std::promise<Result<void>>>();
   auto answer = rolled->get_future();
@@ -126,16 +171,27 @@ Result<void> Roller::roll_now(int64_t limit_us) {
 
 void Roller::run(const std::stop_token& stop) {
   std::vector<Done> asked;
+  std::vector<TailsDone> tails_asked;
+  int64_t next_look_ns = 0;
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, stop, microseconds(plan_->file.segments.every_us),
-                     [this] { return !asked_.empty(); });
+      const int64_t wait_ns = std::max<int64_t>(0, next_look_ns - clock_.monotonic_ns());
+      if (next_look_ns == 0) next_look_ns = clock_.monotonic_ns();
+      wake_.wait_for(lock, stop, microseconds(wait_ns / 1000),
+                     [this] { return !asked_.empty() || !tails_asked_.empty(); });
       asked = std::exchange(asked_, {});
+      tails_asked = std::exchange(tails_asked_, {});
+    }
+    if (!tails_asked.empty()) {
+      for (const TailsDone& done : std::exchange(tails_asked, {}))
+        done(guarded("segments", [&] { return write_tails_now(stop); }));
+      if (asked.empty()) continue;
     }
     if (stop.stop_requested()) break;
-    const auto looked = look(!asked.empty(), stop);
+    const auto looked = guarded("segments", [&] { return look(!asked.empty(), stop); });
     if (stop.stop_requested()) break;
+    next_look_ns = clock_.monotonic_ns() + plan_->file.segments.every_us * 1000;
     note(looked);
     answer(std::exchange(asked, {}), looked);
   }
@@ -144,8 +200,10 @@ void Roller::run(const std::stop_token& stop) {
     ended_ = true;  // nobody waits any longer
     asked.insert(asked.end(), asked_.begin(), asked_.end());
     asked_.clear();
+    tails_asked = std::exchange(tails_asked_, {});
   }
   answer(asked, stopped());
+  for (const TailsDone& done : tails_asked) done(stopped());
 }
 
 void Roller::note(const Result<void>& looked) {

@@ -55,7 +55,15 @@ class Roller {
   // stop, kExhausted when too many wait already. Any thread.
   using Done = std::function<void(const Result<void>& rolled)>;
   void roll_soon(Done done);
-  // The same, and waits for it. kTimeout.
+  // Writes what no segment has yet beside them, for one question, and tells its folder (below that
+  // of segments) and the statements of the views over all; see write_tails. As roll_soon.
+  struct Tails {
+    std::string folder;
+    std::string views;
+  };
+  using TailsDone = std::function<void(const Result<Tails>& written)>;
+  void tails_soon(TailsDone done);
+  // The same as roll_soon, and waits for it. kTimeout.
   Result<void> roll_now(int64_t limit_us);
 
  private:
@@ -89,6 +97,8 @@ class Roller {
   Result<void> drop(const std::vector<store::Segment>& gone, const std::stop_token& stop);
   Result<void> write_views() const;
   void unlink_dropped();
+  Result<Tails> write_tails_now(const std::stop_token& stop);
+  void remove_old_tails();
   void note(const Result<void>& looked);
   static void answer(const std::vector<Done>& asked, const Result<void>& rolled);
   void measure();
@@ -107,12 +117,15 @@ class Roller {
   std::optional<ClockTrust> clock_trust_;                // from open() on
   bool clock_believed_ = true;                           // as was said last
   int64_t clock_saved_ns_ = 0;
+  std::deque<std::pair<int64_t, std::string>> tails_;  // when the folder may go, folder
+  uint64_t tails_made_ = 0;
   bool first_look_ = true;
   bool failing_ = false;
 
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::vector<Done> asked_;  // who waits for all to be rolled
+  std::vector<TailsDone> tails_asked_;
   bool ended_ = false;
   std::jthread thread_;
 };

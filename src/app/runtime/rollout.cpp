@@ -8,6 +8,7 @@
 
 #include "app/runtime/training_run.h"
 #include "base/fail_point.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "models/load.h"
 #include "train/publish.h"
@@ -105,7 +106,8 @@ Result<RollbackAsked> Rollout::roll_back(const std::string& model, const std::st
 
 void Rollout::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    if (const auto looked = look(stop); !looked.ok() && !stop.stop_requested())
+    if (const auto looked = guarded("rollout", [&] { return look(stop); });
+        !looked.ok() && !stop.stop_requested())
       log::warning("rollout", "{}", looked.error().to_string());
     std::unique_lock lock(wake_mutex_);
     wake_.wait_for(lock, stop, std::chrono::microseconds(options_.poll_us),

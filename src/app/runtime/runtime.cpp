@@ -10,8 +10,10 @@
 #include "app/runtime/connect.h"
 #include "app/runtime/lags.h"
 #include "app/runtime/training_run.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "base/nice.h"
+#include "base/stop_limit.h"
 #include "models/load.h"
 #include "models/package.h"
 
@@ -61,7 +63,13 @@ class Runtime::SourceThread final : public streams::SourceHost {
 
   Result<void> open() { return source_->open(runtime_.pipeline_->saved_positions(index_), *this); }
   void start() {
-    thread_ = std::jthread([this] { run(); });
+    thread_ = std::jthread([this] {
+      const std::string& name = runtime_.plan_->sources[index_].name;
+      const auto ran = guarded("source " + name, [this] { run(); });
+      if (!ran.ok()) runtime_.fail(ran.error());
+      const auto closed = guarded("source " + name, [this] { source_->close(); });
+      if (!closed.ok()) log::error("source", "{}", closed.error().to_string());
+    });
   }
   void join() {
     if (thread_.joinable()) thread_.join();
@@ -135,7 +143,6 @@ class Runtime::SourceThread final : public streams::SourceHost {
         source_->serve();
       }
     }
-    source_->close();
   }
 
   Runtime& runtime_;
@@ -160,7 +167,8 @@ Result<std::unique_ptr<Runtime>> Runtime::start(std::shared_ptr<const Plan> plan
                                                 MetricRegistry& metrics,
                                                 net::HttpServer* http_server) {
   std::unique_ptr<Runtime> runtime(new Runtime(std::move(plan), options, clock, metrics));
-  QW_TRY(runtime->open(http_server));
+  // A machine that refuses a thread or a descriptor says so by an exception.
+  QW_TRY(guarded("start", [&] { return runtime->open(http_server); }));
   return runtime;
 }
 
@@ -168,6 +176,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   store::StoreOptions store_options;
   store_options.folder = options_.data_folder;
   store_options.accept_loss = options_.accept_loss;
+  store_options.max_open_files = options_.database_files;
   QW_ASSIGN(store_, store::Store::open(store_options, metrics_));
   std::vector<store::Loss> losses = store_->losses();
   QW_ASSIGN(registry_, options_.accept_loss
@@ -176,6 +185,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   QW_TRY(store_->note_registry());
   CommitterOptions commits;
   commits.interval_us = plan_->file.durability.commit_interval_us;
+  commits.on_broken = [this](const Error& error) { fail(error); };
   committer_ = std::make_unique<Committer>(*store_, clock_, metrics_, commits);
   journal_ = std::make_unique<Journal>(*store_, clock_);
   QW_TRY(journal_->open());
@@ -225,7 +235,10 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   committer_->start();
   QW_TRY(outboxes_->start());
   healing_->start();
-  pipeline_thread_ = std::jthread([this] { run_pipeline(); });
+  pipeline_thread_ = std::jthread([this] {
+    const auto ran = guarded("pipeline", [this] { run_pipeline(); });
+    if (!ran.ok()) fail(ran.error());
+  });
   for (auto& source : sources_) source->start();
   rollout_->start();
   trainer_->start();
@@ -312,7 +325,7 @@ void Runtime::run_pipeline() {
 // With every state on disk the next start has nothing to replay. Bounded: what is left then is
 // replayed.
 void Runtime::checkpoint_for_stop() {
-  const int64_t give_up_ns = clock_.monotonic_ns() + options_.stop_limit_ms * 1'000'000;
+  const int64_t give_up_ns = stop_share_ns(50);
   while (clock_.monotonic_ns() < give_up_ns) {
     std::unique_lock lock(committer_->mutex());
     if (!committer_->wait_for_room(lock, 100'000)) continue;
@@ -401,17 +414,32 @@ std::optional<Error> Runtime::failure() const {
   return failure_;
 }
 
-void Runtime::stop() {
-  if (stopping_.exchange(true)) return;
+int64_t Runtime::stop_share_ns(int percent) const {
+  return stop_began_ns_ + options_.stop_limit_ms * 10'000 * percent;
+}
+
+Runtime::Stopped Runtime::stop() {
+  if (stopping_.exchange(true)) return stopped_;
+  stop_began_ns_ = clock_.monotonic_ns();
+  if (committer_) committer_->give_up_at(stop_share_ns(85));
+  const auto at = [](const char* part) { StopLimit::now_at(part); };
+  at("segments");
   if (roller_) roller_->stop();
+  at("training");
   if (trainer_) trainer_->stop();
+  at("the change of a model's version");
   if (rollout_) rollout_->stop();
   if (lags_) lags_->stop();
+  at("sources");
   for (auto& source : sources_) source->join();
   intake_ended_ = true;
+  at("the events that were read");
   if (pipeline_thread_.joinable()) pipeline_thread_.join();
-  if (healing_) healing_->stop();
-  if (outboxes_) outboxes_->stop();
+  at("healing commands");
+  if (outboxes_) outboxes_->end_soon();
+  if (healing_) healing_->stop(stop_share_ns(60));
+  at("sinks");
+  if (outboxes_) outboxes_->stop(stop_share_ns(60));
   if (system_log_) {
     if (pipeline_)
       for (size_t index = 0; index < plan_->sources.size(); ++index)
@@ -419,12 +447,12 @@ void Runtime::stop() {
     const auto why = failure();
     system_log_->stopped(why ? why->to_string() : "");
   }
-  if (!committer_) return;
-  if (const auto durable = committer_->stop(options_.stop_limit_ms); !durable.ok()) {
-    Error error = durable.error();
-    error.message = "what was read last is not durable, and is read again: " + error.message;
-    fail(error);
-  }
+  at("the last commit");
+  if (committer_) stopped_.durable = committer_->stop();
+  if (outboxes_)
+    for (const auto& [name, status] : outboxes_->status()) stopped_.undelivered += status.waiting;
+  at("closing");
+  return stopped_;
 }
 
 std::vector<Runtime::SourceHealth> Runtime::sources() const {

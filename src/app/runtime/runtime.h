@@ -34,8 +34,9 @@ struct RuntimeOptions {
   std::string data_folder;
   size_t inbox_batches = 16;       // read from sources and not applied yet
   size_t chunk_rows = 128;         // applied under one hold of the lock
-  int64_t stop_limit_ms = 10'000;  // to drain, commit and flush
+  int64_t stop_limit_ms = 10'000;  // of a whole stop; see stop()
   bool accept_loss = false;        // go on without what is damaged or missing; journalled
+  int database_files = 256;        // that the database may hold open
   std::vector<Observer*> observers;
   OwnServer own_server;  // empty: this program serves nothing
   // Called, too, when a monitor's drift asks for a training; see Monitors.
@@ -61,7 +62,16 @@ class Runtime {
                                                 MetricRegistry& metrics,
                                                 net::HttpServer* http_server);
   ~Runtime();
-  void stop();
+
+  // How a stop went. A value.
+  struct Stopped {
+    bool durable = true;      // everything that was taken in; else what was not is read again
+    uint64_t undelivered = 0;  // rows that wait in the outboxes for the next start
+  };
+  // Every part has its share of `stop_limit_ms`: sources and pipeline end in the first half, what
+  // is being delivered and the command that runs are cancelled after 60 %, and a disk that refuses
+  // is given up after 85 %. What hangs in a call of the system beyond that the caller bounds.
+  Stopped stop();
 
   const Plan& plan() const { return *plan_; }
   store::Store& store() { return *store_; }
@@ -119,6 +129,7 @@ class Runtime {
   bool apply_chunk(size_t source, streams::SourceBatch&& chunk, int64_t arrived_ns, bool last);
   void housekeeping();
   void checkpoint_for_stop();
+  int64_t stop_share_ns(int percent) const;
   void fail(const Error& error);
 
   const std::shared_ptr<const Plan> plan_;
@@ -142,6 +153,8 @@ class Runtime {
   std::vector<std::unique_ptr<SourceThread>> sources_;
   std::jthread pipeline_thread_;
   std::atomic<bool> stopping_{false};
+  std::atomic<int64_t> stop_began_ns_{0};
+  Stopped stopped_;
   std::atomic<bool> intake_ended_{false};
   std::atomic<uint64_t> batches_read_{0};
   std::atomic<uint64_t> batches_durable_{0};

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/runtime/log_tails.h"
 #include "base/log.h"
 
 namespace qw::app {
@@ -78,6 +79,7 @@ Result<void> SystemLog::started(uint64_t to_replay, const std::vector<store::Los
     tell("loss_accepted", "Damage was accepted: " + loss.where, loss.what);
   const std::lock_guard lock(committer_.mutex());
   committer_.open().txn.put_meta(kMeta, "running");
+  remember_app_file(plan_, committer_.open().txn);
   started_ = true;
   return {};
 }

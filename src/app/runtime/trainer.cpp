@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "base/nice.h"
 #include "store/segments/history.h"
@@ -192,7 +193,7 @@ std::vector<TrainingStatus> Trainer::runs(const std::string& model) const {
 
 void Trainer::run(const std::stop_token& stop) {
   be_nice();
-  if (const auto recovered = recover(stop); !recovered.ok())
+  if (const auto recovered = guarded("train", [&] { return recover(stop); }); !recovered.ok())
     log::warning("train", "runs of before are not shown: {}", recovered.error().to_string());
   ask_again();
   while (true) {
@@ -236,7 +237,11 @@ void Trainer::train(const TrainingWish& wish, const std::stop_token& stop) {
   };
   auto registry = models::Registry::open(registry_folder_);
   const auto report = registry.ok()
-                          ? run_training(&store_, **registry, *plan_, wish, clock_, pace, progress)
+                          ? guarded("train",
+                                    [&] {
+                                      return run_training(&store_, **registry, *plan_, wish, clock_,
+                                                          pace, progress);
+                                    })
                           : Result<TrainingReport>(registry.error());
   const bool done = report.ok();
   const bool accepted = done && report->outcome.accepted;

@@ -6,11 +6,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/metrics.h"
 #include "base/result.h"
 
 namespace qw::net {
@@ -72,9 +74,13 @@ struct HttpServerOptions {
   uint16_t port = 0;                 // 0: the system chooses
   size_t max_body_bytes = 8u << 20;  // larger: 413
   size_t max_header_bytes = 16u << 10;
-  size_t max_connections = 1024;  // more: refused
+  // At the limit the newcomer takes the place of a connection that has waited longest without a
+  // request (one that never sent any goes first); where all are busy or young it is refused.
+  size_t max_connections = 1024;
+  int patience_ms = 2'000;  // how long a connection may be without a request before that
   int idle_timeout_ms = 60'000;   // also the limit for reading one request
   size_t max_pending_stream_bytes = 1u << 20;
+  MetricRegistry* metrics = nullptr;  // counts connections; outlives the server
 };
 
 // Owns one I/O thread. Routes are added before start(); handlers run on the I/O thread and must not
@@ -105,10 +111,12 @@ Result<Url> parse_url(std::string_view url);
 
 // Sends one request and waits for the whole answer, at most `timeout_ms` in all. Blocking; any
 // thread; one connection per call. kTimeout, kUnavailable (refused, closed, unknown host),
-// kExhausted (answer over `max_body_bytes`). A status of 400 or more is an answer, not an error.
+// kExhausted (answer over `max_body_bytes`; no descriptor or thread left for it). A status of 400
+// or more is an answer, not an error.
 struct HttpClientOptions {
   int timeout_ms = 5'000;
   size_t max_body_bytes = 8u << 20;
+  std::stop_token stop = {};  // once asked, the call ends at once with kUnavailable
 };
 Result<HttpResponse> send_http(std::string_view method, std::string_view url, std::string_view body,
                                const Headers& headers, const HttpClientOptions& options);

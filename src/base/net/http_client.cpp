@@ -8,9 +8,13 @@
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
+#include <chrono>
 #include <optional>
 
+#include "base/env.h"
+#include "base/guard.h"
 #include "base/net/http.h"
+#include "base/net/internal/resolve.h"
 
 namespace qw::net {
 namespace {
@@ -28,6 +32,19 @@ Error failure(const beast::error_code& error, const Url& url, std::string_view s
   if (error == http::error::body_limit)
     return {ErrorCode::kExhausted, "the answer is larger than the limit", where, ""};
   return {ErrorCode::kUnavailable, fmt::format("cannot {}: {}", step, error.message()), where, ""};
+}
+
+// Until nothing is left to do, or the call is to end. False then.
+bool run(asio::io_context& context, const std::stop_token& stop) {
+  context.restart();
+  // A wish from here on stops the context by itself; see send_http.
+  if (!stop.stop_requested()) context.run();
+  return !stop.stop_requested();
+}
+
+Error stopped(const Url& url) {
+  return {ErrorCode::kUnavailable, "the program is stopping",
+          fmt::format("{}:{}", url.host, url.port), ""};
 }
 
 // One exchange over a connected stream (plain or TLS), driven by `context` until done or out of
@@ -50,8 +67,7 @@ Result<HttpResponse> exchange(asio::io_context& context, Stream& stream, const U
     step = "read the answer";
     http::async_read(stream, buffer, parser, [&](beast::error_code read, size_t) { error = read; });
   });
-  context.restart();
-  context.run();
+  if (!run(context, options.stop)) return stopped(url);
   if (error) return failure(error, url, step);
   HttpResponse response;
   response.status = static_cast<int>(parser.get().result_int());
@@ -62,18 +78,17 @@ Result<HttpResponse> exchange(asio::io_context& context, Stream& stream, const U
   return response;
 }
 
-Result<void> connect(asio::io_context& context, beast::tcp_stream& stream, const Url& url) {
+Result<void> connect(asio::io_context& context, beast::tcp_stream& stream, const Url& url,
+                     const HttpClientOptions& options) {
+  const std::chrono::steady_clock::time_point until(std::chrono::nanoseconds(
+      real_clock().monotonic_ns() + int64_t{options.timeout_ms} * 1'000'000));
+  QW_ASSIGN(const auto endpoints, internal::resolve(url, until, options.stop));
+  // One limit for all steps: the stream's timer is set once and never pushed back.
+  stream.expires_at(until);
   beast::error_code error = asio::error::would_block;
-  tcp::resolver resolver(context);
-  resolver.async_resolve(
-      url.host, std::to_string(url.port), [&](beast::error_code resolved, const auto& endpoints) {
-        error = resolved;
-        if (resolved) return;
-        error = asio::error::would_block;
-        stream.async_connect(endpoints,
-                             [&](beast::error_code connected, const auto&) { error = connected; });
-      });
-  context.run();
+  stream.async_connect(endpoints,
+                       [&](beast::error_code connected, const auto&) { error = connected; });
+  if (!run(context, options.stop)) return stopped(url);
   if (error) return failure(error, url, "connect");
   return {};
 }
@@ -93,15 +108,12 @@ Result<HttpResponse> exchange_over_tls(asio::io_context& context, beast::tcp_str
   error = asio::error::would_block;
   stream.async_handshake(asio::ssl::stream_base::client,
                          [&](beast::error_code done) { error = done; });
-  context.restart();
-  context.run();
+  if (!run(context, options.stop)) return stopped(url);
   if (error) return failure(error, url, "agree on TLS");
   return exchange(context, stream, url, request, options);
 }
 
-}  // namespace
-
-Result<HttpResponse> send_http(std::string_view method, std::string_view text,
+Result<HttpResponse> send(std::string_view method, std::string_view text,
                                std::string_view body, const Headers& headers,
                                const HttpClientOptions& options) {
   QW_ASSIGN(const Url url, parse_url(text));
@@ -116,13 +128,21 @@ Result<HttpResponse> send_http(std::string_view method, std::string_view text,
   request.prepare_payload();
 
   asio::io_context context(1);
+  const std::stop_callback ends(options.stop, [&context] { context.stop(); });
   beast::tcp_stream stream(context);
-  // One limit for all steps: the stream's timer is set once and never pushed back.
-  stream.expires_after(std::chrono::milliseconds(options.timeout_ms));
-  QW_TRY(connect(context, stream, url));
+  QW_TRY(connect(context, stream, url, options));
   if (url.scheme == "https")
     return exchange_over_tls(context, std::move(stream), url, request, options);
   return exchange(context, stream, url, request, options);
+}
+
+}  // namespace
+
+// The library throws where the machine refuses a descriptor.
+Result<HttpResponse> send_http(std::string_view method, std::string_view text,
+                               std::string_view body, const Headers& headers,
+                               const HttpClientOptions& options) {
+  return guarded("an HTTP call", [&] { return send(method, text, body, headers, options); });
 }
 
 }  // namespace qw::net

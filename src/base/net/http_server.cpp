@@ -5,15 +5,19 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
+#include <chrono>
 #include <deque>
 #include <optional>
 #include <set>
 #include <thread>
 
+#include "base/env.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "base/net/http.h"
 #include "base/net/internal/routes.h"
@@ -26,7 +30,15 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
 
+using std::chrono::milliseconds;
+
 constexpr int kDrainMs = 10'000;
+constexpr int64_t kSayAgainNs = 60'000'000'000;
+constexpr int kAcceptAgainMs = 100;  // after the machine refused a descriptor
+// What a newcomer hears that there is no room for: too short to be worth an HTTP library's pains.
+constexpr std::string_view kNoRoom =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 2\r\n"
+    "Connection: close\r\n\r\n";
 
 class Connection;
 
@@ -53,8 +65,15 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     read_request();
   }
 
+  // Since when it waits for the first byte of a request; nothing while one is read or answered.
+  std::optional<int64_t> idle_since() const {
+    return waiting_ ? std::optional(waiting_since_) : std::nullopt;
+  }
+  bool served() const { return served_; }
+
   void close() {
     closed_ = true;
+    waiting_ = false;
     beast::error_code ignored;
     stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
     stream_.close();
@@ -75,7 +94,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     response_->body() = std::move(response.body);
     response_->prepare_payload();
     if (head_only_) response_->body().clear();
-    stream_.expires_after(std::chrono::milliseconds(options().idle_timeout_ms));
+    stream_.expires_after(milliseconds(options().idle_timeout_ms));
     http::async_write(stream_, *response_,
                       [self = shared_from_this()](beast::error_code error, size_t) {
                         if (!error && self->unread_) return self->drain();
@@ -117,7 +136,20 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     parser_.emplace();
     parser_->body_limit(options().max_body_bytes);
     parser_->header_limit(static_cast<uint32_t>(options().max_header_bytes));
-    stream_.expires_after(std::chrono::milliseconds(options().idle_timeout_ms));
+    stream_.expires_after(milliseconds(options().idle_timeout_ms));
+    if (buffer_.size() > 0) return read_whole();
+    waiting_ = true;
+    waiting_since_ = real_clock().monotonic_ns();
+    // The first bytes alone, so that who waits for a request is told from who is in one.
+    http::async_read_some(
+        stream_, buffer_, *parser_, [self = shared_from_this()](beast::error_code error, size_t) {
+          self->waiting_ = false;
+          if (self->closed_) return;
+          if (error || self->parser_->is_done()) return self->on_request(error);
+          self->read_whole();
+        });
+  }
+  void read_whole() {
     http::async_read(
         stream_, buffer_, *parser_,
         [self = shared_from_this()](beast::error_code error, size_t) { self->on_request(error); });
@@ -142,6 +174,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
            "request", ""}));
     if (error) return close();
 
+    served_ = true;
     auto message = parser_->release();
     keep_alive_ = message.keep_alive();
     head_only_ = message.method() == http::verb::head;
@@ -182,7 +215,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     beast::error_code ignored;
     stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
     // In all, not a read: async_read_some does not begin the time anew.
-    stream_.expires_after(std::chrono::milliseconds(kDrainMs));
+    stream_.expires_after(milliseconds(kDrainMs));
     drained_.resize(64u << 10);
     drain_some();
   }
@@ -207,6 +240,9 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   bool unread_ = false;  // the answer was given before the request was read
   bool finishing_ = false;
   bool head_written_ = false;
+  bool waiting_ = false;
+  bool served_ = false;  // at least one request
+  int64_t waiting_since_ = 0;
   std::atomic<bool> closed_{false};
   std::deque<std::string> pending_;
   std::atomic<size_t> pending_bytes_{0};
@@ -278,7 +314,13 @@ void Connection::dispatch(HttpRequest request, std::string_view target) {
   const auto problem = internal::split_target(target, request, parts);
   if (!problem.ok()) return reply->send(error_response(problem.error()));
   const auto found = shared_->routes.find(parts, request);
-  if (found.handler != nullptr) return (*found.handler)(request, std::move(reply));
+  if (found.handler != nullptr) {
+    // What a handler throws ends its request, not the server; a reply that is dropped says so.
+    const auto handled =
+        guarded(request.path, [&] { (*found.handler)(request, std::move(reply)); });
+    if (!handled.ok()) log::error("http", "{}", handled.error().to_string());
+    return;
+  }
   if (!found.methods.empty()) {
     HttpResponse response = error_response(
         {ErrorCode::kUnsupported,
@@ -294,7 +336,17 @@ void Connection::dispatch(HttpRequest request, std::string_view target) {
 
 class Server final : public HttpServer {
  public:
-  explicit Server(const HttpServerOptions& options) { shared_->options = options; }
+  explicit Server(const HttpServerOptions& options) {
+    shared_->options = options;
+    if (options.metrics == nullptr) return;
+    open_ =
+        &options.metrics->gauge("quickwater_http_open_connections", "Connections to this server.");
+    given_up_ = &options.metrics->counter(
+        "quickwater_http_given_up_connections_total",
+        "Connections without a request that were closed to make room for a new one.");
+    refused_ = &options.metrics->counter("quickwater_http_refused_connections_total",
+                                         "New connections that there was no room for.");
+  }
   ~Server() override { stop(); }
 
   Result<void> listen() {
@@ -330,7 +382,14 @@ class Server final : public HttpServer {
 
   void start() override {
     accept();
-    thread_ = std::jthread([this] { shared_->context.run(); });
+    thread_ = std::jthread([this] {
+      // An exception leaves one call out; the server goes on.
+      while (true) {
+        const auto ran = guarded("the HTTP server", [this] { shared_->context.run(); });
+        if (ran.ok()) return;
+        log::error("http", "{}", ran.error().to_string());
+      }
+    });
   }
 
   void stop() override {
@@ -339,6 +398,7 @@ class Server final : public HttpServer {
     asio::post(shared_->context, [this] {
       beast::error_code ignored;
       acceptor_.close(ignored);
+      pause_.cancel();
       const auto open = shared_->connections;
       for (const auto& connection : open) connection->close();
     });
@@ -354,17 +414,78 @@ class Server final : public HttpServer {
   void accept() {
     acceptor_.async_accept([this](beast::error_code error, tcp::socket socket) {
       if (!acceptor_.is_open()) return;
-      if (!error && shared_->connections.size() < shared_->options.max_connections) {
+      if (error) return accept_later(error);
+      if (make_room()) {
         auto connection = std::make_shared<Connection>(std::move(socket), shared_);
         shared_->connections.insert(connection);
         connection->start();
+      } else {
+        refuse(socket);
       }
+      if (open_ != nullptr) open_->set(static_cast<double>(shared_->connections.size()));
       accept();
     });
   }
 
+  // The newcomer waits in the system's queue meanwhile: to ask again at once would only burn a
+  // processor.
+  void accept_later(const beast::error_code& error) {
+    const int64_t now_ns = real_clock().monotonic_ns();
+    if (now_ns >= say_again_ns_) {
+      say_again_ns_ = now_ns + kSayAgainNs;
+      log::warning("http",
+                   "cannot take a connection, it waits: {} (how to mend: allow more open files, "
+                   "ulimit -n)",
+                   error.message());
+    }
+    pause_.expires_after(milliseconds(kAcceptAgainMs));
+    pause_.async_wait([this](beast::error_code) {
+      if (acceptor_.is_open()) accept();
+    });
+  }
+
+  // False: all are in use, or have not been here for long.
+  bool make_room() {
+    if (shared_->connections.size() < shared_->options.max_connections) return true;
+    const int64_t patience =
+        real_clock().monotonic_ns() - int64_t{shared_->options.patience_ms} * 1'000'000;
+    std::shared_ptr<Connection> idlest;
+    for (const auto& connection : shared_->connections) {
+      const auto since = connection->idle_since();
+      if (!since || *since > patience) continue;
+      if (idlest == nullptr || connection->served() < idlest->served() ||
+          (connection->served() == idlest->served() && *since < *idlest->idle_since()))
+        idlest = connection;
+    }
+    if (idlest == nullptr) return false;
+    idlest->close();
+    if (given_up_ != nullptr) given_up_->add();
+    return true;
+  }
+
+  // In as far as it fits at once; nobody waits for this.
+  void refuse(tcp::socket& socket) {
+    beast::error_code ignored;
+    socket.non_blocking(true, ignored);
+    socket.write_some(asio::buffer(kNoRoom), ignored);
+    socket.shutdown(tcp::socket::shutdown_send, ignored);
+    if (refused_ != nullptr) refused_->add();
+    const int64_t now_ns = real_clock().monotonic_ns();
+    if (now_ns < say_again_ns_) return;
+    say_again_ns_ = now_ns + kSayAgainNs;
+    log::warning("http",
+                 "all {} connections are in use: new ones are refused (how to mend: close what is "
+                 "not used, or allow more open files, ulimit -n)",
+                 shared_->options.max_connections);
+  }
+
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
   tcp::acceptor acceptor_{shared_->context};
+  asio::steady_timer pause_{shared_->context};
+  int64_t say_again_ns_ = 0;
+  Gauge* open_ = nullptr;
+  Counter* given_up_ = nullptr;
+  Counter* refused_ = nullptr;
   std::jthread thread_;
 };
 

@@ -6,10 +6,13 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <future>
+#include <stop_token>
+#include <vector>
 
 #include "base/net/internal/routes.h"
 
@@ -181,6 +184,90 @@ TEST_F(HttpTest, TheClientGivesUpAtItsLimit) {
       "GET", fmt::format("http://127.0.0.1:{}/", ntohs(address.sin_port)), "", {}, options);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
+}
+
+TEST_F(HttpTest, ACallEndsWhenItsCallerIsAskedTo) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(fd, 1), 0);
+  socklen_t length = sizeof address;
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
+  for (const char* scheme : {"http", "https"}) {
+    std::stop_source stop;
+    HttpClientOptions options;
+    options.timeout_ms = 3'600'000;
+    options.stop = stop.get_token();
+    const std::string url = fmt::format("{}://127.0.0.1:{}/", scheme, ntohs(address.sin_port));
+    auto answer = std::async([&] { return send_http("GET", url, "", {}, options); });
+    const int peer = ::accept(fd, nullptr, nullptr);  // from here on it waits for the answer
+    stop.request_stop();
+    const auto answered = answer.get();
+    ASSERT_FALSE(answered.ok());
+    EXPECT_EQ(answered.error().code, ErrorCode::kUnavailable);
+    ::close(peer);
+    EXPECT_FALSE(send_http("GET", url, "", {}, options).ok());  // nor does a later one begin
+  }
+  ::close(fd);
+}
+
+TEST_F(HttpTest, ConnectionsWaitWhileTheMachineRefusesDescriptors) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  const int next = ::dup(fd);
+  ::close(next);
+  const rlimit lower{static_cast<rlim_t>(next), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &lower), 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(server_->port());
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const std::string_view request = "GET /things/7/parts?q=x HTTP/1.1\r\nHost: a\r\n\r\n";
+  ASSERT_EQ(::send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+  timeval soon{0, 200'000};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
+  char piece[1024];
+  EXPECT_LT(::recv(fd, piece, sizeof piece, 0), 0);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const timeval long_enough{60, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &long_enough, sizeof long_enough);
+  const ssize_t got = ::recv(fd, piece, sizeof piece, 0);
+  ASSERT_GT(got, 0);
+  EXPECT_TRUE(std::string_view(piece, static_cast<size_t>(got)).starts_with("HTTP/1.1 200"));
+  ::close(fd);
+}
+
+// A server that is full of peers which ask for nothing still serves who asks.
+TEST(FullHttpServer, GivesTheIdlestConnectionUp) {
+  MetricRegistry metrics;
+  HttpServerOptions options;
+  options.max_connections = 3;
+  options.patience_ms = 0;
+  options.metrics = &metrics;
+  const auto server = listen_http(options).value();
+  server->route("GET", "/", [](const HttpRequest&, std::shared_ptr<HttpReply> reply) {
+    reply->send({200, "yes", "text/plain", {}});
+  });
+  server->start();
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(server->port());
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::vector<int> idle;
+  for (int i = 0; i < 10; ++i) {
+    idle.push_back(::socket(AF_INET, SOCK_STREAM, 0));
+    ASSERT_EQ(::connect(idle.back(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  }
+  const auto answer =
+      send_http("GET", fmt::format("http://127.0.0.1:{}/", server->port()), "", {}, {});
+  ASSERT_TRUE(answer.ok()) << answer.error().to_string();
+  EXPECT_EQ(answer->body, "yes");
+  EXPECT_GT(metrics.counter("quickwater_http_given_up_connections_total", "").value(), 0u);
+  for (const int fd : idle) ::close(fd);
 }
 
 TEST(Urls, AreTakenApartOrRefused) {

@@ -17,6 +17,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/machine.h"
+
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
 #endif
@@ -95,6 +97,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
+  give_back_file_limit();
   if (::dup2(launch.null_in.get(), 0) < 0 || ::dup2(launch.out.write.get(), 1) < 0 ||
       ::dup2(launch.err.write.get(), 2) < 0 || ::chdir("/") != 0)
     fail_child(launch);

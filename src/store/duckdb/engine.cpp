@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/guard.h"
 #include "base/utf8.h"
 
 namespace qw::store::duckdb {
@@ -33,6 +34,9 @@ Error engine_error(const char* words) {
       text.find("Disk quota exceeded") != std::string::npos)
     return Error{ErrorCode::kExhausted, "the disk is full", "",
                  "free some disk space; writing goes on by itself"};
+  if (text.find("File too large") != std::string::npos)
+    return Error{ErrorCode::kExhausted, "the machine refused: " + text, "",
+                 "allow larger files (ulimit -f)"};
   const bool limit = text.find("Out of Memory") != std::string::npos;
   return Error{limit ? ErrorCode::kExhausted : ErrorCode::kBadInput, "DuckDB: " + text, "",
                limit ? "raise its memory limit, or take fewer rows" : ""};
@@ -194,16 +198,29 @@ struct Engine::Handles {
   template <class Further>
   Result<void> append(std::string_view table, const schema::Batch& rows, Times times,
                       const Further& further);
+  Result<schema::Batch> query(const std::string& sql,
+                              const std::shared_ptr<const schema::Schema>& schema);
+  Result<void> each_record(const std::string& sql, const RecordVisitor& visit);
+  Result<Answer> ask(const std::string& sql);
 };
+
+// The C interface throws where it has no state to put an error into.
+template <class Work>
+auto held(const Work& work) {
+  return guarded("DuckDB", work);
+}
 
 Engine::Engine(std::unique_ptr<Handles> handles) : handles_(std::move(handles)) {}
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::open(const Limits& limits) {
   auto handles = std::make_unique<Handles>();
-  if (duckdb_open(nullptr, &handles->database) != DuckDBSuccess ||
-      duckdb_connect(handles->database, &handles->connection) != DuckDBSuccess)
+  QW_TRY(held([&]() -> Result<void> {
+    if (duckdb_open(nullptr, &handles->database) == DuckDBSuccess &&
+        duckdb_connect(handles->database, &handles->connection) == DuckDBSuccess)
+      return {};
     return Error{ErrorCode::kUnavailable, "DuckDB does not start", "", "run ./dev setup again"};
+  }));
   std::unique_ptr<Engine> engine(new Engine(std::move(handles)));
   QW_TRY(
       engine->run(fmt::format("set memory_limit = '{}MB'; set threads = {}; "
@@ -213,9 +230,11 @@ Result<std::unique_ptr<Engine>> Engine::open(const Limits& limits) {
 }
 
 Result<void> Engine::run(const std::string& sql) {
-  ResultGuard guard;
-  if (duckdb_query(handles_->connection, sql.c_str(), &guard.result) == DuckDBSuccess) return {};
-  return engine_error(duckdb_result_error(&guard.result));
+  return held([&]() -> Result<void> {
+    ResultGuard guard;
+    if (duckdb_query(handles_->connection, sql.c_str(), &guard.result) == DuckDBSuccess) return {};
+    return engine_error(duckdb_result_error(&guard.result));
+  });
 }
 
 template <class Further>
@@ -239,16 +258,20 @@ Result<void> Engine::Handles::append(std::string_view table, const schema::Batch
 
 Result<void> Engine::load(std::string_view table, const schema::Batch& rows) {
   QW_TRY(run(create_table(table, rows.schema(), Times::kMicros, "")));
-  return handles_->append(table, rows, Times::kMicros, [](duckdb_appender, size_t) {});
+  return held([&] {
+    return handles_->append(table, rows, Times::kMicros, [](duckdb_appender, size_t) {});
+  });
 }
 
 Result<void> Engine::load_events(std::string_view table, const schema::EventBatch& events) {
   QW_TRY(run(create_table(
       table, events.rows.schema(), Times::kMicros,
       ", event_time bigint, partition bigint, seq bigint, known_at bigint, status varchar")));
-  return handles_->append(
-      table, events.rows, Times::kMicros,
-      [&](duckdb_appender appender, size_t row) { append_facts(appender, events.facts[row]); });
+  return held([&] {
+    return handles_->append(
+        table, events.rows, Times::kMicros,
+        [&](duckdb_appender appender, size_t row) { append_facts(appender, events.facts[row]); });
+  });
 }
 
 Result<void> Engine::load_records(std::string_view table, const schema::Batch& rows,
@@ -256,17 +279,24 @@ Result<void> Engine::load_records(std::string_view table, const schema::Batch& r
                                   const std::vector<std::string>& records) {
   QW_ASSERT(rows.rows() == seqs.size() && seqs.size() == records.size());
   QW_TRY(run(create_table(table, rows.schema(), Times::kTimestamps, ", seq bigint, record blob")));
-  return handles_->append(table, rows, Times::kTimestamps,
-                          [&](duckdb_appender appender, size_t row) {
-                            duckdb_append_int64(appender, bigint_of(seqs[row].value()));
-                            duckdb_append_blob(appender, records[row].data(), records[row].size());
-                          });
+  return held([&] {
+    return handles_->append(
+        table, rows, Times::kTimestamps, [&](duckdb_appender appender, size_t row) {
+          duckdb_append_int64(appender, bigint_of(seqs[row].value()));
+          duckdb_append_blob(appender, records[row].data(), records[row].size());
+        });
+  });
 }
 
 Result<schema::Batch> Engine::query(const std::string& sql,
                                     const std::shared_ptr<const schema::Schema>& schema) {
+  return held([&] { return handles_->query(sql, schema); });
+}
+
+Result<schema::Batch> Engine::Handles::query(const std::string& sql,
+                                             const std::shared_ptr<const schema::Schema>& schema) {
   ResultGuard guard;
-  if (duckdb_query(handles_->connection, sql.c_str(), &guard.result) != DuckDBSuccess)
+  if (duckdb_query(connection, sql.c_str(), &guard.result) != DuckDBSuccess)
     return engine_error(duckdb_result_error(&guard.result));
   if (duckdb_column_count(&guard.result) != schema->size())
     return Error{ErrorCode::kInternal, "DuckDB returns another number of columns", "", ""};
@@ -288,8 +318,12 @@ Result<schema::Batch> Engine::query(const std::string& sql,
 }
 
 Result<void> Engine::each_record(const std::string& sql, const RecordVisitor& visit) {
+  return held([&] { return handles_->each_record(sql, visit); });
+}
+
+Result<void> Engine::Handles::each_record(const std::string& sql, const RecordVisitor& visit) {
   ResultGuard guard;
-  if (duckdb_query(handles_->connection, sql.c_str(), &guard.result) != DuckDBSuccess)
+  if (duckdb_query(connection, sql.c_str(), &guard.result) != DuckDBSuccess)
     return engine_error(duckdb_result_error(&guard.result));
   if (duckdb_column_count(&guard.result) != 2 ||
       duckdb_column_type(&guard.result, 0) != DUCKDB_TYPE_BIGINT ||
@@ -312,8 +346,12 @@ Result<void> Engine::each_record(const std::string& sql, const RecordVisitor& vi
 }
 
 Result<Answer> Engine::ask(const std::string& sql) {
+  return held([&] { return handles_->ask(sql); });
+}
+
+Result<Answer> Engine::Handles::ask(const std::string& sql) {
   ResultGuard guard;
-  if (duckdb_query(handles_->connection, sql.c_str(), &guard.result) != DuckDBSuccess)
+  if (duckdb_query(connection, sql.c_str(), &guard.result) != DuckDBSuccess)
     return engine_error(duckdb_result_error(&guard.result));
   Answer answer;
   const idx_t columns = duckdb_column_count(&guard.result);

@@ -128,7 +128,7 @@ rocksdb::DBOptions database_options(const StoreOptions& options, rocksdb::Env* e
   // Bounds what a start must read back; a family that is seldom written is flushed by it.
   db.max_total_wal_size = 4 * options.write_buffer_bytes;
   db.max_background_jobs = 2;
-  db.max_open_files = 256;
+  db.max_open_files = options.max_open_files;
   // Every change to the list of files makes a new list, which is synced before it counts. Appended
   // to the old one, it could be torn by a power cut, and RocksDB then refuses to open.
   db.max_manifest_file_size = 1;

@@ -26,18 +26,18 @@ std::string copy_statement(const Segment& segment, const std::string& path) {
       segment.partition.value(), segment.from.value(), segment.to.value());
 }
 
-Result<void> write_rows(const Segment& segment, const SegmentRows& rows, const std::string& path) {
-  QW_ASSIGN(const auto engine, duckdb::Engine::open({kSegmentMemoryMb, 1}));
-  QW_TRY(engine->load_records("segment", rows.columns, rows.seqs, rows.records));
-  return engine->run(copy_statement(segment, path));
-}
-
 Result<void> rename_file(const std::string& from, const std::string& to) {
   if (std::rename(from.c_str(), to.c_str()) == 0) return {};
   return internal::system_error("cannot rename", from, errno);
 }
 
 }  // namespace
+
+Result<void> write_rows(const Segment& segment, const SegmentRows& rows, const std::string& path) {
+  QW_ASSIGN(const auto engine, duckdb::Engine::open({kSegmentMemoryMb, 1}));
+  QW_TRY(engine->load_records("segment", rows.columns, rows.seqs, rows.records));
+  return engine->run(copy_statement(segment, path));
+}
 
 const SegmentSteps& real_segment_steps() {
   static const SegmentSteps steps{internal::sync_file, rename_file, internal::sync_folder};

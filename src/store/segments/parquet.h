@@ -46,6 +46,9 @@ constexpr size_t kSegmentMemoryMb = 96;
 Result<void> write_segment(const std::string& data_folder, Segment& segment,
                            const SegmentRows& rows, const SegmentSteps& steps);
 
+// The same columns as a file of any name, neither synced nor listed.
+Result<void> write_rows(const Segment& segment, const SegmentRows& rows, const std::string& path);
+
 // Reads segments, one after another, with one DuckDB that lives as long as this. One thread at a
 // time. Opened at the first use.
 class SegmentReader {

@@ -98,6 +98,8 @@ class AlertmanagerSink final : public Sink {
     return {};
   }
 
+  void cancel() override { stop_.request_stop(); }
+
  private:
   static json alert_of(const json& body) {
     json alert = json::object();
@@ -126,6 +128,7 @@ class AlertmanagerSink final : public Sink {
   Delivery post(const json& alerts) const {
     net::HttpClientOptions options;
     options.timeout_ms = config_.timeout_ms;
+    options.stop = stop_.get_token();
     const auto answer = net::send_http("POST", config_.url + "/api/v2/alerts", write(alerts),
                                        {{"Content-Type", "application/json"}}, options);
     return judge_answer(answer, clock_.wall_us());
@@ -133,6 +136,7 @@ class AlertmanagerSink final : public Sink {
 
   AlertmanagerSinkConfig config_;
   const Clock& clock_;
+  std::stop_source stop_;
   std::map<std::string, json> firing_;   // by labels
   std::optional<int64_t> last_sent_ns_;  // of all that fire, since the start
 };

@@ -4,8 +4,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
+#include <optional>
+#include <vector>
+
+#include "base/outlet.h"
 
 namespace qw::streams {
 namespace {
@@ -23,41 +29,79 @@ class LogSink final : public Sink {
  public:
   explicit LogSink(LogSinkConfig config) : config_(std::move(config)) {}
   ~LogSink() override {
+    outlet_.reset();
     if (file_ > STDERR_FILENO) ::close(file_);
   }
 
   Result<Start> open(std::string_view) override {
     if (config_.path.empty()) {
       file_ = STDERR_FILENO;
-      return Start{};
+    } else {
+      // Not waiting matters where the path is a pipe or a terminal.
+      file_ = ::open(config_.path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK,
+                     0644);
+      if (file_ < 0)
+        return Error{ErrorCode::kUnavailable, std::strerror(errno), config_.path,
+                     "the log sink must be able to write this file"};
     }
-    file_ = ::open(config_.path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-    if (file_ < 0)
-      return Error{ErrorCode::kUnavailable, std::strerror(errno), config_.path,
-                   "the log sink must be able to write this file"};
-    end_broken_line();
+    outlet_.emplace(file_);
+    syncs_ = file_ != STDERR_FILENO && outlet_->is_file();
+    if (syncs_) end_broken_line();
     return Start{};
   }
 
   size_t batch_rows() const override { return 256; }
 
   DeliveryReport deliver(std::span<const PendingRow> rows) override {
-    std::string text;
-    for (const PendingRow& row : rows) text += line_of(row.row);
-    std::string_view rest = text;
-    while (!rest.empty()) {
-      const ssize_t written = ::write(file_, rest.data(), rest.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return {0, Retry{0, trouble("write")}};
-      rest.remove_prefix(static_cast<size_t>(written));
+    size_t written = 0;
+    while (written < rows.size()) {
+      const size_t end = group_end(rows, written);
+      const Result<size_t> whole = write_lines(rows.subspan(written, end - written));
+      if (!whole.ok()) return {written, Retry{0, whole.error().message}};
+      written += *whole;
+      if (written < end) return {written, Retry{0, "nobody reads " + name()}};
     }
-    if (file_ != STDERR_FILENO && ::fdatasync(file_) != 0) return {0, Retry{0, trouble("sync")}};
+    if (syncs_ && ::fdatasync(file_) != 0) return {0, Retry{0, trouble("sync")}};
     return {rows.size(), Delivered{}};
   }
 
  private:
+  // A pipe takes so much whole or not at all: lines stay whole although others write there, too.
+  size_t group_end(std::span<const PendingRow> rows, size_t begin) const {
+    if (outlet_->is_file()) return rows.size();
+    size_t bytes = 0, end = begin;
+    do bytes += line_of(rows[end++].row).size();
+    while (end < rows.size() && bytes + line_of(rows[end].row).size() <= PIPE_BUF);
+    return end;
+  }
+
+  // How many lines went whole. Of the one after them the rest comes first at the next try.
+  Result<size_t> write_lines(std::span<const PendingRow> rows) {
+    std::string text;
+    std::vector<size_t> ends;
+    for (const PendingRow& row : rows) ends.push_back((text += line_of(row.row)).size());
+    size_t from = 0;
+    if (cut_bytes_ > 0 && cut_row_ == rows.front().seq)
+      from = cut_bytes_;
+    else if (cut_bytes_ > 0)  // its row was given up
+      text.insert(0, "\n"), std::for_each(ends.begin(), ends.end(), [](size_t& end) { ++end; });
+    const long gone = outlet_->write(std::string_view(text).substr(from));
+    if (gone < 0) return Error{ErrorCode::kIo, trouble("write"), "", ""};
+    const size_t until = from + static_cast<size_t>(gone);
+    const auto whole = static_cast<size_t>(
+        std::upper_bound(ends.begin(), ends.end(), until) - ends.begin());
+    if (whole < rows.size() && gone > 0) {
+      cut_row_ = rows[whole].seq;
+      cut_bytes_ = until - (whole == 0 ? 0 : ends[whole - 1]);
+    } else if (whole == rows.size()) {
+      cut_bytes_ = 0;
+    }
+    return whole;
+  }
+
+  std::string name() const { return config_.path.empty() ? "standard error" : config_.path; }
   std::string trouble(const char* step) const {
-    return fmt::format("{}: cannot {}: {}", config_.path, step, std::strerror(errno));
+    return fmt::format("{}: cannot {}: {}", name(), step, std::strerror(errno));
   }
   // A crash or a full disk may have cut the last line.
   void end_broken_line() const {
@@ -69,6 +113,10 @@ class LogSink final : public Sink {
 
   LogSinkConfig config_;
   int file_ = -1;
+  std::optional<Outlet> outlet_;
+  bool syncs_ = false;
+  Seq cut_row_;  // whose line went in part, and how much of it
+  size_t cut_bytes_ = 0;
 };
 
 }  // namespace

@@ -62,15 +62,19 @@ class WebhookSink final : public Sink {
     net::HttpClientOptions options;
     options.timeout_ms = config_.timeout_ms;
     options.max_body_bytes = 1u << 20;
+    options.stop = stop_.get_token();
     const auto answer = net::send_http("POST", config_.url, row.json, headers, options);
     Delivery next = judge_answer(answer, clock_.wall_us());
     const bool delivered = std::holds_alternative<Delivered>(next);
     return {delivered ? 1u : 0u, std::move(next)};
   }
 
+  void cancel() override { stop_.request_stop(); }
+
  private:
   WebhookSinkConfig config_;
   const Clock& clock_;
+  std::stop_source stop_;
 };
 
 }  // namespace
