@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -71,6 +72,11 @@ struct SourceStatus {
   uint64_t rows = 0;
   uint64_t rejected = 0;
   std::map<uint32_t, int64_t> lag_records;  // by partition, where the source knows it
+  // Of a source whose partitions are shared with others: those that are ours now.
+  std::optional<std::set<uint32_t>> owned;
+  uint64_t missed = 0;       // records that were removed before they were read
+  uint64_t places_lost = 0;  // saved places that were of other records
+  std::string last_gap;      // what was said of the last of these
 };
 
 // What a source may ask of the pipeline that runs it. Implemented by the application; outlives the
@@ -78,11 +84,13 @@ struct SourceStatus {
 class SourceHost {
  public:
   virtual ~SourceHost() = default;
-  // Blocks until every event that poll() returned of these partitions so far is durable and
-  // committed() was told, or the deadline passed (kTimeout).
+  // Blocks until every event of these partitions that was handed on is durable and committed() was
+  // told, or the deadline passed (kTimeout). A batch that poll() returned and that waits outside of
+  // a full pipeline is not waited for: it is dropped, and is still the source's.
   virtual Result<void> flush(std::span<const uint32_t> partitions, int64_t timeout_ms) = 0;
-  // These partitions now belong to somebody else and the right to commit them is gone: what is not
-  // durable yet is best discarded. Another owner reads it again under the same positions.
+  // These partitions now belong to somebody else and the right to commit them is gone: what was
+  // read of them and is not applied yet is discarded. Another owner reads it again under the same
+  // positions.
   virtual void lost(std::span<const uint32_t> partitions) = 0;
 };
 

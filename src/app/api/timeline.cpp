@@ -186,9 +186,9 @@ Told tell_plain(const schema::JournalRecord& record, const Json& body) {
   if (told.phase.empty() && record.kind.size() > told.kind.size())
     told.phase = record.kind.substr(told.kind.size() + 1);
   const bool bad = told.phase == "drifting" || told.phase == "refused" || told.phase == "failed" ||
-                   told.phase == "source_failed" || told.phase == "disk_full" ||
-                   told.phase == "sink_removed" || told.phase == "late_events" ||
-                   told.phase == "limit";
+                   told.phase == "source_failed" || told.phase == "source_gap" ||
+                   told.phase == "disk_full" || told.phase == "sink_removed" ||
+                   told.phase == "late_events" || told.phase == "limit";
   const bool good = told.phase == "steady" || told.phase == "swapped" ||
                     told.phase == "published" || told.phase == "warm" || told.phase == "disk_ok" ||
                     told.phase == "source_recovered";

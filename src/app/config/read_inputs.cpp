@@ -6,6 +6,7 @@
 #include "app/config/internal/parts.h"
 #include "streams/connectors/file/line_counter.h"
 #include "streams/connectors/host/config.h"
+#include "streams/connectors/kafka/config.h"
 
 namespace qw::app::internal {
 namespace {
@@ -79,7 +80,7 @@ KafkaSource read_kafka(const Cursor& at) {
   kafka.topic = at.secret("topic");
   kafka.group = at.secret("group");
   kafka.start = at.choice<KafkaStart>("start");
-  kafka.client = at.secrets("client");
+  kafka.client = read_kafka_client(at);
   return kafka;
 }
 
@@ -163,6 +164,20 @@ bool counts_lines(const Source& source) {
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, schema::Secret>> read_kafka_client(const Cursor& kafka) {
+  auto client = kafka.secrets("client");
+  size_t at = 0;
+  for (const auto& [name, node] : kafka.map("client")) {
+    if (at == client.size() || client[at].first != name.text) continue;  // reported as no scalar
+    const auto checked =
+        streams::kafka::check_client_setting(name.text, client[at++].second.reveal());
+    if (!checked.ok())
+      kafka.context().problems.error("bad_value", name.place, checked.error().message,
+                                     checked.error().how_to_mend);
+  }
+  return client;
+}
 
 Source read_source(const Cursor& at) {
   Source source;

@@ -51,7 +51,7 @@ Webhook read_webhook(const Cursor& at, bool own_server = false) {
 void read_sink_kind(const Cursor& at, Sink& sink) {
   if (at.has("kafka")) {
     const Cursor kafka = at.group("kafka");
-    sink.kind = KafkaSink{kafka.secret("brokers"), kafka.secret("topic"), kafka.secrets("client")};
+    sink.kind = KafkaSink{kafka.secret("brokers"), kafka.secret("topic"), read_kafka_client(kafka)};
   } else if (at.has("webhook")) {
     sink.kind = WebhookSink{read_webhook(at.group("webhook"))};
   } else if (at.has("alertmanager")) {

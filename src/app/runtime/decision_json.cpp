@@ -44,10 +44,16 @@ json statuses_json(const schema::DecisionRecord& record, const schema::DecisionS
 
 std::string action_id(const Plan& plan, size_t decision, uint32_t source_partition, Seq seq) {
   const PlanDecision& planned = plan.decisions[decision];
-  return fmt::format(
-      "{:016x}",
-      checksum64(fmt::format("{}\x1f{}\x1f{}\x1f{}\x1f{}", plan.file.app.text, planned.name,
-                             plan.sources[planned.source].name, source_partition, seq.value())));
+  const PlanSource& source = plan.sources[planned.source];
+  // The members of a group agree on a record's place in its topic, and on nothing else: whichever
+  // of them decides on it, the id is the same.
+  const auto* kafka = std::get_if<KafkaSource>(&source.file->kind);
+  const std::string origin =
+      kafka != nullptr
+          ? fmt::format("kafka\x1f{}\x1f{}", kafka->group.reveal(), kafka->topic.reveal())
+          : fmt::format("{}\x1f{}", plan.file.app.text, source.name);
+  return fmt::format("{:016x}", checksum64(fmt::format("{}\x1f{}\x1f{}\x1f{}", origin, planned.name,
+                                                       source_partition, seq.value())));
 }
 
 json value_json(const schema::Value& value, const schema::Type& type) {

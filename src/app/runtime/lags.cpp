@@ -15,6 +15,8 @@ namespace qw::app {
 namespace {
 
 constexpr auto kEvery = std::chrono::seconds(1);
+// A gauge that says nothing any more; it is not exported.
+constexpr double kGone = std::numeric_limits<double>::quiet_NaN();
 
 double seconds_since(int64_t now_us, int64_t then_us) {
   return static_cast<double>(std::max<int64_t>(0, now_us - then_us)) * 1e-6;
@@ -87,6 +89,8 @@ void Lags::read() {
 void Lags::read_sources() {
   const int64_t now_ns = clock_.monotonic_ns();
   size_t index = 0;
+  owned_.clear();
+  Shown shown(lag_gauges_);
   for (const Runtime::SourceHealth& source : runtime_.sources()) {
     runtime_.system_log().look(index++, source.status);
     const Labels labels{{"source", source.name}};
@@ -99,11 +103,29 @@ void Lags::read_sources() {
                  ? 0.0
                  : static_cast<double>(now_ns - source.queue_since_ns) * 1e-9);
     for (const auto& [partition, records] : source.status.lag_records)
-      metrics_
-          .gauge("quickwater_source_lag_events", "Records in the source that are not read yet.",
-                 {{"source", source.name}, {"partition", std::to_string(partition)}})
-          .set(static_cast<double>(records));
+      shown.set(metrics_.gauge("quickwater_source_lag_events",
+                               "Records in the source that are not read yet.",
+                               {{"source", source.name}, {"partition", std::to_string(partition)}}),
+                static_cast<double>(records));
+    count_to("quickwater_source_missed_total", "Records that were removed before they were read.",
+             labels, source.status.missed);
+    count_to("quickwater_source_places_lost_total",
+             "Saved places that were of other records: the topic was made anew.", labels,
+             source.status.places_lost);
+    owned_.push_back(source.status.owned);
   }
+  shown.end();
+}
+
+void Lags::Shown::set(Gauge& gauge, double value) {
+  gauge.set(value);
+  now_.insert(&gauge);
+}
+
+void Lags::Shown::end() {
+  for (Gauge* gauge : before_)
+    if (!now_.contains(gauge)) gauge->set(kGone);
+  before_ = std::move(now_);
 }
 
 // A counter that follows a number counted elsewhere.
@@ -150,15 +172,17 @@ void Lags::read_pipeline() {
   std::map<std::string, AlertKeys> alert_keys;
   const int64_t now_us = clock_.wall_us();
   runtime_.between_events([&](Pipeline& pipeline, PendingCommit&) {
+    Shown shown(watermark_gauges_);
     for (const PartitionProgress& at : pipeline.progress()) {
       if (at.watermark.value() == std::numeric_limits<int64_t>::min()) continue;
-      metrics_
-          .gauge("quickwater_watermark_age_seconds",
-                 "How far the newest event time lies behind the clock.",
-                 {{"source", runtime_.plan().sources[at.source].name},
-                  {"partition", std::to_string(at.partition)}})
-          .set(seconds_since(now_us, at.watermark.value()));
+      if (owned_[at.source] && !owned_[at.source]->contains(at.partition)) continue;
+      shown.set(metrics_.gauge("quickwater_watermark_age_seconds",
+                               "How far the newest event time lies behind the clock.",
+                               {{"source", runtime_.plan().sources[at.source].name},
+                                {"partition", std::to_string(at.partition)}}),
+                seconds_since(now_us, at.watermark.value()));
     }
+    shown.end();
     for (size_t source = 0; source < runtime_.plan().sources.size(); ++source) {
       count_facts(source);
       counts.push_back(pipeline.gate_counts(source));

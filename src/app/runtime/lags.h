@@ -4,6 +4,8 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -39,6 +41,18 @@ class Lags final : public Observer {
     double sum = 0;
     uint64_t count = 0;
   };
+  // The gauges of one family that are set in a reading; those of the one before that are not say
+  // nothing any more (a partition that moved to another member).
+  class Shown {
+   public:
+    explicit Shown(std::set<Gauge*>& before) : before_(before) {}
+    void set(Gauge& gauge, double value);
+    void end();
+
+   private:
+    std::set<Gauge*>& before_;
+    std::set<Gauge*> now_;
+  };
   void read_sources();
   void read_pipeline();
   void read_limits(const std::map<std::string, AlertKeys>& alert_keys);
@@ -54,6 +68,8 @@ class Lags final : public Observer {
   MetricRegistry& metrics_;
   std::vector<WarmUp> warm_up_;  // by decision, since the last reading; under the committer's mutex
   std::map<std::string, Gauge*> replay_gauges_;  // by the states' owner
+  std::set<Gauge*> lag_gauges_, watermark_gauges_;
+  std::vector<std::optional<std::set<uint32_t>>> owned_;  // partitions, by source
   std::mutex turn_mutex_;
   std::condition_variable turn_;
   bool stopping_ = false;

@@ -53,6 +53,7 @@ struct Runtime::Inbound {
   std::optional<streams::SourceBatch> batch;
   int64_t arrived_ns = 0;
   std::shared_ptr<std::promise<void>> flushed;
+  uint64_t turn = 0;  // of the source's batches, counted
 };
 
 // One source and the thread that pulls it.
@@ -98,21 +99,36 @@ class Runtime::SourceThread final : public streams::SourceHost {
   // The source said it is finished and handed over everything before.
   bool read_all() const { return read_all_; }
 
-  Result<void> flush(std::span<const uint32_t>, int64_t timeout_ms) override {
+  Result<void> flush(std::span<const uint32_t> partitions, int64_t timeout_ms) override {
+    drop_in_hand(partitions);
     Inbound inbound;
     inbound.source = index_;
     inbound.flushed = std::make_shared<std::promise<void>>();
     auto done = inbound.flushed->get_future();
-    const auto limit = microseconds(timeout_ms * 1000);
-    if (!runtime_.inbox_->push_within(std::move(inbound), limit) ||
-        done.wait_for(limit) != std::future_status::ready)
+    const int64_t until_ns = runtime_.clock_.monotonic_ns() + timeout_ms * 1'000'000;
+    const auto left = [&] {
+      return microseconds(
+          std::max<int64_t>(0, until_ns - runtime_.clock_.monotonic_ns()) / 1'000);
+    };
+    if (!runtime_.inbox_->push_within(std::move(inbound), left()) ||
+        done.wait_for(left()) != std::future_status::ready)
       return Error{ErrorCode::kTimeout, "what was read is not durable in time",
                    runtime_.plan_->sources[index_].name, ""};
     return {};
   }
   void lost(std::span<const uint32_t> partitions) override {
-    log::warning("source", "{}: {} partitions were taken by another owner before they were flushed",
+    log::warning("source",
+                 "{}: {} partitions were taken by another owner before all that was read of them "
+                 "was decided; the rest of it is dropped here",
                  runtime_.plan_->sources[index_].name, partitions.size());
+    drop_in_hand(partitions);
+    const std::lock_guard lock(runtime_.committer_->mutex());
+    for (const uint32_t partition : partitions) lost_before_[partition] = turn_;
+  }
+  // Under the committer's mutex: the batch is of a partition that was lost since it was read.
+  bool is_lost(uint32_t partition, uint64_t turn) const {
+    const auto found = lost_before_.find(partition);
+    return found != lost_before_.end() && turn <= found->second;
   }
 
  private:
@@ -137,12 +153,26 @@ class Runtime::SourceThread final : public streams::SourceHost {
         queue_.emplace_back(arrived_ns, rows);
         queue_rows_ += rows;
       }
-      Inbound inbound{index_, std::move(polled).value(), arrived_ns, nullptr};
-      while (!runtime_.inbox_->push_within(std::move(inbound), microseconds(100'000))) {
+      in_hand_.emplace(Inbound{index_, std::move(polled).value(), arrived_ns, nullptr, ++turn_});
+      while (in_hand_ &&
+             !runtime_.inbox_->push_within(std::move(*in_hand_), microseconds(100'000))) {
         if (runtime_.stopping_) break;
-        source_->serve();
+        source_->serve();  // may flush, or lose, the very partition of this batch
       }
+      in_hand_.reset();
     }
+  }
+  // A batch that waits for room in the inbox would be applied after the flush that gives its
+  // partition up, and by the next owner too.
+  void drop_in_hand(std::span<const uint32_t> partitions) {
+    if (!in_hand_ || std::find(partitions.begin(), partitions.end(), in_hand_->batch->partition) ==
+                         partitions.end())
+      return;
+    in_hand_.reset();
+    --runtime_.batches_read_;
+    const std::lock_guard lock(queue_mutex_);
+    queue_rows_ -= queue_.back().second;
+    queue_.pop_back();
   }
 
   Runtime& runtime_;
@@ -153,6 +183,9 @@ class Runtime::SourceThread final : public streams::SourceHost {
   mutable std::mutex queue_mutex_;
   std::deque<std::pair<int64_t, size_t>> queue_;  // read and not applied: when it came, rows
   uint64_t queue_rows_ = 0;
+  std::optional<Inbound> in_hand_;  // polled, and not in the inbox yet; the source thread's
+  uint64_t turn_ = 0;
+  std::map<uint32_t, uint64_t> lost_before_;  // turns of a partition; the committer's mutex
   std::jthread thread_;
 };
 
@@ -338,6 +371,7 @@ void Runtime::checkpoint_for_stop() {
 
 void Runtime::apply(Inbound& inbound) {
   if (inbound.flushed) {
+    if (abandoned_) return;  // not all before it is in
     const std::lock_guard lock(committer_->mutex());
     committer_->open().then.push_back([flushed = inbound.flushed] { flushed->set_value(); });
     return committer_->hurry();
@@ -345,33 +379,40 @@ void Runtime::apply(Inbound& inbound) {
   streams::SourceBatch& batch = *inbound.batch;
   const size_t rows = batch.rows.rows();
   if (rows <= options_.chunk_rows) {
-    apply_chunk(inbound.source, std::move(batch), inbound.arrived_ns, true);
+    apply_chunk(inbound, std::move(batch), true);
     return;
   }
   for (size_t begin = 0; begin < rows; begin += options_.chunk_rows) {
     const size_t end = std::min(begin + options_.chunk_rows, rows);
-    if (!apply_chunk(inbound.source, part_of(batch, begin, end), inbound.arrived_ns, end == rows))
-      return;
+    if (!apply_chunk(inbound, part_of(batch, begin, end), end == rows)) return;
     housekeeping();
   }
 }
 
-bool Runtime::apply_chunk(size_t source, streams::SourceBatch&& chunk, int64_t arrived_ns,
-                          bool last) {
+bool Runtime::apply_chunk(const Inbound& inbound, streams::SourceBatch&& chunk, bool last) {
+  const size_t source = inbound.source;
   committer_->give_way();
   std::unique_lock lock(committer_->mutex());
   // Full (a disk or a sink that is away): intake waits here, and with it the sources.
   while (!committer_->wait_for_room(lock, 100'000) || !outboxes_->room()) {
-    if (stopping_) return false;
+    if (sources_[source]->is_lost(chunk.partition, inbound.turn)) break;
+    if (stopping_) abandoned_ = true;
+    if (abandoned_) return false;
     if (!outboxes_->room()) {
       lock.unlock();
       clock_.sleep_us(10'000);
       lock.lock();
     }
   }
+  // What follows a batch that was left out must not be taken in without it.
+  if (abandoned_) return false;
   const uint32_t partition = chunk.partition;
+  if (sources_[source]->is_lost(partition, inbound.turn)) {
+    --batches_read_;
+    return false;
+  }
   const std::string resume = chunk.resume;
-  const auto accepted = pipeline_->accept(source, std::move(chunk), arrived_ns);
+  const auto accepted = pipeline_->accept(source, std::move(chunk), inbound.arrived_ns);
   if (!accepted.ok()) {
     lock.unlock();
     fail(accepted.error());

@@ -126,7 +126,7 @@ class Runtime {
   void open_learning();
   void run_pipeline();
   void apply(Inbound& inbound);
-  bool apply_chunk(size_t source, streams::SourceBatch&& chunk, int64_t arrived_ns, bool last);
+  bool apply_chunk(const Inbound& inbound, streams::SourceBatch&& chunk, bool last);
   void housekeeping();
   void checkpoint_for_stop();
   int64_t stop_share_ns(int percent) const;
@@ -158,6 +158,7 @@ class Runtime {
   std::atomic<bool> intake_ended_{false};
   std::atomic<uint64_t> batches_read_{0};
   std::atomic<uint64_t> batches_durable_{0};
+  bool abandoned_ = false;  // at a stop a full pipeline left a batch out
   int64_t next_tick_ns_ = 0;
   int64_t next_checkpoint_ns_ = 0;
   mutable std::mutex failure_mutex_;

@@ -96,6 +96,11 @@ void SystemLog::look(size_t source, const streams::SourceStatus& status) {
   const bool fails = status.state == streams::SourceState::kWaiting && status.trouble;
   if (fails && failed_.insert(source).second)
     tell("source_failed", fmt::format("Source '{}' fails", name), status.trouble->to_string());
+  if (const uint64_t gaps = status.missed + status.places_lost; gaps > gaps_[source]) {
+    gaps_[source] = gaps;
+    tell("source_gap", fmt::format("Source '{}' could not go on where it was", name),
+         status.last_gap);
+  }
   const bool begins_or_ends = status.state == streams::SourceState::kStarting ||
                               status.state == streams::SourceState::kClosed;
   if (!fails && !begins_or_ends && failed_.erase(source) > 0)

@@ -68,7 +68,8 @@ class SystemLog {
   Committer& committer_;
   Journal& journal_;
   bool started_ = false;
-  std::set<size_t> failed_;  // sources
+  std::set<size_t> failed_;          // sources
+  std::map<size_t, uint64_t> gaps_;  // of sources, that were told
   bool disk_full_ = false;
   std::map<size_t, LateShare> late_;  // by source
   struct Bite {

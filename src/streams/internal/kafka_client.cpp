@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/log.h"
@@ -47,6 +48,39 @@ ErrorCode code_of(rd_kafka_resp_err_t code) {
   }
 }
 
+const char* mend_of(rd_kafka_resp_err_t code) {
+  switch (code) {
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
+    case RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE:
+      return "compare security.protocol, sasl.mechanism, sasl.username and sasl.password under "
+             "`client:` with the broker's listener; it is tried again by itself";
+    case RD_KAFKA_RESP_ERR__SSL:
+      return "compare security.protocol and ssl.* under `client:` with the broker's listener and "
+             "its certificate; it is tried again by itself";
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+      return "correct the host in `brokers`, or the broker's advertised.listeners; it is tried "
+             "again by itself";
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+      return "allow this user to read (a source) or write (a sink) the topic, and to describe it";
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+      return "allow this user to read the group: a source's `group`, and for a sink the group "
+             "named APP-SINK";
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+      return "allow this user to write and describe the transactional id APP-SINK";
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+      return "allow this user idempotent writes on the cluster";
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+      return "create the topic, or correct `topic`; it is tried again by itself";
+    default: break;
+  }
+  if (code_of(code) != ErrorCode::kUnavailable) return "";
+  return "start the broker or correct `brokers`; it is tried again by itself";
+}
+
 }  // namespace
 
 Result<KafkaPtr<rd_kafka_conf_t>> kafka_conf(const KafkaSettings& ours,
@@ -69,15 +103,27 @@ Result<KafkaPtr<rd_kafka_t>> kafka_client(rd_kafka_type_t type, KafkaPtr<rd_kafk
   return KafkaPtr<rd_kafka_t>(client);
 }
 
+void set_metadata(rd_kafka_topic_partition_t& offset, std::string_view text) {
+  offset.metadata_size = text.size();
+  offset.metadata = rd_kafka_mem_malloc(nullptr, text.size());
+  std::copy(text.begin(), text.end(), static_cast<char*>(offset.metadata));
+}
+
 Error kafka_error(rd_kafka_resp_err_t code, const std::string& where, const char* detail) {
-  const ErrorCode ours = code_of(code);
   std::string message = rd_kafka_err2str(code);
   if (detail != nullptr) message += fmt::format(" ({})", detail);
-  return Error{ours, std::move(message), where,
-               ours == ErrorCode::kUnavailable
-                   ? "start the broker or correct `brokers`; it is tried"
-                     " again by itself"
-                   : ""};
+  return Error{code_of(code), std::move(message), where, mend_of(code)};
+}
+
+std::string reason_of(const Error& error) {
+  return error.message.substr(0, error.message.find(" ("));
+}
+
+std::string hint_of(const char* reason) {
+  const std::string_view text = reason == nullptr ? "" : reason;
+  for (const char* word : {"security.protocol", "SASL", "SSL"})
+    if (text.find(word) != std::string_view::npos) return std::string(text);
+  return "";
 }
 
 }  // namespace qw::streams::internal

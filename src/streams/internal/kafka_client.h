@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -41,7 +42,14 @@ Result<KafkaPtr<rd_kafka_conf_t>> kafka_conf(const KafkaSettings& ours, const Ka
 // Takes the settings. kBadInput: settings that do not fit together.
 Result<KafkaPtr<rd_kafka_t>> kafka_client(rd_kafka_type_t type, KafkaPtr<rd_kafka_conf_t> conf);
 
+// The metadata of a group's offset; the list owns the copy.
+void set_metadata(rd_kafka_topic_partition_t& offset, std::string_view text);
+
 // kUnavailable for a broker that is away, kNotFound for a topic, kBadInput for rights and the like.
 Error kafka_error(rd_kafka_resp_err_t code, const std::string& where, const char* detail = nullptr);
+// What an error is about, without the addresses and times that differ from one to the next.
+std::string reason_of(const Error& error);
+// Of what librdkafka says about a connection that broke: what it suspects of the settings, or "".
+std::string hint_of(const char* reason);
 
 }  // namespace qw::streams::internal

@@ -10,6 +10,8 @@ Source read_source(const Cursor& at);
 void read_feature(const Cursor& at, AppFile& app);
 Model read_model(const Cursor& at);
 Decision read_decision(const Cursor& at);
+// The `client` of a kafka source or sink; reports settings that cannot be given at their place.
+std::vector<std::pair<std::string, schema::Secret>> read_kafka_client(const Cursor& kafka);
 Healing read_healing(const Cursor& at);
 Monitor read_monitor(const Cursor& at);
 Training read_training(const Cursor& at);

@@ -119,7 +119,7 @@ void write_family(std::string& out, const MetricRegistry::Family& family, Format
     const std::string labels = label_list(sample.labels);
     if (sample.counter != nullptr)
       write_sample(out, sample_name, labels, std::to_string(sample.counter->value()));
-    if (sample.gauge != nullptr)
+    if (sample.gauge != nullptr && !std::isnan(sample.gauge->value()))
       write_sample(out, sample_name, labels, number(sample.gauge->value()));
     if (sample.latency != nullptr) write_histogram(out, name, labels, *sample.latency);
   }

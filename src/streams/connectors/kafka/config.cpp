@@ -14,6 +14,7 @@ Result<void> check(const Config& config) {
   if (config.flush_timeout_ms < 1) return bad("flush_timeout is not above 0", "");
   if (config.max_queued_kbytes == 0 || config.max_queued_kbytes > 2'000'000)
     return bad("max_queued_kbytes is outside 1..2000000", "");
+  for (const auto& [name, value] : config.client) QW_TRY(check_client_setting(name, value));
   return {};
 }
 

@@ -28,4 +28,9 @@ struct Config {
 
 Result<void> check(const Config& config);
 
+// Whether a user may give a client this setting, of a source or a sink: refuses what carries a
+// guarantee, what librdkafka does not know, and values that it does not take (an empty one, not
+// known yet, is not judged). Names the setting, never its value.
+Result<void> check_client_setting(const std::string& name, const std::string& value);
+
 }  // namespace qw::streams::kafka

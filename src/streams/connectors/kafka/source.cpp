@@ -4,14 +4,16 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <map>
 #include <mutex>
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "streams/connectors/kafka/cursor.h"
+#include "streams/connectors/kafka/lookup.h"
 #include "streams/decoders/decoder.h"
 #include "streams/internal/kafka_client.h"
 
@@ -27,14 +29,6 @@ constexpr int kAnswerMs = 3'000;                 // for its coordinator, at a st
 constexpr int64_t kLeaveNs = 10'000'000'000;     // to leave the group, at a stop
 constexpr size_t kMostHeld = kMaxBatchRows / 2;  // while the pipeline is full
 constexpr size_t kMostAtOnce = 2'000;            // messages per round of fetching
-
-std::optional<int64_t> offset_of(const std::string& resume) {
-  int64_t offset = 0;
-  const auto parsed = std::from_chars(resume.data(), resume.data() + resume.size(), offset);
-  if (parsed.ec != std::errc{} || parsed.ptr != resume.data() + resume.size() || offset < 0)
-    return std::nullopt;
-  return offset;
-}
 
 class KafkaSource final : public Source {
  public:
@@ -56,16 +50,28 @@ class KafkaSource final : public Source {
   static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code,
                            rd_kafka_topic_partition_list_t* list, void* self);
   static void on_error(rd_kafka_t*, int code, const char* reason, void* self);
-  void assign(rd_kafka_topic_partition_list_t* list);
-  void revoke(rd_kafka_topic_partition_list_t* list);
-  void choose_starts(rd_kafka_topic_partition_list_t* list);
+  static int on_statistics(rd_kafka_t*, char* json, size_t size, void* self);
+  static void on_offsets(rd_kafka_t*, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t* list, void* self);
+  void assign(const rd_kafka_topic_partition_list_t& list);
+  void revoke(const rd_kafka_topic_partition_list_t& list);
+  Result<bool> find_places();
+  Result<bool> nobody_read(const std::map<uint32_t, Place>& groups, bool needed);
+  void begin(uint32_t partition, Cursor& cursor, const Begin& begin);
+  void read_assigned();
+  void pause(bool wanted);
   void commit_durable(const std::vector<uint32_t>* only, bool wait);
+  bool commit(const rd_kafka_topic_partition_list_t& offsets);
   void fetch(int64_t wait_us);
   void take(const rd_kafka_message_t& message);
+  bool is_expected(const rd_kafka_message_t& message, uint32_t partition, Cursor& cursor);
+  void settle();
   void upkeep();
+  void look_for_broker();
   bool coordinator_answers();
   bool leave();
   void note(std::optional<Error> trouble);
+  Lookup ask() const { return {client_.get(), config_.topic, kAskMs}; }
   std::string where() const { return fmt::format("{} at {}", config_.topic, config_.brokers); }
 
   const Config config_;
@@ -74,55 +80,70 @@ class KafkaSource final : public Source {
   const Clock& clock_;
   SourceHost* host_ = nullptr;
   KafkaPtr<rd_kafka_t> client_;
+  Cursors cursors_;                        // of every partition that is ours
   std::map<uint32_t, SourceBatch> ready_;  // fetched and decoded, not handed out
   uint32_t last_partition_ = 0;            // whose rows were handed out last
   bool assigned_once_ = false;
-  std::map<uint32_t, int64_t> read_to_;  // offset behind the last row handed out or ready
+  bool drained_ = false;  // the last round of fetching left nothing that had come in
+  bool paused_ = false;
+  bool went_ = false;  // the topic, or partitions of it, were deleted
   int64_t last_upkeep_ns_ = 0;
+  int64_t assigned_us_ = 0;  // statistics from before say nothing of what is read now
   bool in_doubt_ = false;  // a connection broke since a broker answered
+  std::string doubt_;      // what librdkafka made of it
 
-  mutable std::mutex mutex_;             // guards what follows
-  std::map<uint32_t, int64_t> durable_;  // offset behind what is durable here
-  std::map<uint32_t, int64_t> told_;     // ... of it, what the group was told
-  std::vector<uint32_t> mine_;
+  mutable std::mutex mutex_;           // guards what follows
+  std::map<uint32_t, Place> durable_;  // behind what is durable here
+  std::map<uint32_t, int64_t> told_;   // ... of it, what the group was told
   SourceStatus status_;
 };
 
 void KafkaSource::note(std::optional<Error> trouble) {
+  went_ = went_ || (trouble && trouble->code == ErrorCode::kNotFound);
   std::lock_guard lock(mutex_);
   if (status_.state == SourceState::kClosed) return;
-  if (trouble && !status_.trouble)
-    log::warning("source.kafka", "waiting: {}", trouble->to_string());
+  const bool news =
+      trouble && (!status_.trouble ||
+                  internal::reason_of(*status_.trouble) != internal::reason_of(*trouble));
+  if (news) log::warning("source.kafka", "waiting: {}", trouble->to_string());
   if (!trouble && status_.trouble) log::info("source.kafka", "{}: back again", where());
   status_.state = trouble ? SourceState::kWaiting : SourceState::kRunning;
   status_.retry_at_us = trouble ? clock_.wall_us() + kUpkeepNs / 1000 : 0;
   status_.trouble = std::move(trouble);
-  status_.detail = fmt::format("{} partitions of {}", mine_.size(), config_.topic);
+  const size_t mine = status_.owned ? status_.owned->size() : 0;
+  status_.detail = fmt::format("{} partitions of {}", mine, config_.topic);
 }
 
 Result<void> KafkaSource::open(const SavedPositions& saved, SourceHost& host) {
   host_ = &host;
+  status_.owned.emplace();
   for (const auto& [partition, resume] : saved) {
-    const auto offset = offset_of(resume);
-    if (!offset)
-      return Error{ErrorCode::kCorrupt, "the saved offset is damaged", where(),
-                   "restore the data folder from a copy"};
-    durable_[partition] = *offset;
+    auto place = parse_place(resume);
+    if (!place.ok()) {
+      Error error = place.error();
+      error.where = where();
+      return error;
+    }
+    durable_[partition] = std::move(place).value();
   }
   const internal::KafkaSettings ours = {
       {"bootstrap.servers", config_.brokers},
       {"group.id", config_.group},
       {"enable.auto.commit", "false"},
       {"enable.auto.offset.store", "false"},
-      {"auto.offset.reset", config_.start == Start::kEarliest ? "earliest" : "latest"},
+      {"isolation.level", "read_committed"},
+      {"auto.offset.reset", "error"},  // places are chosen here, never in passing
       {"partition.assignment.strategy", "range,roundrobin"},
       {"session.timeout.ms", std::to_string(config_.session_timeout_ms)},
+      {"statistics.interval.ms", "500"},
       {"queued.max.messages.kbytes", std::to_string(config_.max_queued_kbytes)},
       {"topic.metadata.refresh.interval.ms", "10000"}};
   QW_ASSIGN(auto conf, internal::kafka_conf(ours, config_.client));
   rd_kafka_conf_set_opaque(conf.get(), this);
   rd_kafka_conf_set_rebalance_cb(conf.get(), on_rebalance);
   rd_kafka_conf_set_error_cb(conf.get(), on_error);
+  rd_kafka_conf_set_stats_cb(conf.get(), on_statistics);
+  rd_kafka_conf_set_offset_commit_cb(conf.get(), on_offsets);
   QW_ASSIGN(client_, internal::kafka_client(RD_KAFKA_CONSUMER, std::move(conf)));
   rd_kafka_poll_set_consumer(client_.get());
   const List topics(rd_kafka_topic_partition_list_new(1));
@@ -139,8 +160,11 @@ void KafkaSource::on_error(rd_kafka_t*, int code, const char* reason, void* self
   // One broker of several going away is no trouble of ours: upkeep asks whether one answers.
   if (kind == RD_KAFKA_RESP_ERR__TRANSPORT) {
     source.in_doubt_ = true;
+    source.doubt_ = internal::hint_of(reason);
     return;
   }
+  if (kind == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !source.doubt_.empty())
+    reason = source.doubt_.c_str();
   source.note(internal::kafka_error(kind, source.where(), reason));
 }
 
@@ -148,78 +172,169 @@ void KafkaSource::on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code,
                                rd_kafka_topic_partition_list_t* list, void* self) {
   auto& source = *static_cast<KafkaSource*>(self);
   if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-    source.assign(list);
+    source.assign(*list);
   else
-    source.revoke(list);
+    source.revoke(*list);
 }
 
-// Each partition begins at the greater of our place and the group's.
-void KafkaSource::choose_starts(rd_kafka_topic_partition_list_t* list) {
-  const List group(rd_kafka_topic_partition_list_copy(list));
-  const auto code = rd_kafka_committed(client_.get(), group.get(), kAskMs);
-  if (code != 0) log::warning("source.kafka", "{}: {}", where(), rd_kafka_err2str(code));
-  std::lock_guard lock(mutex_);
-  for (int i = 0; i < list->cnt; ++i) {
-    auto& mine = list->elems[i];
-    const auto saved = durable_.find(static_cast<uint32_t>(mine.partition));
-    const auto* theirs =
-        rd_kafka_topic_partition_list_find(group.get(), mine.topic, mine.partition);
-    int64_t offset = RD_KAFKA_OFFSET_INVALID;  // the group's, else config.start
-    if (code == 0 && theirs != nullptr && theirs->offset >= 0) offset = theirs->offset;
-    if (saved != durable_.end()) offset = std::max(offset, saved->second);
-    mine.offset = offset;
-  }
+int KafkaSource::on_statistics(rd_kafka_t*, char* json, size_t size, void* self) {
+  auto& source = *static_cast<KafkaSource*>(self);
+  read_statistics({json, size}, source.config_.topic, source.assigned_us_, source.cursors_);
+  return 0;
 }
 
-void KafkaSource::assign(rd_kafka_topic_partition_list_t* list) {
-  assigned_once_ = true;
-  choose_starts(list);
-  const bool cooperative =
-      std::string_view(rd_kafka_rebalance_protocol(client_.get())) == "COOPERATIVE";
-  if (cooperative)
-    KafkaPtr<rd_kafka_error_t>(rd_kafka_incremental_assign(client_.get(), list));
-  else
-    rd_kafka_assign(client_.get(), list);
+// A commit that failed is tried again at the next upkeep.
+void KafkaSource::on_offsets(rd_kafka_t*, rd_kafka_resp_err_t code,
+                             rd_kafka_topic_partition_list_t* list, void* self) {
+  auto& source = *static_cast<KafkaSource*>(self);
+  const std::lock_guard lock(source.mutex_);
+  for (int i = 0; list != nullptr && i < list->cnt; ++i)
+    if (code != 0 || list->elems[i].err != 0)
+      source.told_.erase(static_cast<uint32_t>(list->elems[i].partition));
+}
+
+// Whether nobody of the group, and not we, have read the topic before. If so, and it is to be read
+// from its end, that end is fixed now and for all partitions: what comes later is read, whoever
+// reads it and whenever that partition is added.
+Result<bool> KafkaSource::nobody_read(const std::map<uint32_t, Place>& groups, bool needed) {
+  if (config_.start != Start::kLatest || !needed || !groups.empty()) return groups.empty();
   {
-    std::lock_guard lock(mutex_);
-    if (!cooperative) mine_.clear();
-    for (int i = 0; i < list->cnt; ++i)
-      mine_.push_back(static_cast<uint32_t>(list->elems[i].partition));
+    const std::lock_guard lock(mutex_);
+    for (const auto& [partition, place] : durable_)
+      if (place.topic.empty() || place.topic == config_.topic) return false;
   }
-  note(std::nullopt);
+  QW_ASSIGN(const std::vector<uint32_t> all, ask().partitions());
+  QW_ASSIGN(const auto others, ask().group_places(all));
+  if (!others.empty()) return false;
+  QW_ASSIGN(const auto ranges, ask().ranges(all));
+  const List offsets(rd_kafka_topic_partition_list_new(8));
+  for (const auto& [partition, range] : ranges)
+    rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(),
+                                      static_cast<int32_t>(partition))
+        ->offset = range.high;
+  if (offsets->cnt > 0 && !commit(*offsets))
+    log::warning("source.kafka", "{}: the ends at which the group begins could not be committed",
+                 where());
+  return true;
 }
 
-void KafkaSource::revoke(rd_kafka_topic_partition_list_t* list) {
+// Finds the places of partitions that have none yet. False: of some it could not be asked.
+Result<bool> KafkaSource::find_places() {
+  std::vector<uint32_t> wanted;
+  bool unread = false;
+  for (const auto& [partition, cursor] : cursors_) {
+    if (cursor.placed) continue;
+    wanted.push_back(partition);
+    unread = unread || !cursor.kept;
+  }
+  if (wanted.empty()) return true;
+  QW_ASSIGN(const auto groups, ask().group_places(wanted));
+  QW_ASSIGN(const bool first, nobody_read(groups, unread));
+  QW_ASSIGN(const auto ranges, ask().ranges(wanted));
+  for (const auto& [partition, range] : ranges) {
+    Cursor& cursor = cursors_.at(partition);
+    if (cursor.anew) {
+      begin(partition, cursor, made_anew(*cursor.kept, range));
+      continue;
+    }
+    const auto group = groups.find(partition);
+    Known known{cursor.kept, std::nullopt, range, first};
+    if (group != groups.end()) known.groups = group->second;
+    begin(partition, cursor, begin_at(known, config_.topic, config_.start));
+  }
+  return ranges.size() == wanted.size();
+}
+
+void KafkaSource::begin(uint32_t partition, Cursor& cursor, const Begin& begin) {
+  cursor.placed = true;
+  cursor.anew = false;
+  cursor.verify = begin.verify;
+  cursor.base = begin.at.base;
+  cursor.next = cursor.through = begin.at.offset;
+  cursor.last = begin.at.last;
+  cursor.fetched_to = cursor.end = -1;
+  if (begin.why == Why::kAsKept) return;
+  // A place that nothing was read at is kept, too: it is not chosen again.
+  ready_.try_emplace(partition, decode_.schema).first->second.partition = partition;
+  std::string told = describe(begin, cursor.kept, fmt::format("{}[{}]", config_.topic, partition));
+  if (begin.why == Why::kOtherTopic) log::info("source.kafka", "{}", std::exchange(told, {}));
+  if (told.empty()) return;
+  log::warning("source.kafka", "{}", told);
+  const std::lock_guard lock(mutex_);
+  status_.missed += static_cast<uint64_t>(begin.missed);
+  status_.places_lost += begin.why == Why::kMadeAnew ? 1 : 0;
+  status_.last_gap = std::move(told);
+}
+
+// Reads what is ours and has a place.
+void KafkaSource::read_assigned() {
+  rd_kafka_assign(client_.get(), list_of(cursors_, config_.topic).get());
+  assigned_us_ = clock_.monotonic_ns() / 1'000;
+  for (auto& [partition, cursor] : cursors_) {
+    cursor.through = cursor.next;  // what was fetched and not taken is fetched again
+    cursor.fetched_to = -1;
+  }
+  if (std::exchange(paused_, false)) pause(true);
+}
+
+void KafkaSource::pause(bool wanted) {
+  if (wanted == paused_) return;
+  paused_ = wanted;
+  const List all = list_of(cursors_, config_.topic);
+  if (wanted)
+    rd_kafka_pause_partitions(client_.get(), all.get());
+  else
+    rd_kafka_resume_partitions(client_.get(), all.get());
+}
+
+void KafkaSource::assign(const rd_kafka_topic_partition_list_t& list) {
+  assigned_once_ = true;
+  cursors_.clear();
+  {
+    const std::lock_guard lock(mutex_);
+    status_.owned->clear();
+    for (int i = 0; i < list.cnt; ++i) {
+      const auto partition = static_cast<uint32_t>(list.elems[i].partition);
+      status_.owned->insert(partition);
+      const auto kept = durable_.find(partition);
+      if (kept != durable_.end()) cursors_[partition].kept = kept->second;
+      cursors_[partition];
+    }
+  }
+  const auto found = find_places();
+  read_assigned();
+  if (!found.ok()) return note(found.error());
+  if (*found) note(std::nullopt);
+}
+
+void KafkaSource::revoke(const rd_kafka_topic_partition_list_t& list) {
   std::vector<uint32_t> partitions;
-  for (int i = 0; i < list->cnt; ++i)
-    partitions.push_back(static_cast<uint32_t>(list->elems[i].partition));
+  for (int i = 0; i < list.cnt; ++i)
+    partitions.push_back(static_cast<uint32_t>(list.elems[i].partition));
   for (const uint32_t partition : partitions) {
     ready_.erase(partition);  // never handed out: the next owner reads it
-    read_to_.erase(partition);
+    cursors_.erase(partition);
   }
   if (rd_kafka_assignment_lost(client_.get()) != 0) {
     host_->lost(partitions);
   } else if (!partitions.empty()) {
-    if (auto flushed = host_->flush(partitions, config_.flush_timeout_ms); !flushed.ok())
+    if (auto flushed = host_->flush(partitions, config_.flush_timeout_ms); !flushed.ok()) {
       log::warning("source.kafka", "partitions given up before all was durable: {}",
                    flushed.error().to_string());
+      host_->lost(partitions);
+    }
     commit_durable(&partitions, true);
   }
   {
     std::lock_guard lock(mutex_);
-    std::erase_if(mine_, [&](uint32_t partition) {
-      return std::find(partitions.begin(), partitions.end(), partition) != partitions.end();
-    });
     for (const uint32_t partition : partitions) {
+      status_.owned->erase(partition);
       status_.lag_records.erase(partition);
       told_.erase(partition);
     }
-    status_.detail = fmt::format("{} partitions of {}", mine_.size(), config_.topic);
+    status_.detail = fmt::format("{} partitions of {}", status_.owned->size(), config_.topic);
   }
-  if (std::string_view(rd_kafka_rebalance_protocol(client_.get())) == "COOPERATIVE")
-    KafkaPtr<rd_kafka_error_t>(rd_kafka_incremental_unassign(client_.get(), list));
-  else
-    rd_kafka_assign(client_.get(), nullptr);
+  rd_kafka_assign(client_.get(), nullptr);
 }
 
 // Tells the group what is durable here, of these partitions or of all that are ours.
@@ -227,15 +342,19 @@ void KafkaSource::commit_durable(const std::vector<uint32_t>* only, bool wait) {
   const List offsets(rd_kafka_topic_partition_list_new(8));
   {
     std::lock_guard lock(mutex_);
-    for (const uint32_t partition : only != nullptr ? *only : mine_) {
+    const std::vector<uint32_t> mine(status_.owned->begin(), status_.owned->end());
+    for (const uint32_t partition : only != nullptr ? *only : mine) {
       const auto durable = durable_.find(partition);
+      if (durable == durable_.end()) continue;
+      // What was kept of another topic is nothing to tell of this one.
+      if (!durable->second.topic.empty() && durable->second.topic != config_.topic) continue;
       const auto told = told_.find(partition);
-      if (durable == durable_.end() || (told != told_.end() && told->second >= durable->second))
-        continue;
-      rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(),
-                                        static_cast<int32_t>(partition))
-          ->offset = durable->second;
-      told_[partition] = durable->second;
+      if (told != told_.end() && told->second >= durable->second.position()) continue;
+      auto* one = rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(),
+                                                    static_cast<int32_t>(partition));
+      one->offset = durable->second.offset;
+      internal::set_metadata(*one, encode_metadata(durable->second));
+      told_[partition] = durable->second.position();
     }
   }
   if (offsets->cnt == 0) return;
@@ -245,33 +364,62 @@ void KafkaSource::commit_durable(const std::vector<uint32_t>* only, bool wait) {
     fail_point("kafka.after_offsets");
     return;
   }
-  const KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_.get()));
-  rd_kafka_commit_queue(client_.get(), offsets.get(), queue.get(), nullptr, nullptr);
-  const KafkaPtr<rd_kafka_event_t> done(rd_kafka_queue_poll(queue.get(), kAskMs));
-  if (!done || rd_kafka_event_error(done.get()) != 0)
+  if (!commit(*offsets))
     log::warning("source.kafka", "{}: the group's offsets could not be committed", where());
 }
 
+// Waits for the answer.
+bool KafkaSource::commit(const rd_kafka_topic_partition_list_t& offsets) {
+  const KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_.get()));
+  rd_kafka_commit_queue(client_.get(), &offsets, queue.get(), nullptr, nullptr);
+  const KafkaPtr<rd_kafka_event_t> done(rd_kafka_queue_poll(queue.get(), kAskMs));
+  return done && rd_kafka_event_error(done.get()) == 0;
+}
+
 void KafkaSource::committed(uint32_t partition, const std::string& resume) {
-  const auto offset = offset_of(resume);
-  if (!offset) return;
+  auto place = parse_place(resume);
+  if (!place.ok()) return;
   std::lock_guard lock(mutex_);
-  int64_t& durable = durable_[partition];
-  durable = std::max(durable, *offset);
+  const auto [found, fresh] = durable_.try_emplace(partition, *place);
+  if (!fresh && (found->second.position() <= place->position() ||
+                 found->second.topic != place->topic))
+    found->second = std::move(place).value();
+}
+
+// False: a record that is not to be handed out.
+bool KafkaSource::is_expected(const rd_kafka_message_t& message, uint32_t partition,
+                              Cursor& cursor) {
+  if (!cursor.verify) return message.offset >= cursor.next;
+  cursor.verify = false;
+  // It is gone alone (compacted, or the end of a transaction): nothing can be told.
+  if (message.offset >= cursor.next) return true;
+  const std::string_view value(static_cast<const char*>(message.payload), message.len);
+  const Print print{rd_kafka_message_timestamp(&message, nullptr), checksum64(value)};
+  if (cursor.last && print == *cursor.last) return false;
+  cursor.kept = cursor.place(config_.topic);
+  cursor.anew = true;
+  cursor.placed = false;
+  ready_.erase(partition);
+  last_upkeep_ns_ = 0;
+  return false;
 }
 
 void KafkaSource::take(const rd_kafka_message_t& message) {
   const auto partition = static_cast<uint32_t>(message.partition);
+  const auto ours = cursors_.find(partition);
+  if (ours == cursors_.end() || !ours->second.placed) return;
+  Cursor& cursor = ours->second;
+  if (!is_expected(message, partition, cursor)) return;
   auto [found, fresh] = ready_.try_emplace(partition, decode_.schema);
   SourceBatch& batch = found->second;
   batch.partition = partition;
-  batch.resume = std::to_string(message.offset + 1);
-  read_to_[partition] = message.offset + 1;
-  if (message.payload == nullptr) return;  // a tombstone says nothing about an event
   const std::string_view record(static_cast<const char*>(message.payload), message.len);
+  cursor.next = cursor.through = message.offset + 1;
+  cursor.last = {rd_kafka_message_timestamp(&message, nullptr), checksum64(record)};
+  if (message.payload == nullptr) return;  // a tombstone says nothing about an event
   auto decoded = decoder_->decode(record, batch.rows);
   if (decoded.ok()) {
-    batch.positions.push_back(static_cast<uint64_t>(message.offset) + 1);
+    batch.positions.push_back(static_cast<uint64_t>(cursor.base + message.offset) + 1);
     return;
   }
   batch.rejected.push_back(
@@ -279,68 +427,88 @@ void KafkaSource::take(const rd_kafka_message_t& message) {
              decoded.error().message, record));
 }
 
+// All that had come in is taken: so is what the statistics said was fetched before.
+void KafkaSource::settle() {
+  drained_ = true;
+  const std::lock_guard lock(mutex_);
+  for (auto& [partition, cursor] : cursors_) {
+    cursor.through = std::max(cursor.through, cursor.fetched_to);
+    if (cursor.end >= 0)
+      status_.lag_records[partition] = std::max<int64_t>(0, cursor.end - cursor.through);
+  }
+}
+
 // Fills ready_ with what has arrived; callbacks of the group run inside.
 void KafkaSource::fetch(int64_t wait_us) {
   int wait_ms = static_cast<int>(std::min<int64_t>((wait_us + 999) / 1000, 60'000));
   for (size_t count = 0; count < kMostAtOnce; ++count) {
     const KafkaPtr<rd_kafka_message_t> message(rd_kafka_consumer_poll(client_.get(), wait_ms));
-    if (!message) return;
+    if (!message) return settle();
     wait_ms = 0;
-    if (message->err != 0)
-      note(internal::kafka_error(message->err, where(), rd_kafka_message_errstr(message.get())));
-    else
+    drained_ = false;
+    if (message->err == 0) {
       take(*message);
+    } else if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+      const auto ours = cursors_.find(static_cast<uint32_t>(message->partition));
+      if (ours == cursors_.end()) continue;
+      ours->second.kept = ours->second.place(config_.topic);
+      ours->second.placed = false;  // retention overtook it, or other records are there now
+      last_upkeep_ns_ = 0;
+    } else {
+      note(internal::kafka_error(message->err, where(), rd_kafka_message_errstr(message.get())));
+    }
   }
 }
 
-// Once a second: the group's offsets, the lag, and whether an absent broker is back.
+// Once a second: partitions whose place is not known yet, the group's offsets, and whether an
+// absent broker is back.
 void KafkaSource::upkeep() {
   const int64_t now_ns = clock_.monotonic_ns();
   if (now_ns - last_upkeep_ns_ < kUpkeepNs) return;
   last_upkeep_ns_ = now_ns;
-  bool troubled = false;
+  if (!all_placed(cursors_)) {
+    const auto found = find_places();
+    read_assigned();
+    if (!found.ok()) note(found.error());
+    if (found.ok() && *found) note(std::nullopt);
+  }
+  commit_durable(nullptr, false);
+  look_for_broker();
+}
+
+void KafkaSource::look_for_broker() {
+  bool troubled = false, owner = false;
   {
     std::lock_guard lock(mutex_);
     troubled = status_.trouble.has_value();
-    for (const auto& [partition, offset] : read_to_) {
-      int64_t low = 0, high = 0;
-      if (rd_kafka_get_watermark_offsets(client_.get(), config_.topic.c_str(),
-                                         static_cast<int32_t>(partition), &low, &high) == 0 &&
-          high >= 0)
-        status_.lag_records[partition] = std::max<int64_t>(0, high - offset);
-    }
+    owner = !status_.owned->empty();
   }
-  commit_durable(nullptr, false);
   const bool doubted = std::exchange(in_doubt_, false);
   if (!troubled && !doubted) return;
-  const rd_kafka_metadata_t* metadata = nullptr;
-  if (rd_kafka_metadata(client_.get(), 0, nullptr, &metadata, troubled ? 200 : 1'000) != 0) {
-    if (!troubled) note(internal::kafka_error(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, where()));
-    return;
-  }
-  bool exists = false;
-  for (int i = 0; i < metadata->topic_cnt; ++i)
-    exists = exists || config_.topic == metadata->topics[i].topic;
-  rd_kafka_metadata_destroy(metadata);
-  {
-    std::lock_guard lock(mutex_);
-    exists = exists || !mine_.empty();
-  }
-  if (troubled && exists) note(std::nullopt);
+  const Lookup quick{client_.get(), config_.topic, troubled ? 200 : 1'000};
+  const auto partitions = quick.partitions();
+  if (!partitions.ok() && !troubled)
+    note(internal::kafka_error(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, where(),
+                               doubt_.empty() ? nullptr : doubt_.c_str()));
+  if (!partitions.ok()) return;
+  doubt_.clear();
+  if (troubled && all_placed(cursors_) && (owner || !partitions->empty())) note(std::nullopt);
 }
 
-// Answers the group. Messages that come meanwhile are held, up to a limit; beyond it the group
-// waits.
+// Answers the group. Messages that come meanwhile are held, up to a limit; beyond it no more are
+// fetched, and the group is still answered.
 void KafkaSource::serve() {
   if (!client_) return;
   size_t held = 0;
   for (const auto& [partition, batch] : ready_) held += batch.rows.rows() + batch.rejected.size();
-  if (held < kMostHeld) fetch(0);
+  if (held >= kMostHeld) pause(true);
+  fetch(0);
   upkeep();
 }
 
 Result<SourceBatch> KafkaSource::poll(int64_t wait_us) {
   if (!client_) return SourceBatch(decode_.schema);
+  pause(false);
   upkeep();
   if (ready_.empty()) fetch(wait_us);
   std::array<char, 256> reason{};
@@ -354,24 +522,23 @@ Result<SourceBatch> KafkaSource::poll(int64_t wait_us) {
   last_partition_ = turn->first;
   SourceBatch batch = std::move(turn->second);
   ready_.erase(turn);
+  batch.resume = encode(cursors_.at(batch.partition).place(config_.topic));
   std::lock_guard lock(mutex_);
   status_.rows += batch.rows.rows();
   status_.rejected += batch.rejected.size();
   return batch;
 }
 
-// A fetch that has come in is in our queue at once: where nothing was read of a partition although
-// its end is known, nothing was there.
+// Where the end of a partition is known and was reached, nothing of it waits unread.
 bool KafkaSource::caught_up() const {
-  if (!client_ || !ready_.empty() || !assigned_once_) return false;
-  const std::lock_guard lock(mutex_);
-  if (status_.trouble) return false;
-  return std::all_of(mine_.begin(), mine_.end(), [this](uint32_t partition) {
-    int64_t low = 0, high = 0;
-    const auto read = read_to_.find(partition);
-    return rd_kafka_get_watermark_offsets(client_.get(), config_.topic.c_str(),
-                                          static_cast<int32_t>(partition), &low, &high) == 0 &&
-           high >= 0 && (read == read_to_.end() || read->second >= high);
+  if (!client_ || !ready_.empty() || !assigned_once_ || !drained_) return false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (status_.trouble) return false;
+  }
+  return std::all_of(cursors_.begin(), cursors_.end(), [](const auto& one) {
+    const Cursor& cursor = one.second;
+    return cursor.placed && !cursor.verify && cursor.end >= 0 && cursor.through >= cursor.end;
   });
 }
 
@@ -398,7 +565,11 @@ bool KafkaSource::leave() {
   const int64_t until_ns = clock_.monotonic_ns() + kLeaveNs;
   while (!refused && rd_kafka_consumer_closed(client_.get()) == 0) {
     if (clock_.monotonic_ns() >= until_ns) return false;
-    rd_kafka_queue_poll_callback(queue.get(), 100);  // revoke() runs inside
+    // Messages come here as well, and are dropped: the next owner reads them.
+    const KafkaPtr<rd_kafka_event_t> event(rd_kafka_queue_poll(queue.get(), 100));
+    if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE)
+      on_rebalance(client_.get(), rd_kafka_event_error(event.get()),
+                   rd_kafka_event_topic_partition_list(event.get()), this);
   }
   return !refused;
 }
@@ -410,6 +581,9 @@ void KafkaSource::close() {
                  "{}: the group's coordinator does not answer; the group finds out by itself that "
                  "this member is gone, and nothing is read twice",
                  where());
+  // The end of a client of librdkafka 2.0 waits for ever for partitions that were deleted; the
+  // process, which ends now, does not.
+  if (went_) (void)client_.release();
   client_.reset();
   std::lock_guard lock(mutex_);
   status_.state = SourceState::kClosed;

@@ -7,6 +7,7 @@
 
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "streams/connectors/kafka/config.h"
 #include "streams/internal/kafka_client.h"
 
 namespace qw::streams {
@@ -163,10 +164,7 @@ ErrorPtr KafkaSink::move_position(const PendingRow& last, int64_t until_ns) {
   const List offsets(rd_kafka_topic_partition_list_new(1));
   auto* offset = rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(), 0);
   offset->offset = static_cast<int64_t>(last.seq.value());
-  offset->metadata_size = last.row.action_id.size();
-  offset->metadata = rd_kafka_mem_malloc(nullptr, offset->metadata_size);
-  std::copy(last.row.action_id.begin(), last.row.action_id.end(),
-            static_cast<char*>(offset->metadata));
+  internal::set_metadata(*offset, last.row.action_id);
   const KafkaPtr<rd_kafka_consumer_group_metadata_t> group(
       rd_kafka_consumer_group_metadata_new(config_.transactional_id.c_str()));
   return ErrorPtr(rd_kafka_send_offsets_to_transaction(producer_.get(), offsets.get(), group.get(),
@@ -249,6 +247,7 @@ Result<std::unique_ptr<Sink>> make_kafka_sink(const KafkaSinkConfig& config, con
   if (config.topic.empty()) return bad("no topic is given", "");
   if (config.transactional_id.empty()) return bad("no transactional id is given", "");
   if (config.batch_rows == 0 || config.timeout_ms < 1) return bad("a limit is not above 0", "");
+  for (const auto& [name, value] : config.client) QW_TRY(kafka::check_client_setting(name, value));
   return std::unique_ptr<Sink>(std::make_unique<KafkaSink>(config, clock));
 }
 

@@ -1,0 +1,44 @@
+// The partitions of a topic that a consumer reads.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "streams/connectors/kafka/place.h"
+#include "streams/internal/kafka_client.h"
+
+namespace qw::streams::kafka {
+
+// A partition that is ours: where it is read, and how far its end is. A value.
+struct Cursor {
+  bool placed = false;        // else it is read as soon as its place can be found
+  bool anew = false;          // ... as a topic that was made anew
+  bool verify = false;        // the record before the place is to come first
+  std::optional<Place> kept;  // ours, when it is placed
+  int64_t base = 0;
+  int64_t next = 0;  // behind the last message that was taken
+  std::optional<Print> last;
+  int64_t fetched_to = -1;  // as of the last statistics, what holds no record included
+  int64_t end = -1;
+  int64_t through = 0;  // everything before it was taken
+
+  // Whether nothing of it waits unread.
+  bool at_end() const { return placed && end >= 0 && through >= end; }
+  Place place(const std::string& topic) const { return {next, base, last, topic}; }
+};
+
+using Cursors = std::map<uint32_t, Cursor>;
+
+bool all_placed(const Cursors& cursors);
+// Those that have a place, to be assigned there.
+internal::KafkaPtr<rd_kafka_topic_partition_list_t> list_of(const Cursors& cursors,
+                                                            const std::string& topic);
+// What a fetch has gone past without finding a record (the ends of transactions, what was aborted)
+// is known from librdkafka's statistics alone. Those from before `since_us` (monotonic) are ignored.
+void read_statistics(std::string_view json, const std::string& topic, int64_t since_us,
+                     Cursors& cursors);
+
+}  // namespace qw::streams::kafka

@@ -1,0 +1,73 @@
+#include "streams/connectors/kafka/lookup.h"
+
+#include "streams/internal/kafka_client.h"
+
+namespace qw::streams::kafka {
+namespace {
+
+using internal::KafkaPtr;
+using List = KafkaPtr<rd_kafka_topic_partition_list_t>;
+
+List list_of(const std::string& topic, const std::vector<uint32_t>& partitions, int64_t offset) {
+  List list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
+  for (const uint32_t partition : partitions)
+    rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), static_cast<int32_t>(partition))
+        ->offset = offset;
+  return list;
+}
+
+}  // namespace
+
+Result<std::map<uint32_t, Place>> Lookup::group_places(
+    const std::vector<uint32_t>& partitions) const {
+  const List list = list_of(topic, partitions, RD_KAFKA_OFFSET_INVALID);
+  if (const auto code = rd_kafka_committed(client, list.get(), limit_ms); code != 0)
+    return internal::kafka_error(code, topic, "the group's places cannot be read");
+  std::map<uint32_t, Place> places;
+  for (int i = 0; i < list->cnt; ++i) {
+    const auto& found = list->elems[i];
+    if (found.err != 0)
+      return internal::kafka_error(found.err, topic, "the group's places cannot be read");
+    if (found.offset < 0) continue;
+    const std::string_view metadata(static_cast<const char*>(found.metadata),
+                                    found.metadata == nullptr ? 0 : found.metadata_size);
+    places[static_cast<uint32_t>(found.partition)] = parse_metadata(found.offset, metadata);
+  }
+  return places;
+}
+
+Result<std::map<uint32_t, Range>> Lookup::ranges(const std::vector<uint32_t>& partitions) const {
+  // A logical offset in place of a time asks for that end of the partition.
+  const List low = list_of(topic, partitions, RD_KAFKA_OFFSET_BEGINNING);
+  const List high = list_of(topic, partitions, RD_KAFKA_OFFSET_END);
+  for (const List* list : {&low, &high})
+    if (const auto code = rd_kafka_offsets_for_times(client, list->get(), limit_ms); code != 0)
+      return internal::kafka_error(code, topic, "what the topic holds cannot be read");
+  std::map<uint32_t, Range> ranges;
+  for (int i = 0; i < low->cnt; ++i) {
+    const auto& first = low->elems[i];
+    const auto* end =
+        rd_kafka_topic_partition_list_find(high.get(), topic.c_str(), first.partition);
+    if (end == nullptr || first.err != 0 || end->err != 0 || first.offset < 0 || end->offset < 0)
+      continue;
+    ranges[static_cast<uint32_t>(first.partition)] = {first.offset, end->offset};
+  }
+  return ranges;
+}
+
+Result<std::vector<uint32_t>> Lookup::partitions() const {
+  const rd_kafka_metadata_t* metadata = nullptr;
+  if (const auto code = rd_kafka_metadata(client, 0, nullptr, &metadata, limit_ms); code != 0)
+    return internal::kafka_error(code, topic, "its partitions cannot be read");
+  std::vector<uint32_t> partitions;
+  for (int i = 0; i < metadata->topic_cnt; ++i) {
+    const rd_kafka_metadata_topic_t& one = metadata->topics[i];
+    if (topic != one.topic || one.err != 0) continue;
+    for (int at = 0; at < one.partition_cnt; ++at)
+      partitions.push_back(static_cast<uint32_t>(one.partitions[at].id));
+  }
+  rd_kafka_metadata_destroy(metadata);
+  return partitions;
+}
+
+}  // namespace qw::streams::kafka
