@@ -1,7 +1,8 @@
 // bench_spool [--json] [--seconds N] [--rate N]: what it costs until kill -9 cannot take a record
 // any more, by way: the spool (a mapped ring), a write to a preallocated file, a commit of one
 // record. Records of 256 bytes, 1 KB and 4 KB at a fixed rate; beside them a committer drains the
-// spool with an fdatasync every 5 ms, as in an application. docs/adr/0003-spool.md reads the result.
+// spool with an fdatasync every 5 ms, as in an application. docs/adr/0005-spool.md reads the
+// result.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -48,8 +49,7 @@ void measure(Report& report, const Options& options, const std::string& name, si
   const int64_t began_ns = real_clock().monotonic_ns();
   int64_t cpu_ns = 0;
   for (uint64_t seq = 1; seq <= count; ++seq) {
-    const int64_t due_ns =
-        began_ns + static_cast<int64_t>(seq) * 1'000'000'000 / options.rate;
+    const int64_t due_ns = began_ns + static_cast<int64_t>(seq) * 1'000'000'000 / options.rate;
     while (real_clock().monotonic_ns() < due_ns) real_clock().sleep_us(20);
     const int64_t cpu_before_ns = thread_cpu_ns();
     const int64_t before_ns = real_clock().monotonic_ns();

@@ -28,6 +28,8 @@ struct FileShares {
   size_t connections = 0;  // to the HTTP server
 };
 constexpr size_t kConnectionsMost = 1024;
+// With fewer there is no running: what opens first takes what the rest needs.
+constexpr uint64_t kFilesLeast = 40;
 FileShares share_files(uint64_t limit);
 
 }  // namespace qw

@@ -19,9 +19,8 @@ int bucket_of_us(double us) {
 }
 
 bool has_unit(std::string_view name) {
-  for (std::string_view unit :
-       {"_total", "_seconds", "_bytes", "_ratio", "_events", "_rows", "_files", "_info",
-        "_connections"})
+  for (std::string_view unit : {"_total", "_seconds", "_bytes", "_ratio", "_events", "_rows",
+                                "_files", "_info", "_connections", "_keys", "_ids"})
     if (name.ends_with(unit)) return true;
   return false;
 }

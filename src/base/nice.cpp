@@ -9,6 +9,10 @@ namespace qw {
 
 // On Linux each thread has a niceness and a time slice of its own. What is refused changes nothing.
 
+int this_thread() { return gettid(); }
+
+void be_ordinary(int thread) { setpriority(PRIO_PROCESS, static_cast<id_t>(thread), 0); }
+
 void be_nice() { setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 19); }
 
 // The scheduler runs first who is due first, and who asks for a short slice is due soon

@@ -1,6 +1,8 @@
 #include "cli/commands.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <map>
@@ -89,13 +91,25 @@ int parse_and_run(const std::vector<std::string>& arguments, Io io) {
   return parsers.runs.at(chosen[0]->get_name())(io);
 }
 
+// An answer that standard output did not take (a full disk) is not given, unless its reader went
+// because it has enough.
+int told(int code, Io io) {
+  io.out.flush();
+  if (io.out) return code;
+  pollfd reader{STDOUT_FILENO, 0, 0};
+  if (::poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR) != 0) return code;
+  io.err << "quickwater: standard output takes no more: the answer is not whole\n"
+            "    free some disk space where it goes to\n";
+  return code == kOk ? kMachine : code;
+}
+
 }  // namespace
 
 std::span<const Command> commands() { return kCommands; }
 
 int run(const std::vector<std::string>& arguments, Io io) {
   const auto ran = guarded("quickwater", [&] { return parse_and_run(arguments, io); });
-  if (ran.ok()) return *ran;
+  if (ran.ok()) return told(*ran, io);
   const int code = exit_code_of(ran.error().code);
   io.err << "quickwater: " << (code == kBug ? "a mistake in Quickwater itself: " : "")
          << ran.error().message << '\n';

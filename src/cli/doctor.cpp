@@ -23,25 +23,28 @@ struct Arguments {
 int doctor(const Arguments& arguments, const std::string& folder, Io io) {
   const auto examined = app::examine_data(folder);
   if (!examined.ok()) return say(io, examined.error());
-  size_t bad = 0;
+  size_t bad = 0, unread = 0;
   auto all = nlohmann::json::array();
   for (const app::Finding& found : *examined) {
     const bool damage =
         found.health == app::Health::kDamaged || found.health == app::Health::kMissing;
     bad += damage ? 1 : 0;
+    unread += found.health == app::Health::kUnread ? 1 : 0;
     all.push_back({{"health", app::name_of(found.health)},
                    {"part", found.part},
                    {"detail", found.detail},
                    {"how_to_mend", found.mend}});
     if (arguments.json) continue;
     io.out << fmt::format("{:<8} {}: {}\n", app::name_of(found.health), found.part, found.detail);
-    if (damage) io.out << "         how to mend: " << found.mend << '\n';
+    if (!found.mend.empty()) io.out << "         how to mend: " << found.mend << '\n';
   }
   if (arguments.json)
     io.out << all.dump(2) << '\n';
   else
-    io.out << (bad == 0 ? "nothing is damaged\n" : fmt::format("{} damaged or missing\n", bad));
-  return bad == 0 ? kOk : kDamaged;
+    io.out << (bad > 0      ? fmt::format("{} damaged or missing\n", bad)
+               : unread > 0 ? fmt::format("{} could not be read\n", unread)
+                            : "nothing is damaged\n");
+  return bad > 0 ? kDamaged : unread > 0 ? kMachine : kOk;
 }
 
 }  // namespace

@@ -24,8 +24,7 @@ void say_last(const char* message, const char* how_to_mend) {
   const int size = std::snprintf(line.data(), line.size(), "quickwater: %s%s%s%s\n", message,
                                  *how_to_mend == '\0' ? "" : " (how to mend: ", how_to_mend,
                                  *how_to_mend == '\0' ? "" : ")");
-  if (size > 0)
-    log::last_word({line.data(), std::min(static_cast<size_t>(size), line.size() - 1)});
+  if (size > 0) log::last_word({line.data(), std::min(static_cast<size_t>(size), line.size() - 1)});
 }
 
 [[noreturn]] void on_terminate() {

@@ -2,9 +2,9 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 
+#include "base/files.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/starter.h"
@@ -45,13 +45,8 @@ int write_starter(const fs::path& folder, Io io) {
                                                     {folder / ".gitignore", "/data/\n"}};
   for (const auto& [path, text] : files) {
     if (fs::exists(path, error)) continue;
-    std::ofstream stream(path, std::ios::binary);
-    stream << text;
-    stream.close();
-    if (!stream) {
-      io.err << fmt::format("quickwater new: {} cannot be written\n", path.string());
-      return kMachine;
-    }
+    const auto written = write_file_atomically(path.string(), text);
+    if (!written.ok()) return say(io, written.error());
   }
   io.out << fmt::format("{}\nCheck it: quickwater validate {}\n", file.string(), file.string());
   return kOk;

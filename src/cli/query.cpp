@@ -2,8 +2,8 @@
 // alone, through the list that the running application replaces at each change.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -69,8 +69,7 @@ Result<void> ask_running_views(const Arguments& arguments, const std::string& ur
   if (!told.contains("views") || !told["views"].is_string() || !told["folder"].is_string())
     return Error{ErrorCode::kUnavailable, "the program there is of another version", url, ""};
   views.sql = told["views"].get<std::string>();
-  views.folder =
-      store::segment_folder(arguments.data) + "/" + told["folder"].get<std::string>();
+  views.folder = store::segment_folder(arguments.data) + "/" + told["folder"].get<std::string>();
   return {};
 }
 
@@ -89,8 +88,11 @@ Result<void> make_views(const Arguments& arguments, Views& views) {
   if (loading.plan == nullptr)
     return Error{ErrorCode::kBadInput, "the application file has errors", file,
                  fmt::format("`quickwater validate {}` names them; --app names another", file)};
-  views.folder = fmt::format("{}/{}/{}", store::segment_folder(arguments.data), app::kTailsFolder,
-                             ::getpid());
+  // Elsewhere: the data folder of a stopped application is left as it is.
+  std::error_code failed;
+  const auto temporary = std::filesystem::temp_directory_path(failed);
+  views.folder =
+      fmt::format("{}/quickwater-query-{}", failed ? "/tmp" : temporary.string(), ::getpid());
   QW_ASSIGN(views.sql, app::write_tails(*loading.plan, *store, views.folder, [] { return true; }));
   return {};
 }
@@ -104,10 +106,13 @@ Result<void> find_views(const Arguments& arguments, Views& views, Io io) {
     return Error{ErrorCode::kNotFound, "there are no segments of an application", folder,
                  "name the data folder of an application that ran: --data DIR"};
   const std::string url = running_at(arguments.data);
-  Result<void> found = url.empty() ? make_views(arguments, views)
-                                   : ask_running_views(arguments, url, views);
+  Result<void> found =
+      url.empty() ? make_views(arguments, views) : ask_running_views(arguments, url, views);
   // One that was killed left its address behind.
-  if (!found.ok() && !url.empty() && make_views(arguments, views).ok()) return {};
+  if (!found.ok() && !url.empty()) {
+    auto made = make_views(arguments, views);
+    if (made.ok() || made.error().code != ErrorCode::kConflict) found = std::move(made);
+  }
   if (found.ok()) return {};
   io.err << "the newest records are left out: " << found.error().to_string() << '\n';
   views.sql = *rolled;

@@ -229,6 +229,12 @@ int serve(const Arguments& arguments, std::shared_ptr<const app::Plan> plan, Io 
   StopLimit stop_limit;
   MetricRegistry metrics;
   const FileShares files = share_files(raise_file_limit());
+  if (files.limit < kFilesLeast)
+    return say(io, Error{ErrorCode::kExhausted,
+                         fmt::format("{} open files are allowed; less than {} leave none for the "
+                                     "database, the sources and the page together",
+                                     files.limit, kFilesLeast),
+                         "ulimit -n", "allow more open files"});
   std::atomic<bool> ready{false};
   net::HttpServerOptions http;
   http.address = plan->file.server.address;

@@ -49,6 +49,7 @@ streams::GateCounts sum(const app::Runtime& runtime, app::Pipeline& pipeline) {
     all.ok += one.ok;
     all.late_repaired += one.late_repaired;
     all.late_dropped += one.late_dropped;
+    all.late_buried += one.late_buried;
     all.duplicate += one.duplicate;
     all.quarantined += one.quarantined;
     all.future += one.future;
@@ -62,19 +63,15 @@ streams::GateCounts sum(const app::Runtime& runtime, app::Pipeline& pipeline) {
 }  // namespace
 
 RunSummary::RunSummary(app::Runtime& runtime, const Clock& clock)
-    : runtime_(runtime), clock_(clock), began_ns_(clock.monotonic_ns()) {
-  const auto last = runtime.store().last_seq(store::Log::kDeadLetters, app::kJournalPartition);
-  if (last.ok()) letters_before_ = *last;
-}
+    : runtime_(runtime), clock_(clock), began_ns_(clock.monotonic_ns()) {}
 
 int RunSummary::tell(MetricRegistry& metrics) const {
   const streams::GateCounts counts = sum(runtime_, runtime_.pipeline());
-  const uint64_t dead =
-      counts.rejected + counts.quarantined + counts.future + counts.absurd_time;
+  const uint64_t dead = counts.rejected + counts.quarantined + counts.future + counts.absurd_time +
+                        counts.late_buried;
   const uint64_t used = counts.ok + counts.late_repaired + counts.duplicate + counts.dropped;
-  const uint64_t read = used + dead + counts.late_dropped;
-  const uint64_t decided =
-      metrics.counter("quickwater_decisions_total", "Decisions made.").value();
+  const uint64_t read = used + dead + counts.late_dropped - counts.late_buried;
+  const uint64_t decided = metrics.counter("quickwater_decisions_total", "Decisions made.").value();
   const double seconds =
       std::max(1e-3, static_cast<double>(clock_.monotonic_ns() - began_ns_) * 1e-9);
   log::info("run",
@@ -83,27 +80,30 @@ int RunSummary::tell(MetricRegistry& metrics) const {
             read, seconds, static_cast<double>(read) / seconds, decided,
             counts.late_repaired + counts.late_dropped, counts.late_dropped, counts.duplicate,
             counts.dropped, dead);
-  if (dead > 0) tell_dead_letters();
-  if (read > 0 && used == 0) {
+  if (dead > 0) tell_dead_letters(dead);
+  if (read > 0 && used == 0 && decided == 0) {
     log::error("run", "of {} records none could be used", read);
     return kFailed;
   }
   return dead > 0 ? kPartial : kOk;
 }
 
-void RunSummary::tell_dead_letters() const {
+// The last of the log, as many as this run buried.
+void RunSummary::tell_dead_letters(uint64_t count) const {
+  const auto last = runtime_.store().last_seq(store::Log::kDeadLetters, app::kJournalPartition);
+  const uint64_t end = last.ok() ? last->value() : 0;
+  const Seq before{end - std::min(end, count)};
   std::map<std::pair<std::string, std::string>, Reason> reasons;  // by source and kind
-  const auto read = store::History(runtime_.store())
-                        .scan(store::Log::kDeadLetters, app::kJournalPartition,
-                              next(letters_before_), Seq{std::numeric_limits<uint64_t>::max()},
-                              [&](Seq, std::string_view bytes) {
-                                auto letter = schema::decode_dead_letter(bytes);
-                                if (!letter.ok()) return true;
-                                Reason& reason =
-                                    reasons[{letter->source, kind_of(letter->reason)}];
-                                if (reason.count++ == 0) reason.first = std::move(*letter);
-                                return reasons.size() < kReasonsHeld;
-                              });
+  const auto read =
+      store::History(runtime_.store())
+          .scan(store::Log::kDeadLetters, app::kJournalPartition, next(before),
+                Seq{std::numeric_limits<uint64_t>::max()}, [&](Seq, std::string_view bytes) {
+                  auto letter = schema::decode_dead_letter(bytes);
+                  if (!letter.ok()) return true;
+                  Reason& reason = reasons[{letter->source, kind_of(letter->reason)}];
+                  if (reason.count++ == 0) reason.first = std::move(*letter);
+                  return reasons.size() < kReasonsHeld;
+                });
   if (!read.ok()) log::warning("run", "the dead letters cannot be read: {}", read.error().message);
   std::vector<const Reason*> most;
   for (const auto& [kind, reason] : reasons) most.push_back(&reason);

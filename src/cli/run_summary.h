@@ -8,7 +8,7 @@
 
 namespace qw::cli {
 
-// Notes where the dead letters begin, at the start; tells at the end, after the stop.
+// Notes the time at the start; tells at the end, after the stop.
 class RunSummary {
  public:
   RunSummary(app::Runtime& runtime, const Clock& clock);
@@ -19,12 +19,11 @@ class RunSummary {
   int tell(MetricRegistry& metrics) const;
 
  private:
-  void tell_dead_letters() const;
+  void tell_dead_letters(uint64_t count) const;
 
   app::Runtime& runtime_;
   const Clock& clock_;
   const int64_t began_ns_;
-  Seq letters_before_;
 };
 
 }  // namespace qw::cli

@@ -279,6 +279,15 @@ Result<void> prepare(sqlite3* database, const std::map<std::string, int64_t>& pa
   return verify(database, packages);
 }
 
+// A path inside a URI.
+std::string escaped(const std::string& path) {
+  std::string text;
+  for (const char c : path)
+    text += c == '%' || c == '?' || c == '#' ? fmt::format("%{:02x}", static_cast<unsigned>(c))
+                                             : std::string(1, c);
+  return text;
+}
+
 // A registry that is not there was there before.
 Result<bool> is_missed(const std::string& folder) {
   QW_ASSIGN(const auto facts, store::read_facts(folder));
@@ -335,7 +344,8 @@ Registry::Registry(std::string folder, sqlite3* database)
 Registry::~Registry() { sqlite3_close_v2(database_); }
 
 Result<std::unique_ptr<Registry>> Registry::open_file(const std::string& folder, bool may_create) {
-  const auto packages = packages_of(folder);
+  // What is made anew knows of none yet.
+  const auto packages = may_create ? std::map<std::string, int64_t>() : packages_of(folder);
   sqlite3* database = nullptr;
   const int code =
       sqlite3_open_v2(file_of(folder).c_str(), &database,
@@ -361,15 +371,24 @@ Result<std::unique_ptr<Registry>> Registry::open_to_read(const std::string& fold
     return missed ? missing(folder)
                   : Error{ErrorCode::kNotFound, "there is no registry", file_of(folder), ""};
   const auto packages = packages_of(folder);
-  sqlite3* database = nullptr;
-  const int code = sqlite3_open_v2(file_of(folder).c_str(), &database,
-                                   SQLITE_OPEN_READONLY | SQLITE_OPEN_FULLMUTEX, nullptr);
-  std::unique_ptr<Registry> registry(new Registry(folder, database));
-  if (code != SQLITE_OK) return sqlite_error(database, code);
-  QW_ASSIGN(const int64_t version, schema_version(database));
-  if (version == 0) return damaged("the registry is empty: it was emptied or lost");
-  if (version == kSchemaVersion) QW_TRY(verify(database, packages));
-  return registry;
+  const auto look = [&](const std::string& name, int more) -> Result<std::unique_ptr<Registry>> {
+    sqlite3* database = nullptr;
+    const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_FULLMUTEX | more;
+    const int code = sqlite3_open_v2(name.c_str(), &database, flags, nullptr);
+    std::unique_ptr<Registry> registry(new Registry(folder, database));
+    if (code != SQLITE_OK) return sqlite_error(database, code);
+    QW_ASSIGN(const int64_t version, schema_version(database));
+    if (version == 0) return damaged("the registry is empty: it was emptied or lost");
+    if (version == kSchemaVersion) QW_TRY(verify(database, packages));
+    return registry;
+  };
+  auto seen = look(file_of(folder), 0);
+  if (seen.ok() || seen.error().code == ErrorCode::kCorrupt) return seen;
+  // Even to read, SQLite makes a file beside it, which a full disk or a mount that may not be
+  // written refuses. Where nobody writes and nothing waits in the log it can do without.
+  const uint64_t waiting = fs::file_size(file_of(folder) + "-wal", failed);
+  if (!failed && waiting > 0) return seen;
+  return look("file:" + escaped(file_of(folder)) + "?immutable=1", SQLITE_OPEN_URI);
 }
 
 Result<std::unique_ptr<Registry>> Registry::open_or_rebuild(const std::string& folder,

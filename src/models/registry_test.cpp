@@ -168,7 +168,7 @@ TEST_F(RegistryTest, EveryFlippedBitIsNoticedOrChangesNothing) {
   const std::string path = folder_ + "/registry.sqlite";
   const std::string whole = read_file(path).value();
   size_t noticed = 0;
-  for (size_t at = 0; at < whole.size(); at += 13) {
+  for (size_t at = 0; at < whole.size(); at += 101) {
     std::string flipped = whole;
     flipped[at] ^= 0x10;
     std::ofstream(path, std::ios::binary | std::ios::trunc) << flipped;
@@ -191,7 +191,9 @@ TEST_F(RegistryTest, EveryFlippedBitIsNoticedOrChangesNothing) {
 TEST_F(RegistryTest, OneThatIsGoneOrEmptiedIsMissedAndFoundAgainInItsPackages) {
   Package package = sample_package();
   package.version = registry_->reserve_version("anomaly").value();
-  VersionInfo info{"anomaly", package.version};
+  VersionInfo info;
+  info.model = "anomaly";
+  info.version = package.version;
   info.folder = "models/anomaly/1";
   info.digest = content_digest(package);
   ASSERT_TRUE(write_package(folder_ + "/" + info.folder, package).ok());

@@ -64,12 +64,6 @@ std::vector<Change> changes() {
        {int64_t{-1999}},
        {{"a", {Kind::kDecimal, 15, 4}}},
        {int64_t{-199900}}},
-  };
-}
-
-// Read as null, and named as unreadable.
-std::vector<Change> refusals() {
-  return {
       {"decimal with fewer digits before the point",
        {{"a", kMoney}},
        {int64_t{1}},
@@ -89,7 +83,6 @@ std::vector<Change> refusals() {
        {int64_t{1}, {}},
        {1}},
       {"int64 as decimal", {{"a", kInt64}}, {int64_t{1}}, {{"a", kMoney}}, {{}}, {0}},
-      {"text as number", {{"a", kString}}, {"1"}, {{"a", kDouble}}, {{}}, {0}},
       {"number as text", {{"a", kInt64}}, {int64_t{1}}, {{"a", kString}}, {{}}, {0}},
       {"bool as int64, both eight bytes", {{"a", kBool}}, {int64_t{1}}, {{"a", kInt64}}, {{}}, {0}},
       {"timestamp as int64, both eight bytes",
@@ -104,9 +97,7 @@ std::vector<Change> refusals() {
 }
 
 TEST(RowMapping, EachChangeIsReadByName) {
-  std::vector<Change> all = changes();
-  for (Change& change : refusals()) all.push_back(std::move(change));
-  for (const Change& change : all) {
+  for (const Change& change : changes()) {
     SCOPED_TRACE(change.name);
     Batch stored(of(change.stored));
     stored.append_row(change.row);

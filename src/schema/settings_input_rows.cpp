@@ -47,8 +47,8 @@ constexpr Setting kRows[] = {
      .kind = K::kDuration,
      .fallback = "7d",
      .allowed = "1m..3650d",
-     .help = "How long the state of a key is kept after its last event left its last window, in event "
-             "time, and that of a view that is no longer defined, in running time."},
+     .help = "How long the state of a key is kept after its last event left its last window, in "
+             "event time, and that of a view that is no longer defined, in running time."},
     {.path = "stop_timeout",
      .kind = K::kDuration,
      .fallback = "10s",

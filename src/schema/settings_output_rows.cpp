@@ -116,8 +116,8 @@ constexpr Setting kRows[] = {
      .kind = K::kInteger,
      .fallback = "3",
      .allowed = "0..4",
-     .help = "An alert that opens for the so-manieth time within flap_window stays open until it is "
-             "right for flap_resolve_after. 2 to 4, or 0: never."},
+     .help = "An alert that opens so often within flap_window stays open until it is right for "
+             "flap_resolve_after. 2 to 4, or 0: never."},
     {.path = "decisions[].alert.flap_window",
      .kind = K::kDuration,
      .fallback = "10m",
@@ -225,7 +225,8 @@ constexpr Setting kRows[] = {
              "otherwise."},
     {.path = "decisions[].sinks[].when",
      .kind = K::kExpression,
-     .help = "Only decisions for which it is true; of alerts those that open or rise on such a decision, "
+     .help = "Only decisions for which it is true; of alerts those that open or rise on such a "
+             "decision, "
              "and then their end.",
      .example = "action = 'block'"},
     {.path = "decisions[].sinks[].attempts",

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <set>
 
 #include "base/files.h"
 #include "store/segments/history.h"
@@ -135,7 +136,7 @@ class DamageTest : public ::testing::Test {
 };
 
 TEST_F(DamageTest, WhateverIsDamagedOfTheDatabaseIsNoticed) {
-  constexpr uint64_t kCommits = 2000;
+  constexpr uint64_t kCommits = 1500;
   open();
   for (uint64_t number = 1; number <= kCommits; ++number)
     commit(number, number % 5 == 0 ? Durability::kMachine : Durability::kProcess);
@@ -151,7 +152,8 @@ TEST_F(DamageTest, WhateverIsDamagedOfTheDatabaseIsNoticed) {
                                        {"MANIFEST", ""},
                                        {"CURRENT", ""}}) {
         const size_t count = files(base + "/db", begin, end).size();
-        for (size_t index = 0; index < count; ++index) {
+        ASSERT_GT(count, 0u) << begin << "*" << end;
+        for (const size_t index : std::set<size_t>{0, count / 2, count - 1}) {
           options_.folder = base;
           const std::string folder = copy("damaged");
           const std::string path = files(folder + "/db", begin, end)[index];

@@ -155,8 +155,8 @@ class KeyedTable {
     for (const std::string& key : keys) {
       const bool here = entries_.contains(key);
       QW_ASSIGN(Entry* const entry, find(key, true));
-      if (!entry->dirty && entry->ticket == 0 &&
-          ended(static_cast<const State&>(*entry->state))) {
+      // What is not on disk as it is has just changed.
+      if (!entry->dirty && entry->ticket == 0 && ended(static_cast<const State&>(*entry->state))) {
         erase(*entry, txn, sweep.ticket);
         ++sweep.erased;
       }

@@ -149,7 +149,9 @@ Result<void> Store::Impl::reopen() {
 }
 
 Result<void> Store::commit(Txn& txn, Durability durability) {
-  QW_ASSERT(!impl_->options.read_only);
+  if (impl_->options.read_only)
+    return Error{ErrorCode::kUnsupported, "the data folder was opened for reading alone",
+                 impl_->folder, ""};
   const int64_t begun_ns = impl_->clock->monotonic_ns();
   const bool sync = durability == Durability::kMachine;
   txn.gather();
@@ -381,8 +383,8 @@ Result<void> Store::scan_states(std::string_view owner, PartitionId partition,
   Range rows(impl_->database, Family::kState, prefix, internal::after_prefix(prefix));
   rows->SeekToFirst();
   if (after) {
-    const std::string row =
-        internal::state_key(internal::kHeaderTag, {std::string(owner), partition, std::string(*after)});
+    const std::string row = internal::state_key(
+        internal::kHeaderTag, {std::string(owner), partition, std::string(*after)});
     rows->Seek(row);
     if (rows->Valid() && rows.key() == row) rows->Next();
   }

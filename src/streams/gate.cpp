@@ -119,8 +119,7 @@ Result<Gated> Gate::admit(PartitionId to_partition, SourceBatch&& batch, KnownAt
 }
 
 Result<void> Gate::admit_row(PartitionId to_partition, PartitionState& state,
-                             const SourceBatch& batch, size_t index, KnownAt known_at,
-                             Gated& out) {
+                             const SourceBatch& batch, size_t index, KnownAt known_at, Gated& out) {
   const bool numbered = !batch.positions.empty();
   const uint64_t seq = numbered ? batch.positions[index] : state.last_seq + 1;
   if (seq <= state.last_seq) {

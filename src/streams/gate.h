@@ -45,10 +45,10 @@ struct GateOptions {
   bool imported_is_late = true;
   LateEvents late = LateEvents::kLog;
   int64_t max_future_us = 60'000'000;
-  int64_t dedup_horizon_us = 600'000'000;  // by known_at
+  int64_t dedup_horizon_us = 600'000'000;   // by known_at
   size_t dedup_memory_bytes = 100'000'000;  // what is beyond is looked up on disk
-  int64_t idle_after_us = 0;               // 0: an idle partition's watermark stands still
-  int64_t assumed_delay_us = 0;            // of imported history
+  int64_t idle_after_us = 0;                // 0: an idle partition's watermark stands still
+  int64_t assumed_delay_us = 0;             // of imported history
   int64_t min_event_time_us = kMinEventTimeUs;
   int64_t max_event_time_us = kMaxEventTimeUs;
   std::vector<Expectation> expectations;
@@ -65,7 +65,7 @@ struct GateCounts {
   uint64_t ok = 0, late_repaired = 0, late_dropped = 0, duplicate = 0, quarantined = 0;
   uint64_t future = 0, absurd_time = 0, dropped = 0, nulled = 0, warned = 0, rejected = 0;
   uint64_t late_buried = 0;  // of late_dropped
-  uint64_t replayed = 0;  // positions at or below the last one: read again, ignored
+  uint64_t replayed = 0;     // positions at or below the last one: read again, ignored
 };
 
 // Decides facts. Deterministic: the same state, rows and known_at give the same facts.

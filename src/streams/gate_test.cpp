@@ -172,8 +172,7 @@ TEST(Gate, KeepsThePromisedHorizonBeyondMemory) {
       std::vector<In> rows;
       for (int n = i; n < i + 10; ++n) rows.push_back({std::to_string(n), kNow});
       const auto out = gate.admit(kP, batch_of(rows), KnownAt{kNow + i});
-      EXPECT_THAT(statuses(out),
-                  testing::Each(first ? EventStatus::kOk : EventStatus::kDuplicate));
+      EXPECT_THAT(statuses(out), testing::Each(first ? EventStatus::kOk : EventStatus::kDuplicate));
       store::Txn txn;
       gate.stage(txn);
       ASSERT_TRUE((*store)->commit(txn, store::Durability::kProcess).ok());
@@ -274,14 +273,12 @@ TEST(Gate, ImportedHistoryIsLateOnlyWhenAskedFor) {
     GateOptions o = options();
     o.imported_is_late = asked;
     Tested gate = make(o);
-    SourceBatch batch =
-        batch_of({{id("a"), 1000 * kS}, {id("b"), 960 * kS}, {id("c"), 1001 * kS}});
+    SourceBatch batch = batch_of({{id("a"), 1000 * kS}, {id("b"), 960 * kS}, {id("c"), 1001 * kS}});
     batch.imported = true;
-    EXPECT_THAT(
-        statuses(gate.admit(kP, std::move(batch), KnownAt{kNow})),
-        testing::ElementsAre(EventStatus::kOk,
-                             asked ? EventStatus::kLateDropped : EventStatus::kLateRepaired,
-                             EventStatus::kOk));
+    EXPECT_THAT(statuses(gate.admit(kP, std::move(batch), KnownAt{kNow})),
+                testing::ElementsAre(EventStatus::kOk,
+                                     asked ? EventStatus::kLateDropped : EventStatus::kLateRepaired,
+                                     EventStatus::kOk));
   }
 }
 

@@ -213,7 +213,7 @@ struct OutboxWorker::Impl {
   Seq last_committed{0};
   Seq done{0};
   bool stopping = false;
-  Ended ended;
+  Ended thread_ended;
   std::thread thread;
 };
 
@@ -501,7 +501,7 @@ Result<void> OutboxWorker::start() {
   QW_TRY(impl_->find_position());
   impl_->thread = std::thread([impl = impl_.get()] {
     impl->run();
-    impl->ended.tell();
+    impl->thread_ended.tell();
   });
   return {};
 }
@@ -525,7 +525,7 @@ void OutboxWorker::end_soon() {
 void OutboxWorker::stop(int64_t limit_ms) {
   end_soon();
   if (!impl_->thread.joinable()) return;
-  if (!impl_->ended.within(limit_ms)) impl_->sink->cancel();
+  if (!impl_->thread_ended.within(limit_ms)) impl_->sink->cancel();
   impl_->thread.join();
 }
 

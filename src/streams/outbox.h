@@ -37,9 +37,9 @@ struct OutboxOptions {
   // A row that failed for so long is given up; 0: never. Counted from its first failure, while the
   // process runs: neither the wall clock nor time away has a part in it.
   int64_t deadline_ms = 24 * 3'600'000;
-  uint64_t attempts_max = 0;  // of one row; then it is given up; 0: any
-  int failures_to_open = 5;              // in a row: the circuit counts as open
-  uint64_t max_rows = 100'000;           // waiting; more: on_full
+  uint64_t attempts_max = 0;    // of one row; then it is given up; 0: any
+  int failures_to_open = 5;     // in a row: the circuit counts as open
+  uint64_t max_rows = 100'000;  // waiting; more: on_full
   OnFull on_full = OnFull::kPause;
 };
 
@@ -79,13 +79,12 @@ struct OutboxStatus {
 
 // Owns the sink and one thread. Rows are numbered densely from Store::last_outbox_seq() + 1.
 // start() once; wake(last) after each commit that wrote rows for this sink; stop() lets the
-// delivery in progress end, cancels it when it takes longer than the limit, and joins. room() may be
-// called by the pipeline before it writes a row: kPause + no room means wait; kDropCounted + no room
-// means count and skip. At least once by itself: a crash between the receiver's answer and the erase
-// delivers again under the same action id. No row is given up before this process has tried it; how
-// often and for how long the row at the front has failed is durable, so that a start takes it up
-// where it was. Fail points:
-// outbox.before_send, outbox.after_send, outbox.before_erase.
+// delivery in progress end, cancels it when it takes longer than the limit, and joins. room() may
+// be called by the pipeline before it writes a row: kPause + no room means wait; kDropCounted + no
+// room means count and skip. At least once by itself: a crash between the receiver's answer and the
+// erase delivers again under the same action id. No row is given up before this process has tried
+// it; how often and for how long the row at the front has failed is durable, so that a start takes
+// it up where it was. Fail points: outbox.before_send, outbox.after_send, outbox.before_erase.
 class OutboxWorker {
  public:
   OutboxWorker(OutboxOptions options, std::unique_ptr<Sink> sink,

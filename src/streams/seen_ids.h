@@ -83,7 +83,7 @@ class SeenIds {
     std::vector<std::pair<EventIdHash, int64_t>> ids;
     std::vector<uint64_t> chunks;
     size_t staged = 0;  // ids[0, staged) are in chunks
-    std::string run;       // not empty: its ids are rows of this run, which then holds run_ids
+    std::string run;    // not empty: its ids are rows of this run, which then holds run_ids
     uint64_t run_ids = 0;
   };
   // Rows on disk that expire together.

@@ -85,12 +85,10 @@ class SourceHost {
  public:
   virtual ~SourceHost() = default;
   // Blocks until every event of these partitions that was handed on is durable and committed() was
-  // told, or the deadline passed (kTimeout). A batch that poll() returned and that waits outside of
-  // a full pipeline is not waited for: it is dropped, and is still the source's.
+  // told, or the deadline passed (kTimeout).
   virtual Result<void> flush(std::span<const uint32_t> partitions, int64_t timeout_ms) = 0;
-  // These partitions now belong to somebody else and the right to commit them is gone: what was
-  // read of them and is not applied yet is discarded. Another owner reads it again under the same
-  // positions.
+  // These partitions now belong to somebody else and the right to commit them is gone: what is not
+  // durable yet is best discarded. Another owner reads it again under the same positions.
   virtual void lost(std::span<const uint32_t> partitions) = 0;
 };
 

@@ -49,8 +49,8 @@ class Watermark {
   bool believes(int64_t candidate_us, bool near, int64_t far_us);
 
   int64_t value_us_ = INT64_MIN;
-  uint32_t agreed_ = 0;              // events near the watermark, up to kAgreeing
-  uint32_t ahead_ = 0;               // events in a row far ahead of it
+  uint32_t agreed_ = 0;                 // events near the watermark, up to kAgreeing
+  uint32_t ahead_ = 0;                  // events in a row far ahead of it
   int64_t least_ahead_us_ = INT64_MAX;  // of those
 };
 

@@ -45,9 +45,7 @@ TEST(Watermark, AFewStrangersMakeNobodyLateWhereverTheyAre) {
 TEST(Watermark, WhatLiesBehindTheNewestIsLate) {
   for (const bool live : {false, true}) {
     Watermark watermark;
-    const auto pass = [&](int64_t time_us) {
-      return watermark.pass(time_us, kNow, live, 10 * kS);
-    };
+    const auto pass = [&](int64_t time_us) { return watermark.pass(time_us, kNow, live, 10 * kS); };
     EXPECT_EQ(watermark.value_us(), INT64_MIN);
     EXPECT_EQ(pass(kNow - 100 * kS), Lateness::kNone);
     EXPECT_EQ(pass(kNow - 110 * kS), Lateness::kBehind);
@@ -118,7 +116,8 @@ TEST(Watermark, GoesOnAfterARestartAnywhere) {
       if (random.below(30) == 0) time_us -= kHour;
       if (random.below(200) == 0) now_us += 2 * kHour;
       const bool live = seed % 2 == 0;
-      ASSERT_EQ(parts.pass(time_us, now_us, live, 5 * kS), whole.pass(time_us, now_us, live, 5 * kS));
+      ASSERT_EQ(parts.pass(time_us, now_us, live, 5 * kS),
+                whole.pass(time_us, now_us, live, 5 * kS));
       std::string bytes;
       ByteWriter writer(bytes);
       parts.write(writer);

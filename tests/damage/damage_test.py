@@ -1,8 +1,9 @@
-"""Aim: no damage to a file of the data folder goes unnoticed: the start is refused with the place and the way to mend, or
-nothing is missing; `doctor` says the same, `--accept-loss` goes on and the journal tells of what. What is nobody's is left.
+"""Aim: no damage to a file of the data folder goes unnoticed: the start is refused with the place and the way to mend,
+or nothing is missing; `doctor` says the same, `--accept-loss` goes on and the journal tells of what. What is nobody's
+is left.
 
-The real program on a stopped application and on a killed one; each case damages one file of a copy in one way. What must
-be there is counted from the input.
+The real program on a stopped application and on a killed one; each case damages one file of a copy in one way. What
+must be there is counted from the input.
 
   damage_test.py PROGRAM [CASE ...]
 """
@@ -47,7 +48,8 @@ def made(binary, folder):
     with Program(binary, folder / "app", APP.replace("SIZE", "20KB")) as program:
         feed(program.folder, 0, ROWS // 2)
         program.start()
-        wait_for("segments", lambda: program.metric("quickwater_segments_rolled_total") >= 4, program)
+        wait_for("segments", lambda: all(program.metric("quickwater_segments_rolled_total", log=log) >= 1
+                                         for log in ("events", "decisions")), program)
         program.stop()
         program.file.write_text(APP.replace("SIZE", "16MB"))
         feed(program.folder, ROWS // 2, ROWS)
@@ -168,7 +170,8 @@ def every_file_in_every_way(binary, folder):
 def a_flipped_bit_gives_no_wrong_answer(binary, folder):
     made(binary, folder)
     with Program(binary, folder / "stopped") as program:
-        question = ("query", "--json", "select count(*) n, sum(amount) s from events_events", "--data", program.folder / "data")
+        data = program.folder / "data"
+        question = ("query", "--json", "select count(*) n, sum(amount) s from events_events", "--data", data)
         code, right, _ = program.call(*question)
         check(code == 0 and json.loads(right)["n"] > 0, right)
         path = biggest(program.folder / "data", "segments/events*.parquet")
@@ -214,5 +217,6 @@ if __name__ == "__main__":
             if not names or case.__name__ in names:
                 place = pathlib.Path(root) / case.__name__
                 place.mkdir()
-                cases.append(functools.update_wrapper(functools.partial(case, pathlib.Path(sys.argv[1]).resolve(), place), case))
+                run = functools.partial(case, pathlib.Path(sys.argv[1]).resolve(), place)
+                cases.append(functools.update_wrapper(run, case))
         run_cases(*cases)

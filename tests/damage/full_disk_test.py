@@ -1,5 +1,5 @@
-"""Aim: a full disk ends no start by a signal, loses nothing and is never called durable: exit 5 with words, or it waits and
-goes on by itself. So for bytes, for inodes and for a folder that may not be written.
+"""Aim: a full disk ends no start by a signal, loses nothing and is never called durable: exit 5 with words, or it waits
+and goes on by itself. So for bytes, for inodes and for a folder that may not be written.
 
 The real program on a small tmpfs; without the right to mount one, every case is skipped.
 
@@ -44,7 +44,8 @@ class Disk:
 
     def __enter__(self):
         self.place.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", self.options, "tmpfs", self.place], capture_output=True, text=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", self.options, "tmpfs", self.place],
+                              capture_output=True, text=True)
         if done.returncode != 0:
             raise Skip(f"no tmpfs can be mounted: {done.stderr.strip()}")
         return self
@@ -114,6 +115,11 @@ def goes_on(program, rows):
     program.file.write_text(tail)
 
 
+def is_whole(program):
+    code, said, _ = program.call("doctor", program.file)
+    check(code == 0, f"doctor exits {code}: {said}")
+
+
 def a_first_start_on_a_full_disk(binary, folder):
     for leave_kb in (0, 4, 64, 1000):
         with Disk(folder / f"disk{leave_kb}") as disk, made(binary, folder / str(leave_kb), disk, 20) as program:
@@ -132,7 +138,7 @@ def a_later_start_on_a_full_disk(binary, folder):
             disk.fill(leave_kb)
             ends_with_words(program, "full")
             check(len(program.log("decisions")) == 200, "the log cannot be read on a full disk")
-            check(program.call("doctor", program.file)[0] == 0, "nothing is damaged")
+            is_whole(program)
             disk.free()
             goes_on(program, 200)
 
@@ -186,7 +192,21 @@ def a_mount_that_may_not_be_written(binary, folder):
         subprocess.run(["mount", "-o", "remount,ro", disk.place], check=True)
         ends_with_words(program, "data")
         check(len(program.log("decisions")) == 20, "the log cannot be read")
-        check(program.call("doctor", program.file)[0] == 0, "nothing is damaged")
+        is_whole(program)
+
+
+def an_answer_that_nothing_takes(binary, folder):
+    with open("/dev/full", "w") as full:
+        for command in (["help"], ["version"], ["completion", "bash"]):
+            done = subprocess.run([binary, *command], stdout=full, stderr=subprocess.PIPE, text=True)
+            check(done.returncode == 5 and "not whole" in done.stderr, f"{command}: {done.returncode} {done.stderr}")
+    with Disk(folder / "disk") as disk:
+        disk.fill()
+        code, _, said = Program(binary, folder / "any").call("new", disk.place / "app")
+        check(code == 5 and "free some" in said, f"exit {code}: {said}")
+        disk.free()
+        code, _, said = Program(binary, folder / "any").call("new", disk.place / "app")
+        check(code == 0, f"what was left is in the way: exit {code}: {said}")
 
 
 if __name__ == "__main__":
@@ -194,9 +214,11 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="qw-full-") as root:
         cases = []
         for case in (a_first_start_on_a_full_disk, a_later_start_on_a_full_disk, a_stop_on_a_full_disk_is_honest,
-                     it_waits_and_goes_on, without_inodes, a_mount_that_may_not_be_written):
+                     it_waits_and_goes_on, without_inodes, a_mount_that_may_not_be_written,
+                     an_answer_that_nothing_takes):
             if not names or case.__name__ in names:
                 place = pathlib.Path(root) / case.__name__
                 place.mkdir()
-                cases.append(functools.update_wrapper(functools.partial(case, pathlib.Path(sys.argv[1]).resolve(), place), case))
+                run = functools.partial(case, pathlib.Path(sys.argv[1]).resolve(), place)
+                cases.append(functools.update_wrapper(run, case))
         run_cases(*cases)

@@ -107,8 +107,7 @@ CHANGES = [
     change("unused column narrowed", ("z: double", "z: int64"), fates=KEPT),
     change("used column narrowed", ("y: double", "y: int64"), refused="'y' as double, which does not read as int64",
            fates={("view", "v"): "impossible"}),
-    change("column renamed", (SCHEMA, SCHEMA.replace("z: double", "zed: double")),
-           ("mode: read", "mode: read, rename: { z: zed }"), fates=KEPT),
+    change("column renamed", ("z: double", "zed: double"), fates=KEPT),
     change("aggregate added", (AGGREGATES, AGGREGATES + ", top: max(y)"), fates=KEPT),
     change("aggregate over another column added", (AGGREGATES, AGGREGATES + ", low: min(z)"), fates=VIEW_REBUILT),
     change("aggregate removed", (AGGREGATES, AGGREGATES.replace("n: count(), ", "")), fates=KEPT),
@@ -249,13 +248,12 @@ def events_agree(program, change):
         inside = text.split("schema: {")[1].split("}")[0]
         return [part.split(":")[0].strip() for part in inside.replace("(12,2)", "").replace("(15,4)", "").split(",")]
     first, second = columns(APP), columns(change.changed())
-    source = {"zed": "z"}
     for one in asked(program, "select * from events_tx order by seq"):
         seq = one["seq"]
         put = json.loads(row(seq - 1, change.more))
         for name in {*first, *second} - {"ts"}:
             held = name in (second if seq > FIRST else first)
-            want = put.get(source.get(name, name)) if held else None
+            want = put.get(name) if held else None
             check(plain(one[name]) == plain(want), f"SQL, event {seq}, {name}: {one[name]!r}, not {want!r}")
 
 
@@ -268,6 +266,8 @@ def case(change, how, binary, root):
         feed(program, ALL, change.more)
         code, findings = against(program)
         for part, fate in change.fates.items():
+            if how == "killed" and (fate == "kept" or (part[0], fate) == ("view", "removed")):
+                continue  # no state was saved yet: all is read again, and nothing is left of what is gone
             check(part in findings and findings[part]["fate"] == fate, f"{part} is not {fate}: {findings.get(part)}")
         check((code != 0) == bool(change.refused), f"validate --against ends with {code}: {findings}")
         before = undisturbed(binary, root, APP, FIRST, False)
@@ -322,7 +322,7 @@ def a_running_folder_is_said_to_be_running(binary, root):
         code, text, errors = program.call("validate", program.file, "--against", program.folder / "data")
         check(code == 0 and "kept" in text, text + errors)
         code, _, errors = program.call("validate", program.file, "--against", program.folder / "nothing")
-        check(code not in (0, 70) and "no data folder" in errors, errors)
+        check(code not in (0, 70) and "no data of an application" in errors, errors)
         check(not (program.folder / "nothing").exists(), "looking made a folder")
 
 

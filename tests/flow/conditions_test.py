@@ -59,8 +59,8 @@ def expressions_apart(folder):
     sinks:
 """ + "\n".join(f"      - {{ name: s{over}_{least}, send: decisions, when: v > {least}, "
                 f"log: {{ path: s{over}_{least}.jsonl }} }}" for least in limits) for over in limits)
-    app = HEAD.format(mode="read") + "derive:\n" + "".join(
-        f"  - {{ name: derived{over}, as: v - {over} }}\n" for over in limits) + """\
+    app = HEAD.format(mode="read") + "features:\n" + "".join(
+        f"  - {{ derive: derived{over}, as: v - {over} }}\n" for over in limits) + """\
 models:
   - { name: rule, key: k, rules: { score: "cast(v as double) + 1.0", other: "cast(v as double) + 2.0" } }
 decisions:
@@ -100,8 +100,8 @@ def told(folder, name):
     """{key: [(what, severity), ...]} as the sink was told."""
     story = {}
     for line in lines(folder, name):
-        story.setdefault(line["alert"]["series_id"].split("/", 1)[1], []).append(
-            (line["alert"]["state"], line["alert"]["severity"]))
+        alert = line["detail"]
+        story.setdefault(alert["series_id"].split("/", 1)[1], []).append((alert["state"], alert["severity"]))
     return story
 
 
@@ -159,9 +159,8 @@ def heals_judged_apart(folder):
     write_rows(folder, rows)
     remedies = "".join(f"      - {{ name: heal{least}, when: v > {least}, recover_within: 1h, limit: 1000/1h, "
                        f"command: {{ run: note{least} }} }}\n" for least in (900, 700))
-    commands = "".join(f"""\
-    - {{ name: note{least}, command: [/bin/sh, -c, 'echo $0 >> {folder}/heal{least}.txt', '{{key}}'] }}
-""" for least in (900, 700))
+    commands = "".join(f"    note{least}: [/bin/sh, -c, 'echo $0 >> {folder}/heal{least}.txt', '{{key}}']\n"
+                       for least in (900, 700))
     app = ALERT.format(mode="tail", wait="1s") + "    heal:\n" + remedies + \
         "healing:\n  enabled: true\n  commands:\n" + commands
 
@@ -172,7 +171,7 @@ def heals_judged_apart(folder):
     with Program(BINARY, folder, app) as program:
         program.start()
         wait_for(lambda: f"{wanted}, not {[healed(900), healed(700)]}",
-                 lambda: all(healed(least) == wanted[least] for least in wanted), program)
+                 lambda: all(set(healed(least)) >= set(wanted[least]) for least in wanted), program)
         program.stop()
     check(all(healed(least) == wanted[least] for least in wanted), f"healed {healed(900)} and {healed(700)}")
 

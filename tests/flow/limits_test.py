@@ -1,4 +1,5 @@
-"""Aim: no number in the source cuts a promise in silence: each limit is on docs/reference/limits.md, or is said here to be none.
+"""Aim: no number in the source cuts a promise in silence: docs/reference/limits.md has each limit, or it is said here
+to be none.
 Method: names that end or begin as limits do are gathered from src/ and looked for on the page, by name."""
 import os
 import pathlib
@@ -10,16 +11,18 @@ PAGE = (root / "docs/reference/limits.md").read_text()
 # Sizes of one step of work, of a format or of a computation: whatever the size, the result is the same.
 NO_PROMISE = {
     "kBinMax", "kDecimalLimit", "kDifferenceMax", "kShortRowsMax", "kPeriodHoursMax", "kBinsMax", "kHistogramsMax",
-    "kFeaturesMax", "kTreesMax", "kNeighboursMax", "kVectorElementsMax", "kMovedMax", "kRawMax", "kMaxBatchRows", "kMostHeld",
-    "kMostAtOnce", "kDirtyBytesMax", "kSignatureAgeMaxS", "kMostBytes", "kMaxClockStepUs", "max_clock_step_us",
+    "kFeaturesMax", "kTreesMax", "kNeighboursMax", "kVectorElementsMax", "kMovedMax", "kRawMax", "kMaxBatchRows",
+    "kMostHeld", "kMostAtOnce",
+    "kDirtyBytesMax", "kSignatureAgeMaxS", "kMostBytes", "kMaxClockStepUs", "max_clock_step_us",
     "max_pending_bytes", "max_queued_kbytes", "max_backoff_ms", "stop_limit_ms", "commit_limit_us", "change_limit_ms",
-    "memory_limit_bytes", "replay_max_us",
-}
+    "memory_limit_bytes", "replay_max_us", "kMostDigits", "kSpreadMost"}
 # Defaults of settings that the first table has under their own names.
-SETTINGS = {"max_future_us", "max_rows", "max_record_bytes", "max_files", "max_pending_requests", "max_records", "max_processes",
-            "max_keys", "attempts_max", "limit_count", "limit_per_us", "max_age_us", "max_size_bytes"}
+SETTINGS = {"max_future_us", "max_rows", "max_record_bytes", "max_files", "max_pending_requests", "max_records",
+            "max_processes", "max_keys",
+            "keys_max", "attempts_max", "limit_count", "limit_per_us", "max_age_us", "max_size_bytes"}
 
-CONSTANT = re.compile(r"constexpr\s+[\w:<> ]+?\b(k(?:Max|Most)[A-Z]\w*|k\w*(?:Max|Most|Limit)(?:Us|Ms|S|Bytes)?|kMost)\s*=")
+CONSTANT = re.compile(r"constexpr\s+[\w:<> ]+?\b"
+                      r"(k(?:Max|Most)[A-Z]\w*|k\w*(?:Max|Most|Limit)(?:Us|Ms|S|Bytes)?|kMost)\s*=")
 FIELD = re.compile(r"^\s*(?:static )?(?:constexpr )?(?:u?int\d+_t|size_t|int|double)\s+"
                    r"(max_\w*[a-z]|\w+_max(?:_\w*[a-z])?|\w*limit(?:_\w*[a-z])?)\s*=\s*[^;0]*[1-9]", re.M)
 

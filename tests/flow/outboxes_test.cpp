@@ -70,7 +70,7 @@ TEST_F(OutboxesTest, AnOutcomeIsRecordedOnceHoweverOftenTheDiskRefuses) {
     ASSERT_TRUE(done.ok()) << done.error().to_string();
     EXPECT_EQ(staged, 1);
   }
-  committer.stop(10'000);
+  EXPECT_TRUE(committer.stop());
   EXPECT_EQ(counts.records, 3);
   EXPECT_EQ(journal_of(*store).size(), 3u) << "one for each outcome";
   EXPECT_TRUE(streams::read_outbox_of(*store, "hook")->read(Seq{0}, 10)->empty());

@@ -218,8 +218,7 @@ FuzzTarget expression_target() {
             rows.append_row(
                 {std::string("\xC3\xA9"), -0.0, INT64_MIN, int64_t{0}, int64_t{0}, int64_t{-1}});
             features::Evaluator evaluator(*compiled);
-            for (size_t row = 0; row < rows.rows(); ++row)
-              (void)evaluator.evaluate(rows, row);
+            for (size_t row = 0; row < rows.rows(); ++row) (void)evaluator.evaluate(rows, row);
           }};
 }
 
@@ -359,7 +358,8 @@ FuzzTarget kept_target() {
             if (!state.ok()) return;
             std::string again;
             monitor::encode_alert_state(*state, again);
-            QW_ASSERT(again == sealed);
+            // What an earlier version wrote is written anew as today's.
+            QW_ASSERT(again == sealed || again.front() != sealed.front());
           }};
 }
 

@@ -37,6 +37,7 @@ ENGINE = pathlib.Path(os.environ.get("QUICKWATER_SOURCE_DIR", ".")) / "tools/eng
 WRITER = """
 app: writer-{topic}
 data: data
+stop_timeout: 45s
 server: {{ port: 0 }}
 sources:
   - name: rows
@@ -56,6 +57,7 @@ decisions:
 READER = """
 app: reader
 data: data
+stop_timeout: 45s
 server: {{ port: 0 }}
 sources:
   - name: decided

@@ -42,7 +42,7 @@ def run_over(binary, folder, lines):
 
 def count(app, sql="select count(*) as n from decisions", *more):
     code, text, errors = app.call("query", sql, "--data", app.folder / "data", "--json", *more)
-    check(code == 0 and not errors, f"{code} {errors}")
+    check(code == 0 and "left out" not in errors, f"{code} {errors}")
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -58,7 +58,8 @@ def some_cannot_be_used(binary, root):
     bad = ["yesterday,b,1", "2024-01-01T00:01:00Z,c,much", "tomorrow,b,2"]
     app, code, _, said = run_over(binary, root / "some", GOOD + bad)
     check(code == 7 and "43 records read" in said and "3 dead letters" in said, f"{code} {said}")
-    check("2 dead letters of 's' like the first, in.csv:42" in said and "yesterday" in said and "much" in said, said)
+    check("2 dead letters of 's' like the first, " in said and "in.csv:41: " in said, said)
+    check("yesterday" in said and "much" in said and "tomorrow" not in said, said)
     check("log dead-letters" in said, said)
     check(count(app, "select count(*) as n from dead_letters") == [{"n": 3}], "dead letters in SQL")
 
@@ -85,6 +86,7 @@ def killed_and_asked(binary, root):
         rows = (f"2024-01-01T00:{number // 60:02}:{number % 60:02}Z,a,{number}" for number in range(700))
         (app.folder / "in.csv").write_text("\n".join(["ts,who,amount", *rows]) + "\n")
         app.start()
+        app.port()
         wait_for("all is durable", lambda: count(app) == [{"n": 700}], app)
         check(app.metric("quickwater_segment_files", log="decisions") == 0, "nothing was rolled for that")
         check(count(app, "select sum(o_amount) as n from (select \"output.o_amount\" as o_amount from decisions)")

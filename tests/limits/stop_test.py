@@ -23,7 +23,7 @@ WEBHOOK = "    sinks:\n      - {{ name: hook, send: decisions, webhook: {{ url: 
 HEAL = """    output: {{ sev: "case when v > 4 then 'critical' end" }}
     alert: {{ severity: sev, for: 0s, resolve_after: 30s }}
     heal:
-      - {{ name: nap, command: {{ run: nap, timeout: 60s }}, limit: 100/10m, stop_after: 0 }}"""
+      - {{ name: nap, command: {{ run: nap, timeout: 60s }}, limit: 100/10m, stop_after: 100 }}"""
 COMMANDS = "healing:\n  enabled: true\n  commands: { nap: [/bin/sleep, \"50\"] }\n"
 
 
@@ -72,9 +72,10 @@ def a_command_runs(binary, root):
         app.start()
         app.port()
         app.stop()
-        ends = [one for one in app.log("journal") if one["kind"].startswith("action_") and
-                one["kind"] not in ("action_started", "action_outcome")]
-        check(len({one["body"]["action_id"] for one in ends}) == 20, f"each has an end: {len(ends)}")
+        journal = app.log("journal")
+        unknown = [one["body"]["action_id"] for one in journal if one["kind"] == "action_unknown"]
+        finished = [one for one in journal if one["kind"] == "action_finished"]
+        check(len(unknown) == 1 and not finished, f"what ran is not known, the others wait: {unknown} {finished}")
 
 
 def clients_hold_on(binary, root):
@@ -94,10 +95,10 @@ def what_hangs_is_cut_off(binary, root):
     with Program(binary, root / "cut", stop_timeout="1s").feed(100) as app:
         app.launch(fail_point="apply/k7:stall")
         app.port()
-        wait_for("it hangs", lambda: app.metric("quickwater_source_queue_rows", source="rows") > 0, app)
+        wait_for("it hangs", lambda: app.metric("quickwater_decisions_total") == 7, app)  # in the eighth row
         app.begin_stop(signal.SIGTERM)
         check(app.wait() == 7, f"{app.process.returncode}")
-        check("cut off at: the events that were read" in app.output(), app.output()[-1500:])
+        check("is cut off at: " in app.output(), app.output()[-1500:])
         whole(app)
 
 
@@ -120,7 +121,8 @@ def a_second_signal(binary, root):
 def signals(binary, root):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU):
         with Program(binary, root / number.name).feed(10) as app:
-            app.start()
+            # Whoever runs this may have been told to live on without a terminal.
+            app.launch(preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
             app.port()
             app.begin_stop(number)
             check(app.wait() == 0, f"{number.name}: {app.process.returncode}")

@@ -201,15 +201,13 @@ void Api::roll(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> 
 }
 
 void Api::write_tails(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
-  runtime_->roller().tails_soon(
-      [request, reply = std::move(reply)](const Result<Roller::Tails>& written) {
-        if (written.ok())
-          return reply->send(
-              json_answer(Json{{"folder", written->folder}, {"views", written->views}}));
-        const Error& error = written.error();
-        reply->send(
-            refusal_answer({503, "not_written", error.message, error.how_to_mend}, request));
-      });
+  runtime_->roller().tails_soon([request,
+                                 reply = std::move(reply)](const Result<Roller::Tails>& written) {
+    if (written.ok())
+      return reply->send(json_answer(Json{{"folder", written->folder}, {"views", written->views}}));
+    const Error& error = written.error();
+    reply->send(refusal_answer({503, "not_written", error.message, error.how_to_mend}, request));
+  });
 }
 
 // On the server's thread: judges, and hands the call to the API's own.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "app/api/usual.h"
+#include "app/runtime/decision_json.h"
 #include "schema/settings.h"
 #include "store/segments/history.h"
 
@@ -32,17 +33,6 @@ std::optional<schema::DecisionRecord> record_of(const store::Store& store, Parti
 bool is_removed(const store::Store& store, PartitionId stream, uint64_t seq) {
   const auto last = store.last_seq(store::Log::kDecisions, stream);
   return last.ok() && Seq{seq} <= *last;
-}
-
-std::string_view status_of(features::FeatureStatus status, bool null) {
-  switch (status) {
-    case features::FeatureStatus::kPresent: return null ? "empty" : "ok";
-    case features::FeatureStatus::kOverflow: return "OVERFLOW";
-    case features::FeatureStatus::kOutsideMaxAge: return "OUTSIDE_MAX_AGE";
-    case features::FeatureStatus::kHotKey: return "HOT_KEY";
-    case features::FeatureStatus::kIncomplete: return "warming";
-  }
-  return "ok";
 }
 
 Json feature_json(const FeatureName& feature, double value, std::string_view status) {
@@ -140,11 +130,13 @@ Json MomentAnswers::features(size_t decision, const std::optional<FeatureAnswer>
     std::optional<size_t> at;
     for (size_t index = 0; read && index < read->view->features().size(); ++index)
       if (read->view->features()[index].name == feature.name) at = index;
-    const bool whole = at && (read->statuses[*at] != features::FeatureStatus::kIncomplete ||
+    const bool whole = at && (read->statuses[*at] != schema::FeatureStatus::kIncomplete ||
                               !std::isfinite(decided));
     const double value = whole ? number_of(read->values[*at], feature.type) : decided;
-    const auto status = whole ? read->statuses[*at] : features::FeatureStatus::kPresent;
-    list.push_back(feature_json(feature, value, status_of(status, !std::isfinite(value))));
+    const auto status = whole    ? read->statuses[*at]
+                        : record ? stored.status(decision, *record, feature)
+                                 : schema::FeatureStatus::kPresent;
+    list.push_back(feature_json(feature, value, shown_status(status, !std::isfinite(value))));
   }
   return list;
 }

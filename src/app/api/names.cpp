@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <utility>
 
+#include "features/cell_text.h"
 #include "features/definition.h"
 
 namespace qw::app {
@@ -106,6 +106,16 @@ std::vector<double> StoredFeatures::of(size_t decision, const schema::DecisionRe
   for (size_t index = 0; index < wanted.size(); ++index)
     numbers[index] = number_named(named->schema->features, record.features, wanted[index]->stored);
   return numbers;
+}
+
+schema::FeatureStatus StoredFeatures::status(size_t decision, const schema::DecisionRecord& record,
+                                             const FeatureName& wanted) {
+  const auto named = stored_.of(record, &names_.schema(decision));
+  if (!named.ok()) return schema::FeatureStatus::kPresent;
+  const auto& features = named->schema->features;
+  for (size_t index = 0; index < std::min(features.size(), record.statuses.size()); ++index)
+    if (features[index].name == wanted.stored) return record.statuses[index];
+  return schema::FeatureStatus::kPresent;
 }
 
 double StoredFeatures::input(size_t decision, const schema::DecisionRecord& record) {

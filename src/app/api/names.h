@@ -73,6 +73,9 @@ class StoredFeatures {
   // One for each of `wanted`.
   std::vector<double> of(size_t decision, const schema::DecisionRecord& record,
                          const std::vector<const FeatureName*>& wanted);
+  // What the decision said of the feature; kPresent when it knew no such feature.
+  schema::FeatureStatus status(size_t decision, const schema::DecisionRecord& record,
+                               const FeatureName& wanted);
   // What the model was given; NaN when it is given another thing now.
   double input(size_t decision, const schema::DecisionRecord& record);
 

@@ -61,7 +61,7 @@ struct DurabilitySettings {
   Durability events = Durability::kMachine;
   Durability decisions = Durability::kProcess;
   int64_t commit_interval_us = 0;
-  int64_t replay_max_us = 0;  // how much event history a restart may have to replay
+  int64_t replay_max_us = 0;               // how much event history a restart may have to replay
   int64_t state_ttl_us = 604'800'000'000;  // how long states are kept that nobody needs
 };
 
@@ -83,8 +83,8 @@ struct SegmentSettings {
 
 // `memory`: what the states of all keys may take while they are not needed on disk.
 struct MemorySettings {
-  int64_t views_bytes = 0;
-  int64_t models_bytes = 0;
+  int64_t views_bytes = 256'000'000;
+  int64_t models_bytes = 1'000'000'000;
 };
 
 // `server`: where the page, the control API and the metrics are served.
@@ -192,9 +192,9 @@ struct Source {
   TextFormat text;
   Name event_time;  // the column
   TimeFormat event_time_format = TimeFormat::kIso8601;
-  std::string event_time_zone;   // IANA name or "+02:00"; empty: the text must carry its offset
-  Name event_id;                 // the column for deduplication; empty: no deduplication
-  int64_t dedup_horizon_us = 0;  // 0 when event_id is empty
+  std::string event_time_zone;     // IANA name or "+02:00"; empty: the text must carry its offset
+  Name event_id;                   // the column for deduplication; empty: no deduplication
+  int64_t dedup_horizon_us = 0;    // 0 when event_id is empty
   int64_t dedup_memory_bytes = 0;  // 0 when event_id is empty
   int64_t allowed_lateness_us = 0;
   bool lateness_written = false;  // it is not the default
@@ -326,10 +326,10 @@ struct Alert {
   int64_t cooldown_us = 0;
   int64_t resolve_after_us = 0;
   std::optional<int64_t> stale_after_us;  // nothing: learnt from how often the key is heard of
-  int64_t flap_fires = 0;
-  int64_t flap_window_us = 0;
-  int64_t flap_resolve_after_us = 0;
-  int64_t keys_max = 0;
+  int64_t flap_fires = 3;
+  int64_t flap_window_us = 600'000'000;
+  int64_t flap_resolve_after_us = 120'000'000;
+  int64_t keys_max = 1'000'000;
   Expression summary;  // text with {names} of columns, features and outputs; empty: made by us
   Place place;
 };

@@ -102,6 +102,8 @@ TEST(ReadApp, sources_as_written) {
   EXPECT_EQ(tx.event_time_format, TimeFormat::kEpochMillis);
   EXPECT_EQ(tx.dedup_horizon_us, 3'600'000'000);
   EXPECT_EQ(tx.max_record_bytes, 64'000);
+  EXPECT_EQ(tx.dedup_memory_bytes, 10'000'000);
+  EXPECT_EQ(tx.late, Late::kDecide);
   EXPECT_EQ(tx.schema.field(2).type, (schema::Type{schema::Kind::kDecimal, 12, 2}));
   ASSERT_EQ(tx.expect.size(), 4u);
   EXPECT_TRUE(tx.expect[0].not_null);
@@ -155,6 +157,15 @@ TEST(ReadApp, decisions_and_the_rest_as_written) {
   const AppFile& app = *reading.app;
   const Decision& watch = *app.decision("watch");
   EXPECT_EQ(watch.alert->for_us, 5'000'000);
+  EXPECT_EQ(watch.alert->stale_after_us, 120'000'000);
+  EXPECT_EQ(watch.alert->flap_fires, 4);
+  EXPECT_EQ(watch.alert->flap_window_us, 1'200'000'000);
+  EXPECT_EQ(watch.alert->flap_resolve_after_us, 180'000'000);
+  EXPECT_EQ(watch.alert->keys_max, 5000);
+  EXPECT_EQ(app.memory.views_bytes, 100'000'000);
+  EXPECT_EQ(app.memory.models_bytes, 2'000'000'000);
+  EXPECT_EQ(app.stop_timeout_us, 20'000'000);
+  EXPECT_EQ(app.durability.state_ttl_us, 172'800'000'000);
   EXPECT_EQ(watch.alert->summary.text, "{metric} is {value}");
   ASSERT_EQ(watch.sinks.size(), 2u);
   EXPECT_EQ(watch.sinks[0].name.text, "file");

@@ -24,8 +24,11 @@ Finding finding_of(const std::string& part, const Error& error) {
   const bool missing = error.code == ErrorCode::kNotFound ||
                        error.message.find("missing") != std::string::npos ||
                        error.message.find("gone") != std::string::npos;
-  return {missing ? Health::kMissing : Health::kDamaged, error.where.empty() ? part : error.where,
-          error.message, error.how_to_mend};
+  // The machine refused: nobody knows.
+  const bool unread = error.code == ErrorCode::kIo || error.code == ErrorCode::kExhausted ||
+                      error.code == ErrorCode::kUnavailable;
+  const Health health = unread ? Health::kUnread : missing ? Health::kMissing : Health::kDamaged;
+  return {health, error.where.empty() ? part : error.where, error.message, error.how_to_mend};
 }
 
 // Gathers what is found of one folder.
@@ -106,7 +109,7 @@ class Examination {
                          : ""));
     std::error_code none;
     for (const auto& entry : fs::directory_iterator(store::segment_folder(folder_), none))
-      if (!named.contains(entry.path().filename().string()))
+      if (!entry.is_directory(none) && !named.contains(entry.path().filename().string()))
         note(Health::kNote, entry.path().string(),
              "no list names it; it is left alone or, when "
              "it is a segment, put right at the next start");
@@ -168,6 +171,7 @@ std::string_view name_of(Health health) {
   switch (health) {
     case Health::kWhole: return "whole";
     case Health::kNote: return "note";
+    case Health::kUnread: return "unread";
     case Health::kDamaged: return "damaged";
     case Health::kMissing: return "missing";
   }

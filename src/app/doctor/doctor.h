@@ -1,6 +1,7 @@
 // What of a data folder is whole, damaged or missing. Changes nothing.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,7 +10,7 @@
 
 namespace qw::app {
 
-enum class Health : uint8_t { kWhole, kNote, kDamaged, kMissing };
+enum class Health : uint8_t { kWhole, kNote, kUnread, kDamaged, kMissing };
 std::string_view name_of(Health health);
 
 // One part of a data folder. A value.

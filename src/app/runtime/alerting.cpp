@@ -139,6 +139,7 @@ void Alerting::tick(PendingCommit& open, const std::function<Seq(PartitionId)>& 
   for (auto& [decision, book] : books_) {
     book.forget_ended([&, decision = decision](PartitionId stream, std::string_view key) {
       open.txn.erase_meta(meta_name(decision, stream, key));
+      audience_.judged(open, {decision, stream, std::string(key)}, /*quiet=*/true, {});
     });
     if (!book.needs_ticks()) continue;
     matters = true;
@@ -181,6 +182,9 @@ monitor::AlertDetail Alerting::detail_of(size_t decision, const monitor::AlertCh
     monitor::AlertFeature feature;
     feature.name = field.name;
     feature.value = number_of(record->features[index], field.type);
+    feature.status = shown_status(
+        index < record->statuses.size() ? record->statuses[index] : schema::FeatureStatus::kPresent,
+        schema::is_null(record->features[index]));
     feature.usual_low = feature.usual_mid = feature.usual_high = kUnknown;
     detail.features.push_back(std::move(feature));
   }

@@ -48,8 +48,8 @@ class Alerting {
                                       const AlertWishes&)>;
   void listen(Listener listener) { listener_ = std::move(listener); }
 
-  // The decision's word on a key, and what its conditions say. Returns whether an alert of the key is
-  // open.
+  // The decision's word on a key, and what its conditions say. Returns whether an alert of the key
+  // is open.
   bool observe(PendingCommit& open, size_t decision, PartitionId stream,
                const schema::DecisionRecord& record, monitor::Severity severity, double threshold,
                const AlertWishes& wishes);
@@ -79,7 +79,7 @@ class Alerting {
   std::map<size_t, monitor::AlertBook> books_;  // by decision
   std::map<size_t, schema::DecisionSchema> names_;
   AlertAudience audience_;
-  std::vector<monitor::AlertChange> changes_;   // working memory
+  std::vector<monitor::AlertChange> changes_;  // working memory
 };
 
 }  // namespace qw::app

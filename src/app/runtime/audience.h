@@ -1,5 +1,5 @@
-// Who hears of an alert: the sinks and healing actions whose condition lets it through, and the sinks
-// that have heard of it and must hear of its end.
+// Who hears of an alert: the sinks and healing actions whose condition lets it through, and the
+// sinks that have heard of it and must hear of its end.
 #pragma once
 
 #include <map>
@@ -24,10 +24,10 @@ struct AlertWishes {
   friend bool operator==(const AlertWishes&, const AlertWishes&) = default;
 };
 
-// Remembers per key what the conditions said on its newest decision, because an alert that the clock
-// fires has no event of its own to judge by, and which sinks were told. Kept in the commit that
-// changes it, only while the key has a pending or open alert, and only for decisions with conditions.
-// Used by the pipeline's thread under the committer's mutex.
+// Remembers per key what the conditions said on its newest decision, because an alert that the
+// clock fires has no event of its own to judge by, and which sinks were told. Kept in the commit
+// that changes it, only while the key has a pending or open alert, and only for decisions with
+// conditions. Used by the pipeline's thread under the committer's mutex.
 class AlertAudience {
  public:
   struct Key {
@@ -42,8 +42,8 @@ class AlertAudience {
 
   // What the newest decision on the key says. `quiet`: nothing is pending or open, forget it.
   void judged(PendingCommit& open, const Key& key, bool quiet, const AlertWishes& wishes);
-  // Who hears of the change. As it fires or rises: those whose condition holds, and those that heard
-  // of it before; as it ends or falls silent: those that heard.
+  // Who hears of the change. As it fires or rises: those whose condition holds, and those that
+  // heard of it before; as it ends or falls silent: those that heard.
   AlertWishes hear(PendingCommit& open, size_t decision, const monitor::AlertChange& change);
 
  private:

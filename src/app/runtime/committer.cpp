@@ -191,6 +191,11 @@ bool Committer::write(PendingCommit& taken) {
     fail_point("commit.after");
     note(written, began_ns);
     if (written.ok()) return true;
+    // Damage does not mend by itself; a start says what it is.
+    if (written.error().code == ErrorCode::kCorrupt) {
+      broken(written.error());
+      return false;
+    }
     if (clock_.monotonic_ns() >= give_up_ns_) {
       log::error("commit",
                  "giving up at shutdown; what was not acknowledged will be read again: {}",

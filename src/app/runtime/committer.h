@@ -146,7 +146,7 @@ class Committer {
   CommitMutex mutex_;
   std::condition_variable_any room_;
   PendingCommit open_;
-  bool ended_ = false;  // nothing will be committed any more
+  bool ended_ = false;   // nothing will be committed any more
   PendingCommit taken_;  // the committer's thread: what it writes, or empty
   std::atomic<bool> due_{false};
 

@@ -42,6 +42,17 @@ json statuses_json(const schema::DecisionRecord& record, const schema::DecisionS
 
 }  // namespace
 
+std::string_view shown_status(schema::FeatureStatus status, bool null) {
+  switch (status) {
+    case schema::FeatureStatus::kPresent: return null ? "empty" : "ok";
+    case schema::FeatureStatus::kOverflow: return "OVERFLOW";
+    case schema::FeatureStatus::kOutsideMaxAge: return "OUTSIDE_MAX_AGE";
+    case schema::FeatureStatus::kHotKey: return "HOT_KEY";
+    case schema::FeatureStatus::kIncomplete: return "INCOMPLETE";
+  }
+  return "ok";
+}
+
 std::string action_id(const Plan& plan, size_t decision, uint32_t source_partition, Seq seq) {
   const PlanDecision& planned = plan.decisions[decision];
   const PlanSource& source = plan.sources[planned.source];

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 
 #include "app/runtime/plan.h"
 #include "schema/records.h"
@@ -16,6 +17,9 @@ std::string action_id(const Plan& plan, size_t decision, uint32_t source_partiti
 // `names`: of the record; they fit it.
 nlohmann::json decision_json(const std::string& app, const schema::DecisionRecord& record,
                              const schema::DecisionSchema& names, double threshold);
+
+// How the control API and notifications say it: "ok", "empty", "HOT_KEY", ...
+std::string_view shown_status(schema::FeatureStatus status, bool null);
 
 // One cell as JSON: numbers as numbers (decimals exact as text), timestamps as microseconds.
 nlohmann::json value_json(const schema::Value& value, const schema::Type& type);

@@ -295,7 +295,7 @@ void Healers::release(PendingCommit& open, Heal& heal) {
 
 void Healers::push(Job job) {
   if (jobs_.closed() || jobs_.try_push(std::move(job)) || jobs_.closed()) return;
-  never_began(committer_.open(), job, "more than 64 commands wait");
+  never_began(committer_.open(), job, fmt::format("more than {} commands wait", kCommandsMost));
 }
 
 void Healers::never_began(PendingCommit& open, const Job& job, const std::string& reason) {

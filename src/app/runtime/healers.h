@@ -105,7 +105,9 @@ class Healers {
   Outboxes& outboxes_;
   const Clock& clock_;
   std::map<size_t, std::vector<std::unique_ptr<Heal>>> heals_;  // by decision, in the file's order
-  BoundedQueue<Job> jobs_{64};
+  // Each is durable until it ran; further ones are recorded as never begun.
+  static constexpr size_t kCommandsMost = 1024;
+  BoundedQueue<Job> jobs_{kCommandsMost};
   std::atomic<int> commands_left_{0};
   std::atomic<bool> stopping_{false};
   int cancel_fd_ = -1;  // readable: the command that runs is to end

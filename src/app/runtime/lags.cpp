@@ -239,7 +239,8 @@ void Lags::read_limits(const std::map<std::string, AlertKeys>& alert_keys) {
              fmt::format("{} series have an alert or had one lately: raise keys_max", keys.held));
   }
   const std::pair<const char*, const store::MemoryBudget*> budgets[] = {
-      {"views", &runtime_.pipeline().view_memory()}, {"models", &runtime_.pipeline().model_memory()}};
+      {"views", &runtime_.pipeline().view_memory()},
+      {"models", &runtime_.pipeline().model_memory()}};
   for (const auto& [name, budget] : budgets) {
     metrics_
         .gauge("quickwater_state_memory_bytes", "What states take in memory.", {{"states", name}})

@@ -73,7 +73,7 @@ Result<std::string> write_tails(const Plan& plan, const store::Store& store,
       segment.schema_id = piece.rows.columns.schema().fingerprint();
       const std::string path = folder + "/" + segment.file();
       QW_TRY(store::write_rows(segment, piece.rows, path));
-      files[log.view].push_back(std::filesystem::path(path).lexically_relative(base).string());
+      files[log.view].push_back(path.starts_with(base + "/") ? path.substr(base.size() + 1) : path);
       from = segment.to;
     }
   }

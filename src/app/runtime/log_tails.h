@@ -17,9 +17,10 @@ namespace qw::app {
 constexpr const char* kTailsFolder = "tails";
 
 // Writes the records that are in the database alone into new files of `folder` (made; below the
-// folder of segments) and returns the statements of the views over segments and these. For the
-// thread that rolls, or while nothing runs: a record that became part of a segment meanwhile would
-// be missed. `wanted`: asked between two files; false ends it with kUnavailable.
+// folder of segments, or an absolute path elsewhere) and returns the statements of the views over
+// segments and these. For the thread that rolls, or while nothing runs: a record that became part
+// of a segment meanwhile would be missed. `wanted`: asked between two files; false ends it with
+// kUnavailable.
 Result<std::string> write_tails(const Plan& plan, const store::Store& store,
                                 const std::string& folder, const std::function<bool()>& wanted);
 

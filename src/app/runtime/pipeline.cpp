@@ -146,9 +146,10 @@ Result<void> Pipeline::apply_views(const Moment& moment) {
 }
 
 void Pipeline::count_refused(const features::View& view, std::string_view key) {
-  qw::Counter& refused = metrics_.counter(
-      "quickwater_hot_key_events_total",
-      "Events that a view refused because their key has max_rows of them.", {{"view", view.name()}});
+  qw::Counter& refused =
+      metrics_.counter("quickwater_hot_key_events_total",
+                       "Events that a view refused because their key has max_rows of them.",
+                       {{"view", view.name()}});
   if (refused.value() == 0)
     log::warning("views",
                  "view {} refuses events of the key '{}', which has max_rows ({}) of them: windows "
@@ -172,12 +173,12 @@ Result<void> Pipeline::fill_inputs(const Moment& moment) {
     point.lost = moment.partition.lost[index];
     if (view.key_of(moment.rows, moment.row, key)) {
       // Texts in the row point into the state, which nobody else changes while this thread decides.
-      QW_TRY(moment.partition.views[index]->with_state<ViewState>(key, [&](const ViewState& state) {
-        state.rows().read(run.views[index], point, row);
-      }));
+      QW_TRY(moment.partition.views[index]->with_state<ViewState>(
+          key, [&](const ViewState& state) { state.rows().read(run.views[index], point, row); }));
       std::copy(row.cells.begin(), row.cells.end(), run.cells.begin() + static_cast<ptrdiff_t>(at));
     } else {
       std::fill_n(run.cells.begin() + static_cast<ptrdiff_t>(at), view.features().size(), Cell{});
+      row.statuses.assign(view.features().size(), features::FeatureStatus::kPresent);
     }
     at += view.features().size();
   }
@@ -205,10 +206,24 @@ Result<void> Pipeline::decide(const Moment& moment, size_t decision) {
     record.features.push_back(features::value_of(inputs[at], planned.inputs->field(at).type.kind));
   for (const size_t at : planned.model_inputs)
     record.inputs.push_back(features::value_of(inputs[at], planned.inputs->field(at).type.kind));
+  note_statuses(moment.run, record);
   DecisionSeen seen{record, decision, stream};
   QW_ASSIGN(const bool scored, score(moment, decision, stream, record, seen));
   if (scored) conclude(moment, decision, stream, record, seen);
   return {};
+}
+
+// Derived features have none of their own.
+void Pipeline::note_statuses(const SourceRun& run, schema::DecisionRecord& record) {
+  constexpr auto kPresent = features::FeatureStatus::kPresent;
+  size_t at = 0;
+  for (const features::FeatureRow& row : run.view_rows)
+    for (const features::FeatureStatus status : row.statuses) {
+      if (status != kPresent && record.statuses.empty())
+        record.statuses.assign(record.features.size(), kPresent);
+      if (status != kPresent) record.statuses[at] = status;
+      ++at;
+    }
 }
 
 Result<bool> Pipeline::score(const Moment& moment, size_t decision, PartitionId stream,

@@ -166,9 +166,9 @@ class Pipeline {
     std::vector<std::shared_ptr<store::KeyedTable>> views;  // as PlanSource::views
     // As `views`: up to when a view lacks events that retention removed before it was built.
     std::vector<EventTime> lost;
-    EventTime swept{std::numeric_limits<int64_t>::min()};  // the watermark at its last sweep's begin
+    EventTime swept{std::numeric_limits<int64_t>::min()};  // the watermark when it was swept
     std::vector<size_t> sweeping;                          // views whose sweep goes on
-    std::map<size_t, PartitionId> streams;                  // decision -> stream
+    std::map<size_t, PartitionId> streams;                 // decision -> stream
   };
   struct SourceRun {
     std::optional<streams::Gate> gate;
@@ -239,6 +239,7 @@ class Pipeline {
   Result<void> fill_inputs(const Moment& moment);
   void count_refused(const features::View& view, std::string_view key);
   Result<void> decide(const Moment& moment, size_t decision);
+  static void note_statuses(const SourceRun& run, schema::DecisionRecord& record);
   Result<bool> score(const Moment& moment, size_t decision, PartitionId stream,
                      schema::DecisionRecord& record, DecisionSeen& seen);
   void judge_wishes(const Moment& moment, size_t decision);
@@ -273,7 +274,7 @@ class Pipeline {
   Seq dead_letters_;
   std::string row_bytes_;  // of the event in work
   size_t tail_read_ = 0;
-  bool checkpoints_late_ = false;  // the last pass left states that were due long ago
+  bool checkpoints_late_ = false;          // the last pass left states that were due long ago
   std::map<std::string, int64_t> unused_;  // owner of states -> seconds of running without its view
   mutable std::mutex
       tables_mutex_;  // guards the maps of tables against readers; tables have their own locks

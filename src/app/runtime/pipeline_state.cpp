@@ -172,7 +172,7 @@ Result<void> Pipeline::index_tail(size_t source, PartitionRun& run) {
 }
 
 // A view that needs events which retention removed says so until its windows are past them. Their
-// times are gone with them, but none lies above what the first that is kept lets be late.
+// times are gone with them, but none lies above that of a later event which was not late.
 Result<void> Pipeline::note_lost_events(size_t source, PartitionRun& run,
                                         const std::vector<Seq>& low) {
   const PlanSource& planned = plan_->sources[source];
@@ -186,9 +186,9 @@ Result<void> Pipeline::note_lost_events(size_t source, PartitionRun& run,
                         first = std::min(first, seq);
                         const auto event = schema::decode_event(record);
                         if (!event.ok()) read = event.error();
-                        if (!event.ok() || !event->facts.counts()) return event.ok();
-                        lost = std::min(lost, EventTime{event->facts.event_time.value() +
-                                                        planned.file->allowed_lateness_us});
+                        if (!event.ok() || event->facts.status != schema::EventStatus::kOk)
+                          return event.ok();
+                        lost = std::min(lost, event->facts.event_time);
                         return false;
                       }));
   QW_TRY(read);

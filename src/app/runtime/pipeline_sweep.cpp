@@ -11,7 +11,7 @@
 namespace qw::app {
 namespace {
 
-constexpr size_t kSweptAtOnce = 32;       // states of a view in a second: each may be read from disk
+constexpr size_t kSweptAtOnce = 32;  // states of a view in a second: each may be read from disk
 constexpr int64_t kUnusedSavedEvery = 60;  // seconds
 
 std::string unused_name(const std::string& owner) { return "unused/" + owner; }
@@ -52,7 +52,8 @@ void Pipeline::sweep_owners() {
   for (auto at = unused_.begin(); at != unused_.end();) {
     const auto& [owner, seconds] = *at;
     if (++at->second * 1'000'000 < options_.state_ttl_us) {
-      if (seconds % kUnusedSavedEvery == 0) txn.put_meta(unused_name(owner), std::to_string(seconds));
+      if (seconds % kUnusedSavedEvery == 0)
+        txn.put_meta(unused_name(owner), std::to_string(seconds));
       ++at;
       continue;
     }

@@ -278,7 +278,7 @@ class Compiler {
     made.policy.flap_resolve_after_us = alert.flap_resolve_after_us;
     made.policy.learns_stale_after = !alert.stale_after_us;
     made.policy.stale_after_us = alert.stale_after_us.value_or(
-        std::max<int64_t>(monitor::kStaleAfterUs, 2 * std::max(alert.for_us, alert.resolve_after_us)));
+        std::max(monitor::kStaleAfterUs, 2 * std::max(alert.for_us, alert.resolve_after_us)));
     if (const auto checked = monitor::check(made.policy); !checked.ok())
       return report(alert.place, checked.error());
     planned.alert = std::move(made);

@@ -38,11 +38,13 @@ Labels label_of(Log log) { return {{"log", std::string(store::name_of(log))}}; }
 // Reading and compressing segments takes the processor only where events leave it. The roller's own
 // thread takes locks that events wait for, and cannot be one of low priority.
 template <class Work>
-auto nicely(const Work& work) -> decltype(work()) {
+auto nicely(const std::stop_token& stop, const Work& work) -> decltype(work()) {
   std::optional<decltype(work())> done;
   const auto begun = guarded("segments", [&] {
     std::jthread([&] {
       be_nice();
+      // On a busy machine a stop would wait for ever for what takes only what others leave.
+      const std::stop_callback hurry(stop, [self = this_thread()] { be_ordinary(self); });
       done.emplace(guarded("segments", work));
     }).join();
   });
@@ -144,8 +146,8 @@ Result<Roller::Tails> Roller::write_tails_now(const std::stop_token& stop) {
   const std::string name = fmt::format("{}/{}", kTailsFolder, ++tails_made_);
   const std::string folder = store::segment_folder(store_.folder()) + "/" + name;
   tails_.emplace_back(clock_.monotonic_ns() + kTailsKeptNs, folder);
-  auto views = nicely(
-      [&] { return write_tails(*plan_, store_, folder, [&] { return !stop.stop_requested(); }); });
+  // Somebody waits for it: not at the low priority of what nobody waits for.
+  auto views = write_tails(*plan_, store_, folder, [&] { return !stop.stop_requested(); });
   if (views.ok()) return Tails{name, std::move(views).value()};
   std::error_code failed;
   std::filesystem::remove_all(folder, failed);
@@ -172,12 +174,11 @@ Result<void> Roller::roll_now(int64_t limit_us) {
 void Roller::run(const std::stop_token& stop) {
   std::vector<Done> asked;
   std::vector<TailsDone> tails_asked;
-  int64_t next_look_ns = 0;
+  int64_t next_look_ns = clock_.monotonic_ns() + plan_->file.segments.every_us * 1000;
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(mutex_);
       const int64_t wait_ns = std::max<int64_t>(0, next_look_ns - clock_.monotonic_ns());
-      if (next_look_ns == 0) next_look_ns = clock_.monotonic_ns();
       wake_.wait_for(lock, stop, microseconds(wait_ns / 1000),
                      [this] { return !asked_.empty() || !tails_asked_.empty(); });
       asked = std::exchange(asked_, {});
@@ -290,7 +291,7 @@ Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_
     QW_ASSIGN(const auto settled, pipeline_.settle(log.partition));
     if (settled) end = next(*settled);
   }
-  QW_ASSIGN(const Gathered gathered, nicely([&] { return gather(log, end); }));
+  QW_ASSIGN(const Gathered gathered, nicely(stop, [&] { return gather(log, end); }));
   const store::SegmentRows& rows = gathered.rows;
   const auto size = static_cast<uint64_t>(plan_->file.segments.size_bytes);
   small_too = small_too || gathered.schema_ended;
@@ -305,8 +306,8 @@ Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_
   look_at_clock();
   segment.rolled_us = clock_.wall_us();
   segment.dated = clock_trust_->believed();
-  QW_TRY(
-      nicely([&] { return store::write_segment(store_.folder(), segment, rows, options_.steps); }));
+  QW_TRY(nicely(
+      stop, [&] { return store::write_segment(store_.folder(), segment, rows, options_.steps); }));
   QW_ASSIGN(const bool put, put_into_manifest(segment, stop));
   if (!put) return false;
   metrics_.counter("quickwater_segments_rolled_total", "Segments written.", label_of(log.log))
@@ -369,7 +370,7 @@ void Roller::look_at_clock() {
   }
   clock_trust_->look(newest_us);
   metrics_
-      .gauge("quickwater_clock_believed",
+      .gauge("quickwater_clock_believed_info",
              "1 while the clock may make segments too old to be kept; 0 after it was set.")
       .set(clock_trust_->believed() ? 1 : 0);
 }
@@ -378,13 +379,16 @@ void Roller::look_at_clock() {
 void Roller::remember_clock() {
   const bool believed = clock_trust_->believed();
   if (believed != clock_believed_) {
+    const int64_t off_s = clock_trust_->off_us() / 1'000'000;
     if (believed)
-      log::info("segments", "the clock is believed again: retention goes on");
+      log::info("segments", "the clock is believed: retention goes by age, too");
+    else if (off_s == 0)  // a first start
+      log::info("segments", "retention goes by age once events agree with the clock, or in a day");
     else
       log::warning("segments",
                    "the clock is {} s off what was expected: retention removes nothing for its age "
                    "until events are about as old as it says, or it has run for a day",
-                   clock_trust_->off_us() / 1'000'000);
+                   off_s);
     clock_believed_ = believed;
   }
   const std::string saved = clock_trust_->saved();

@@ -44,6 +44,18 @@ streams::SourceBatch part_of(const streams::SourceBatch& whole, size_t begin, si
   return part;
 }
 
+PipelineOptions pipeline_options(const Plan& plan) {
+  PipelineOptions pipeline;
+  pipeline.event_durability = plan.file.durability.events == Durability::kMachine
+                                  ? store::Durability::kMachine
+                                  : store::Durability::kProcess;
+  pipeline.replay_max_us = plan.file.durability.replay_max_us;
+  pipeline.state_ttl_us = plan.file.durability.state_ttl_us;
+  pipeline.view_memory_bytes = static_cast<size_t>(plan.file.memory.views_bytes);
+  pipeline.model_memory_bytes = static_cast<size_t>(plan.file.memory.models_bytes);
+  return pipeline;
+}
+
 }  // namespace
 
 // What the pipeline's thread takes from its inbox: a batch, or a wish to know when all before it is
@@ -107,8 +119,7 @@ class Runtime::SourceThread final : public streams::SourceHost {
     auto done = inbound.flushed->get_future();
     const int64_t until_ns = runtime_.clock_.monotonic_ns() + timeout_ms * 1'000'000;
     const auto left = [&] {
-      return microseconds(
-          std::max<int64_t>(0, until_ns - runtime_.clock_.monotonic_ns()) / 1'000);
+      return microseconds(std::max<int64_t>(0, until_ns - runtime_.clock_.monotonic_ns()) / 1'000);
     };
     if (!runtime_.inbox_->push_within(std::move(inbound), left()) ||
         done.wait_for(left()) != std::future_status::ready)
@@ -231,16 +242,8 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
     }
   healing_ = std::make_unique<Healers>(*plan_, *committer_, *journal_, *outboxes_, clock_);
   QW_TRY(healing_->add_sinks(surroundings, options_.own_server));
-  PipelineOptions pipeline;
-  pipeline.event_durability = plan_->file.durability.events == Durability::kMachine
-                                  ? store::Durability::kMachine
-                                  : store::Durability::kProcess;
-  pipeline.replay_max_us = plan_->file.durability.replay_max_us;
-  pipeline.state_ttl_us = plan_->file.durability.state_ttl_us;
-  pipeline.view_memory_bytes = static_cast<size_t>(plan_->file.memory.views_bytes);
-  pipeline.model_memory_bytes = static_cast<size_t>(plan_->file.memory.models_bytes);
   pipeline_ = std::make_unique<Pipeline>(plan_, *store_, *committer_, *journal_, *outboxes_,
-                                         *healing_, clock_, metrics_, pipeline);
+                                         *healing_, clock_, metrics_, pipeline_options(*plan_));
   for (Observer* observer : options_.observers) {
     pipeline_->watch(*observer);
     journal_->watch(*observer);
@@ -371,7 +374,6 @@ void Runtime::checkpoint_for_stop() {
 
 void Runtime::apply(Inbound& inbound) {
   if (inbound.flushed) {
-    if (abandoned_) return;  // not all before it is in
     const std::lock_guard lock(committer_->mutex());
     committer_->open().then.push_back([flushed = inbound.flushed] { flushed->set_value(); });
     return committer_->hurry();
@@ -444,10 +446,8 @@ void Runtime::housekeeping() {
 
 void Runtime::fail(const Error& error) {
   const std::lock_guard lock(failure_mutex_);
-  if (!failure_) {
-    log::error("run", "{}", error.to_string());
-    failure_ = error;
-  }
+  log::error("run", "{}", error.to_string());
+  if (!failure_) failure_ = error;
 }
 
 std::optional<Error> Runtime::failure() const {

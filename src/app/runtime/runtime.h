@@ -65,7 +65,7 @@ class Runtime {
 
   // How a stop went. A value.
   struct Stopped {
-    bool durable = true;      // everything that was taken in; else what was not is read again
+    bool durable = true;       // everything that was taken in; else what was not is read again
     uint64_t undelivered = 0;  // rows that wait in the outboxes for the next start
   };
   // Every part has its share of `stop_limit_ms`: sources and pipeline end in the first half, what

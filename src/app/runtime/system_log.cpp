@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kMeta = "system/state";  // "running" from a start to its stop
 
-constexpr uint64_t kLateEnough = 100;    // events that are worth a share
+constexpr uint64_t kLateEnough = 100;  // events that are worth a share
 constexpr int kLooksPerSpan = 60;
 
 }  // namespace
@@ -39,12 +39,13 @@ double SystemLog::look(size_t source, const streams::GateCounts& counts, bool la
   const std::string title = fmt::format("{} of {} events of source '{}' came too late",
                                         share.late(), share.judged(), plan_.sources[source].name);
   const std::string detail = fmt::format(
-      "they are more than {} s behind the newest and do not count in features{}; to use them, raise "
+      "they are more than {} s behind the newest and do not count in features{}; to use them, "
+      "raise "
       "allowed_lateness of the source{}",
       file.allowed_lateness_us / 1'000'000,
       file.late == Late::kDecide ? "" : ", and got no decision",
       file.late == Late::kDecide ? "" : ", or write late: decide to decide on them all the same");
-  log::warn("late", "{}: {}", title, detail);
+  log::warning("late", "{}: {}", title, detail);
   tell("late_events", title, detail);
   return share.share();
 }
@@ -63,7 +64,7 @@ void SystemLog::look(const std::string& limit, uint64_t bitten, const std::strin
   bite.bitten = bitten;
   bite.quiet_looks = grew ? 0 : bite.quiet_looks + 1;
   if (!tells) return;
-  log::warn("limit", "{}: {}: {}", limit, title, detail);
+  log::warning("limit", "{}: {}: {}", limit, title, detail);
   tell("limit", title, fmt::format("{} ({})", detail, limit));
 }
 

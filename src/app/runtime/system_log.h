@@ -53,8 +53,8 @@ class SystemLog {
   void look(const Committer::Status& status);
   // What a source's gate decided. Returns the share of late events lately. `last`: no more come.
   double look(size_t source, const streams::GateCounts& counts, bool last = false);
-  // A limit that made something worse `bitten` times so far: told when that grows, and again after a
-  // minute in which it did not.
+  // A limit that made something worse `bitten` times so far: told when that grows, and again after
+  // a minute in which it did not.
   void look(const std::string& limit, uint64_t bitten, const std::string& title,
             const std::string& detail);
   // `why` empty: it was asked to. Nothing when it never started.

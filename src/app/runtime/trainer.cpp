@@ -193,6 +193,7 @@ std::vector<TrainingStatus> Trainer::runs(const std::string& model) const {
 
 void Trainer::run(const std::stop_token& stop) {
   be_nice();
+  const std::stop_callback hurry(stop, [self = this_thread()] { be_ordinary(self); });
   if (const auto recovered = guarded("train", [&] { return recover(stop); }); !recovered.ok())
     log::warning("train", "runs of before are not shown: {}", recovered.error().to_string());
   ask_again();
@@ -236,13 +237,12 @@ void Trainer::train(const TrainingWish& wish, const std::stop_token& stop) {
     });
   };
   auto registry = models::Registry::open(registry_folder_);
-  const auto report = registry.ok()
-                          ? guarded("train",
-                                    [&] {
-                                      return run_training(&store_, **registry, *plan_, wish, clock_,
-                                                          pace, progress);
-                                    })
-                          : Result<TrainingReport>(registry.error());
+  const auto report = registry.ok() ? guarded("train",
+                                              [&] {
+                                                return run_training(&store_, **registry, *plan_,
+                                                                    wish, clock_, pace, progress);
+                                              })
+                                    : Result<TrainingReport>(registry.error());
   const bool done = report.ok();
   const bool accepted = done && report->outcome.accepted;
   const bool few_labels = !done && report.error().where == "labels";

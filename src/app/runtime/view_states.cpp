@@ -50,14 +50,13 @@ Result<const schema::RowMapping*> StoredRows::mapping(uint64_t schema_id) {
 Error StoredRows::unusable(const schema::RowMapping& mapping, size_t column) const {
   const schema::Field& wanted = source_->field(column);
   const schema::Field& stored = mapping.stored().field(*mapping.stored().index_of(wanted.name));
-  return {
-      ErrorCode::kUnsupported,
-      fmt::format("events in the log have '{}' as {}, which does not read as {}", wanted.name,
-                  stored.type.to_string(), wanted.type.to_string()),
-      "event log",
-      fmt::format("keep '{0}' a {1}, or give the column another name (its source takes `rename: "
-                  "{{ {0}: NEW_NAME }}`), or use a fresh data folder",
-                  wanted.name, stored.type.to_string())};
+  return {ErrorCode::kUnsupported,
+          fmt::format("events in the log have '{}' as {}, which does not read as {}", wanted.name,
+                      stored.type.to_string(), wanted.type.to_string()),
+          "event log",
+          fmt::format("keep '{0}' a {1}, or read the new values under a column of another name, or "
+                      "use a fresh data folder",
+                      wanted.name, stored.type.to_string())};
 }
 
 Result<void> StoredRows::check(uint64_t schema_id) {

@@ -77,8 +77,8 @@ struct HttpServerOptions {
   // At the limit the newcomer takes the place of a connection that has waited longest without a
   // request (one that never sent any goes first); where all are busy or young it is refused.
   size_t max_connections = 1024;
-  int patience_ms = 2'000;  // how long a connection may be without a request before that
-  int idle_timeout_ms = 60'000;   // also the limit for reading one request
+  int patience_ms = 2'000;       // how long a connection may be without a request before that
+  int idle_timeout_ms = 60'000;  // also the limit for reading one request
   size_t max_pending_stream_bytes = 1u << 20;
   MetricRegistry* metrics = nullptr;  // counts connections; outlives the server
 };

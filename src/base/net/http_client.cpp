@@ -113,9 +113,8 @@ Result<HttpResponse> exchange_over_tls(asio::io_context& context, beast::tcp_str
   return exchange(context, stream, url, request, options);
 }
 
-Result<HttpResponse> send(std::string_view method, std::string_view text,
-                               std::string_view body, const Headers& headers,
-                               const HttpClientOptions& options) {
+Result<HttpResponse> send(std::string_view method, std::string_view text, std::string_view body,
+                          const Headers& headers, const HttpClientOptions& options) {
   QW_ASSIGN(const Url url, parse_url(text));
   http::request<http::string_body> request;
   request.method_string(beast::string_view(method.data(), method.size()));

@@ -33,7 +33,9 @@ using tcp = asio::ip::tcp;
 using std::chrono::milliseconds;
 
 constexpr int kDrainMs = 10'000;
+constexpr int kStreamBufferBytes = 64 << 10;
 constexpr int64_t kSayAgainNs = 60'000'000'000;
+constexpr int kServedPatience = 15;  // as often the time of who never sent a request
 constexpr int kAcceptAgainMs = 100;  // after the machine refused a descriptor
 // What a newcomer hears that there is no room for: too short to be worth an HTTP library's pains.
 constexpr std::string_view kNoRoom =
@@ -110,12 +112,15 @@ class Connection final : public std::enable_shared_from_this<Connection> {
                     http::obsolete_reason(static_cast<http::status>(status)), content_type);
     for (const auto& [name, value] : headers) head += fmt::format("{}: {}\r\n", name, value);
     head += "\r\n";
+    // What the system holds for a reader that takes nothing is not noticed here: let it be little.
+    beast::error_code ignored;
+    stream_.socket().set_option(asio::socket_base::send_buffer_size(kStreamBufferBytes), ignored);
     stream_.expires_never();
+    watch_for_close();
     // Pieces that other threads sent may have overtaken this call; they wait behind the head.
     pending_.push_front(std::move(head));
     head_written_ = true;
     write_piece();
-    watch_for_close();
   }
 
   // Closes once everything queued has been written.
@@ -141,13 +146,13 @@ class Connection final : public std::enable_shared_from_this<Connection> {
     waiting_ = true;
     waiting_since_ = real_clock().monotonic_ns();
     // The first bytes alone, so that who waits for a request is told from who is in one.
-    http::async_read_some(
-        stream_, buffer_, *parser_, [self = shared_from_this()](beast::error_code error, size_t) {
-          self->waiting_ = false;
-          if (self->closed_) return;
-          if (error || self->parser_->is_done()) return self->on_request(error);
-          self->read_whole();
-        });
+    http::async_read_some(stream_, buffer_, *parser_,
+                          [self = shared_from_this()](beast::error_code error, size_t) {
+                            self->waiting_ = false;
+                            if (self->closed_) return;
+                            if (error || self->parser_->is_done()) return self->on_request(error);
+                            self->read_whole();
+                          });
   }
   void read_whole() {
     http::async_read(
@@ -191,6 +196,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void dispatch(HttpRequest request, std::string_view target);
 
   void write_piece() {
+    // Of the writing alone: the reading of the farewell has begun without a limit.
+    stream_.expires_after(milliseconds(options().idle_timeout_ms));
     asio::async_write(stream_, asio::buffer(pending_.front()),
                       [self = shared_from_this()](beast::error_code error, size_t written) {
                         self->pending_bytes_ -= std::min(self->pending_bytes_.load(), written);
@@ -447,12 +454,13 @@ class Server final : public HttpServer {
   // False: all are in use, or have not been here for long.
   bool make_room() {
     if (shared_->connections.size() < shared_->options.max_connections) return true;
-    const int64_t patience =
-        real_clock().monotonic_ns() - int64_t{shared_->options.patience_ms} * 1'000'000;
+    const int64_t now_ns = real_clock().monotonic_ns();
+    const int64_t patience_ns = int64_t{shared_->options.patience_ms} * 1'000'000;
     std::shared_ptr<Connection> idlest;
     for (const auto& connection : shared_->connections) {
       const auto since = connection->idle_since();
-      if (!since || *since > patience) continue;
+      if (!since) continue;
+      if (now_ns - *since < patience_ns * (connection->served() ? kServedPatience : 1)) continue;
       if (idlest == nullptr || connection->served() < idlest->served() ||
           (connection->served() == idlest->served() && *since < *idlest->idle_since()))
         idlest = connection;

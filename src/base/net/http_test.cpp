@@ -14,6 +14,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "base/env.h"
 #include "base/net/internal/routes.h"
 
 namespace qw::net {
@@ -268,6 +269,35 @@ TEST(FullHttpServer, GivesTheIdlestConnectionUp) {
   EXPECT_EQ(answer->body, "yes");
   EXPECT_GT(metrics.counter("quickwater_http_given_up_connections_total", "").value(), 0u);
   for (const int fd : idle) ::close(fd);
+}
+
+// A peer that opens a stream and reads nothing does not keep its place for ever.
+TEST(HttpStreams, EndWhenNobodyTakesThem) {
+  HttpServerOptions options;
+  options.idle_timeout_ms = 100;
+  const auto server = listen_http(options).value();
+  std::promise<std::shared_ptr<HttpStream>> opened;
+  server->route("GET", "/", [&](const HttpRequest&, std::shared_ptr<HttpReply> reply) {
+    opened.set_value(reply->start_stream(200, "text/event-stream", {}));
+  });
+  server->start();
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  const int small = 4096;
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(server->port());
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const std::string_view request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  ASSERT_EQ(::send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+  const auto stream = opened.get_future().get();
+  // Within what may wait for a slow reader: it is the time that ends it.
+  for (int piece = 0; piece < 60; ++piece) stream->send(std::string(10'000, 'x'));
+  const int64_t until_ns = real_clock().monotonic_ns() + 60'000'000'000;
+  while (stream->open() && real_clock().monotonic_ns() < until_ns) real_clock().sleep_us(10'000);
+  EXPECT_FALSE(stream->open());
+  ::close(fd);
 }
 
 TEST(Urls, AreTakenApartOrRefused) {

@@ -14,8 +14,8 @@
 
 namespace qw::features {
 
-// A checked expression over named, typed inputs. Immutable, cheap to copy, readable from any thread;
-// an Evaluator runs it.
+// A checked expression over named, typed inputs. Immutable, cheap to copy, readable from any
+// thread; an Evaluator runs it.
 class Expression {
  public:
   // kBadInput with "column N" as place and a caret line: unknown names (with the nearest known
@@ -33,7 +33,6 @@ class Expression {
   bool uses_doubles() const { return program_->uses_doubles; }
   // The checked tree, for SQL dialects.
   const Typed& tree() const { return *program_->tree; }
-
 
  private:
   friend class Evaluator;
@@ -54,9 +53,10 @@ class Expression {
   std::shared_ptr<const Program> program_;
 };
 
-// One expression with working memory of its own: that of another can never be taken for it, whatever
-// their shapes. One thread at a time; make one per thread and expression, keep it. Evaluation cannot
-// fail: what has no value is null. Numeric evaluation does not allocate after the first call.
+// One expression with working memory of its own: that of another can never be taken for it,
+// whatever their shapes. One thread at a time; make one per thread and expression, keep it.
+// Evaluation cannot fail: what has no value is null. Numeric evaluation does not allocate after the
+// first call.
 class Evaluator {
  public:
   explicit Evaluator(const Expression& expression) : program_(expression.program_) {}

@@ -134,7 +134,8 @@ TEST(Expression, RowsOneByOneAndInChunksAgree) {
   }
 }
 
-// Expressions of one shape that differ in their literals alone, evaluated in turn: each keeps its own.
+// Expressions of one shape that differ in their literals alone, evaluated in turn: each keeps its
+// own.
 TEST(Expression, NoneRemembersWhatAnotherCompared) {
   std::vector<Evaluator> all;
   for (int64_t least = 0; least < 10; ++least) {

@@ -47,7 +47,9 @@ double mean_of(std::span<const double> values) {
 Spread spread_of(std::span<const double> values) {
   double most = 0;
   for (const double value : values) most = std::max(most, std::fabs(value));
-  const double scale = most > kSpreadMost ? 1 / kSpreadScale : most < kSpreadLeast ? kSpreadScale : 1;
+  const double scale = most > kSpreadMost    ? 1 / kSpreadScale
+                       : most < kSpreadLeast ? kSpreadScale
+                                             : 1;
   double count = 0;
   double mean = 0;
   double m2 = 0;

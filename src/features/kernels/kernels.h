@@ -13,9 +13,9 @@ namespace qw::features {
 // Sum in 128 bits: cannot overflow below 2^64 values.
 __int128 sum_exact(std::span<const int64_t> values);
 
-// What follows is finite wherever its true value is a double, also where a sum or a square on the way
-// is none: what would leave the range is computed again on values scaled by a power of two, which
-// rounds nothing. Infinite only where the true value is beyond a double.
+// What follows is finite wherever its true value is a double, also where a sum or a square on the
+// way is none: what would leave the range is computed again on values scaled by a power of two,
+// which rounds nothing. Infinite only where the true value is beyond a double.
 
 // Sum with the lost low parts carried along (A. Neumaier, 1974): the error stays within 2 units in
 // the last place of the result plus n^2 eps^2 sum|x|, whatever the order.

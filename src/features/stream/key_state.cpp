@@ -93,19 +93,15 @@ EventTime KeyState::newest() const {
   return EventTime{newest};
 }
 
-// Forgets what no read within lateness can reach any more; how many events.
-size_t KeyState::prune(int64_t horizon) {
-  size_t dropped = 0;
-  for (; size_ > 0 && time_at(0) < horizon; ++dropped) drop_oldest();
-  std::erase_if(refused_, [&](const Refused& span) { return span.last.first < horizon; });
-  return dropped;
+void KeyState::prune(int64_t horizon) {
+  while (size_ > 0 && time_at(0) < horizon) drop_oldest();
 }
 
 void KeyState::refuse(int64_t time, uint64_t seq) {
   ++rejected_;
   const std::pair point(time, seq);
-  const auto after = std::ranges::find_if(
-      refused_, [&](const Refused& span) { return point <= span.last; });
+  const auto after =
+      std::ranges::find_if(refused_, [&](const Refused& span) { return point <= span.last; });
   if (after != refused_.end() && after->first <= point) return;
   refused_.insert(after, {point, point});
   if (refused_.size() <= kRefusedMost) return;
@@ -141,14 +137,22 @@ Applied KeyState::apply(ViewWorker& worker, const schema::Batch& rows, size_t ro
   const View& view = *worker.view_;
   if (!facts.counts()) return Applied::kIgnored;
   const int64_t time = facts.event_time.value();
-  size_t place = lower_bound(time, facts.seq.value());
-  if (place < size_ && time_at(place) == time && seq_at(place) == facts.seq.value())
+  const size_t there = lower_bound(time, facts.seq.value());
+  if (there < size_ && time_at(there) == time && seq_at(there) == facts.seq.value())
     return Applied::kRepeated;
   constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
   const int64_t latest = std::max(time, newest().value());
-  const int64_t horizon = latest < kLowest + view.keep_us() ? kLowest : latest - view.keep_us();
+  const auto before = [&](int64_t span) {
+    return latest < kLowest + span ? kLowest : latest - span;
+  };
+  // No read within lateness can reach further back.
+  const int64_t horizon = before(view.keep_us());
   if (time < horizon) return Applied::kIgnored;
-  place -= prune(horizon);
+  prune(horizon);
+  std::erase_if(refused_, [&](const Refused& span) { return span.last.first < horizon; });
+  // Then goes what only late events could still ask for: their windows say that it is missing.
+  if (size_ >= view.definition().max_rows)
+    prune(before(view.keep_us() - view.allowed_lateness_us()));
   if (size_ >= view.definition().max_rows) {
     refuse(time, facts.seq.value());
     return Applied::kRejected;
@@ -156,6 +160,7 @@ Applied KeyState::apply(ViewWorker& worker, const schema::Batch& rows, size_t ro
   worker.values_.clear();
   for (Evaluator& argument : worker.arguments_)
     worker.values_.push_back(argument.evaluate(rows, row));
+  const size_t place = lower_bound(time, facts.seq.value());
   if (size_ == capacity_) grow();
   ++size_;
   for (size_t i = size_ - 1; i > place; --i) std::memcpy(slot(i), slot(i - 1), slot_bytes_);

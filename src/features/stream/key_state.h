@@ -41,8 +41,8 @@ struct FeatureRow {
   std::vector<FeatureStatus> statuses;
 };
 
-// A view as one thread uses it: the shared definition with working memory that is this view's alone.
-// Make one per thread and view, keep it.
+// A view as one thread uses it: the shared definition with working memory that is this view's
+// alone. Make one per thread and view, keep it.
 class ViewWorker {
  public:
   explicit ViewWorker(ViewPtr view);
@@ -113,7 +113,7 @@ class KeyState {
   size_t lower_bound(int64_t event_time, uint64_t seq) const;
   void grow();
   void drop_oldest();
-  size_t prune(int64_t horizon);
+  void prune(int64_t horizon);
   void refuse(int64_t time, uint64_t seq);
   bool recount_texts();
   void store(const View& view, char* at, const schema::EventFacts& facts,

@@ -193,8 +193,8 @@ TEST(KeyState, AKeyThatWasHotWorksAgain) {
   }
 }
 
-// Whatever comes and in whatever order: a window that is not marked holds the truth of all events, one
-// that is marked lacks some, and no event is refused while there is room.
+// Whatever comes and in whatever order: a window that is not marked holds the truth of all events,
+// one that is hot lacks some, and no event is refused while the longest window has room.
 TEST(KeyState, OnlyWindowsThatLackEventsAreMarked) {
   size_t marked = 0, unmarked = 0;
   for (uint64_t seed = 1; seed <= 150; ++seed) {
@@ -209,15 +209,17 @@ TEST(KeyState, OnlyWindowsThatLackEventsAreMarked) {
     KeyState state(*bed.view);
     std::vector<std::pair<int64_t, uint64_t>> taken, refused;
     int64_t newest = 0;
+    int64_t seen = 0;  // the newest that came
     for (uint64_t seq = 1; seq <= 120; ++seq) {
       newest += static_cast<int64_t>(random.below(3) * random.below(3)) * kSecond;
       const int64_t late = random.below(3) == 0 && lateness > 0
                                ? static_cast<int64_t>(random.below(uint64_t(lateness) + 1))
                                : 0;
       const int64_t time = newest - late / kSecond * kSecond;
-      const int64_t horizon = std::max(newest, time) - bed.view->keep_us();
-      const auto reachable = std::ranges::count_if(
-          taken, [&](const auto& event) { return event.first >= horizon; });
+      seen = std::max(seen, time);
+      const int64_t horizon = seen - 12 * kSecond;  // the longest window
+      const auto reachable =
+          std::ranges::count_if(taken, [&](const auto& event) { return event.first >= horizon; });
       const Applied applied = bed.apply(state, time, seq, {}, {}, {});
       if (applied == Applied::kRejected) {
         EXPECT_GE(static_cast<size_t>(reachable), bed.definition.max_rows) << "seed " << seed;
@@ -243,7 +245,10 @@ TEST(KeyState, OnlyWindowsThatLackEventsAreMarked) {
             << "seed " << seed << " seq " << seq << " window " << w;
         ASSERT_EQ(row.cells[w].null, lacking > 0);
         (lacking > 0 ? marked : unmarked) += 1;
-        if (lacking == 0) {
+        if (time == seen) {
+          ASSERT_NE(row.statuses[w], FeatureStatus::kIncomplete) << "not for late events";
+        }
+        if (row.statuses[w] == FeatureStatus::kPresent) {
           ASSERT_EQ(row.cells[w].i, std::ranges::count_if(taken, inside)) << seed;
         }
       }
@@ -274,7 +279,9 @@ TEST(KeyState, StatesOfTheFirstVersionAreRead) {
     bed.apply(state, static_cast<int64_t>(seq) * kSecond, seq, 1.0, {}, std::string("t"));
   std::string bytes;
   state.serialize(*bed.view, bytes);
-  const auto put = [&](size_t at, auto value) { std::memcpy(bytes.data() + at, &value, sizeof value); };
+  const auto put = [&](size_t at, auto value) {
+    std::memcpy(bytes.data() + at, &value, sizeof value);
+  };
   put(4, uint32_t{1});
   put(48, std::numeric_limits<int64_t>::min());  // the newest refused: none
   auto old = KeyState::parse(*bed.view, bytes);

@@ -10,7 +10,7 @@ namespace qw::features {
 namespace {
 
 constexpr uint32_t kMagic = 0x534B5751;  // "QWKS"
-constexpr uint32_t kVersion = 2;  // 1: of refused events only the newest time
+constexpr uint32_t kVersion = 2;         // 1: of refused events only the newest time
 constexpr size_t kHeaderBytes = 80;
 constexpr size_t kTextGrain = 16;
 

@@ -66,8 +66,8 @@ void AlertBook::observe(PartitionId partition, std::string_view key, std::string
     entry.group = group.empty() ? 0 : std::max<uint64_t>(checksum64(group), 1);
   const bool ticked = entry.state.needs_ticks();
   if (const int64_t last_us = entry.state.last_event_us; last_us != kNever && event_us > last_us)
-    entry.pause_us = std::max(entry.pause_us - entry.pause_us / 8,
-                              std::min(event_us - last_us, kPauseMostUs));
+    entry.pause_us =
+        std::max(entry.pause_us - entry.pause_us / 8, std::min(event_us - last_us, kPauseMostUs));
   const auto transition = step(policy_of(entry), entry.state, observation);
   if (transition) apply(at, *transition, changes);
   if (ticked != entry.state.needs_ticks()) index(at);
@@ -98,8 +98,8 @@ AlertPolicy AlertBook::policy_of(const Entry& entry) const {
   AlertPolicy policy = options_.policy;
   if (policy.learns_stale_after)
     policy.stale_after_us =
-        std::max(policy.stale_after_us, entry.pause_us == 0 ? kUnknownPauseUs
-                                                            : kPausesUntilStale * entry.pause_us);
+        std::max(policy.stale_after_us,
+                 entry.pause_us == 0 ? kUnknownPauseUs : kPausesUntilStale * entry.pause_us);
   return policy;
 }
 
@@ -112,7 +112,8 @@ void AlertBook::forget_ended(const Forgotten& forgotten) {
     const int64_t fired_us = state.fired_us.front();
     const bool over = state.phase == AlertPhase::kIdle && state.last_word == Severity::kNone &&
                       state.cooldown_until_us < passed_us_ && state.last_event_us < passed_us_ &&
-                      (fired_us == kNever || fired_us < passed_us_ - options_.policy.flap_window_us);
+                      (fired_us == kNever || options_.policy.flap_fires == 0 ||
+                       fired_us < passed_us_ - options_.policy.flap_window_us);
     if (over) forgotten(at->first.first, at->first.second);
     at = over ? entries_.erase(at) : std::next(at);
   }

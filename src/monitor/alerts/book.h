@@ -71,8 +71,8 @@ class AlertBook {
   // The machine's clock was set; see note_clock_set.
   void clock_set(int8_t direction);
 
-  // Forgets keys whose alert ended and whose cooldown and flapping are over in event time, looking at
-  // kForgetLooks keys, in turn. Tells which, so that what was saved of them goes too.
+  // Forgets keys whose alert ended and whose cooldown and flapping are over in event time, looking
+  // at kForgetLooks keys, in turn. Tells which, so that what was saved of them goes too.
   static constexpr size_t kForgetLooks = 4'096;
   using Forgotten = std::function<void(PartitionId, std::string_view key)>;
   void forget_ended(const Forgotten& forgotten);
@@ -95,8 +95,8 @@ class AlertBook {
  private:
   struct Entry {
     AlertState state;
-    uint64_t group = 0;  // 0: none
-    uint64_t lead = 0;   // number of the alert that leads the group
+    uint64_t group = 0;    // 0: none
+    uint64_t lead = 0;     // number of the alert that leads the group
     int64_t pause_us = 0;  // the longest of late, in event time; 0: not known
   };
   struct Group {

@@ -238,8 +238,7 @@ TEST(AlertBook, LearnsHowLongASeriesPauses) {
       for (; now_s < until_s; ++now_s) {
         std::vector<AlertChange> changes;
         scene.book.tick(
-            ++tick, KnownAt{now_s * kSecond}, [](PartitionId) { return Seq{1'000'000}; }, false,
-            changes);
+            ++tick, now_s * kSecond, [](PartitionId) { return Seq{1'000'000}; }, changes);
         for (const AlertChange& change : changes)
           ended += fmt::format("{} at {} ", name_of(change.transition.kind), now_s);
       }

@@ -64,7 +64,7 @@ struct AlertPolicy {
   bool learns_stale_after = false;  // longer for a key that pauses longer (AlertBook)
   OnMissing on_missing = OnMissing::kResolve;
   int64_t max_clock_step_us = 5'000'000;
-  uint32_t flap_fires = 3;                // 2..4, or 0: never
+  uint32_t flap_fires = 3;  // 2..4, or 0: never
   int64_t flap_window_us = 600'000'000;
   int64_t flap_resolve_after_us = 120'000'000;
 };

@@ -326,7 +326,8 @@ Result<SpoolRecovery> recover_spools(const std::string& folder, const Store& sto
     return Error{ErrorCode::kIo, "cannot list the spools: " + failed.message(), folder, ""};
   std::sort(recovery.files.begin(), recovery.files.end());
   Txn staged;
-  for (const std::string& file : recovery.files) QW_TRY(recover_file(file, store, staged, recovery));
+  for (const std::string& file : recovery.files)
+    QW_TRY(recover_file(file, store, staged, recovery));
   txn = std::move(staged);
   return recovery;
 }

@@ -60,8 +60,8 @@ class Spool {
   size_t mapped_bytes_ = 0;
   size_t ring_bytes_ = 0;
   // Positions grow for ever; a position's place is its remainder by ring_bytes_.
-  uint64_t head_ = 0;    // the writer's: where the next frame begins
-  uint64_t number_ = 0;  // the writer's: of the last frame
+  uint64_t head_ = 0;                   // the writer's: where the next frame begins
+  uint64_t number_ = 0;                 // the writer's: of the last frame
   std::atomic<uint64_t> published_{0};  // frames before this position are whole
   std::atomic<uint64_t> released_{0};   // frames before this position may be overwritten
   uint64_t drained_ = 0;                // the committing thread's
@@ -76,7 +76,8 @@ struct SpoolRecovery {
 };
 
 // Stages every record that was appended and never committed, each once, in the order of its lane.
-// The caller commits, then removes `files` with remove_spools(). kCorrupt: a spool is damaged before
+// The caller commits, then removes `files` with remove_spools(). kCorrupt: a spool is damaged
+// before
 // its end though the machine did not restart in between, so acknowledged records are missing;
 // nothing is staged or removed.
 Result<SpoolRecovery> recover_spools(const std::string& folder, const Store& store, Txn& txn);

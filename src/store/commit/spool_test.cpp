@@ -323,8 +323,7 @@ TEST_F(SpoolTest, EveryAcknowledgedRecordSurvivesKills) {
     open();
     recovered += recover();
     const auto rows = log();  // each seq once, none missing
-    for (size_t row = found; row < rows.size(); ++row)
-      ASSERT_EQ(std::stoull(rows[row]), row + 1);
+    for (size_t row = found; row < rows.size(); ++row) ASSERT_EQ(std::stoull(rows[row]), row + 1);
     found = rows.size();
     ASSERT_GE(found, replied) << "life " << life;
     ASSERT_LE(found, replied + 1) << "life " << life;

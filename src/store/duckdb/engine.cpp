@@ -1,9 +1,14 @@
 #include "store/duckdb/engine.h"
 
 #include <duckdb.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -18,6 +23,10 @@ using schema::Kind;
 struct ResultGuard {
   duckdb_result result{};
   ~ResultGuard() { duckdb_destroy_result(&result); }
+};
+struct ConfigGuard {
+  duckdb_config config = nullptr;
+  ~ConfigGuard() { duckdb_destroy_config(&config); }
 };
 struct ChunkGuard {
   duckdb_data_chunk chunk;
@@ -34,9 +43,15 @@ Error engine_error(const char* words) {
       text.find("Disk quota exceeded") != std::string::npos)
     return Error{ErrorCode::kExhausted, "the disk is full", "",
                  "free some disk space; writing goes on by itself"};
-  if (text.find("File too large") != std::string::npos)
-    return Error{ErrorCode::kExhausted, "the machine refused: " + text, "",
-                 "allow larger files (ulimit -f)"};
+  const auto refused = [&](std::string_view words, const char* how_to_mend) {
+    if (text.find(words) == std::string::npos) return std::optional<Error>();
+    return std::optional(
+        Error{ErrorCode::kExhausted, "the machine refused: " + text, "", how_to_mend});
+  };
+  if (auto error = refused("File too large", "allow larger files (ulimit -f)")) return *error;
+  if (auto error = refused("Too many open files", "allow more open files (ulimit -n)"))
+    return *error;
+  if (auto error = refused("Cannot allocate memory", "give the process more memory")) return *error;
   const bool limit = text.find("Out of Memory") != std::string::npos;
   return Error{limit ? ErrorCode::kExhausted : ErrorCode::kBadInput, "DuckDB: " + text, "",
                limit ? "raise its memory limit, or take fewer rows" : ""};
@@ -210,13 +225,32 @@ auto held(const Work& work) {
   return guarded("DuckDB", work);
 }
 
+// Where the machine refuses it a descriptor, DuckDB ends the process while it opens: it throws in
+// the destructor of what it has made so far. So they are asked for before, and given back.
+Result<void> require_descriptors() {
+  constexpr int kNeeded = 4;
+  std::array<int, kNeeded> held_back{};
+  for (int& descriptor : held_back) descriptor = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const int reason = errno;
+  for (const int descriptor : held_back)
+    if (descriptor >= 0) ::close(descriptor);
+  if (held_back.back() >= 0) return {};
+  return Error{ErrorCode::kExhausted, std::string("the machine refused: ") + std::strerror(reason),
+               "DuckDB", "allow more open files (ulimit -n)"};
+}
+
 Engine::Engine(std::unique_ptr<Handles> handles) : handles_(std::move(handles)) {}
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::open(const Limits& limits) {
   auto handles = std::make_unique<Handles>();
+  QW_TRY(require_descriptors());
   QW_TRY(held([&]() -> Result<void> {
-    if (duckdb_open(nullptr, &handles->database) == DuckDBSuccess &&
+    // One thread: as many as the machine has processors would begin before they are told to be few.
+    ConfigGuard config;
+    if (duckdb_create_config(&config.config) == DuckDBSuccess &&
+        duckdb_set_config(config.config, "threads", "1") == DuckDBSuccess &&
+        duckdb_open_ext(nullptr, &handles->database, config.config, nullptr) == DuckDBSuccess &&
         duckdb_connect(handles->database, &handles->connection) == DuckDBSuccess)
       return {};
     return Error{ErrorCode::kUnavailable, "DuckDB does not start", "", "run ./dev setup again"};

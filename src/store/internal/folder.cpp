@@ -12,6 +12,8 @@
 #include <sstream>
 #include <utility>
 
+#include "base/env.h"
+
 namespace qw::store::internal {
 namespace {
 
@@ -50,8 +52,25 @@ Result<void> sync_folder(const std::string& folder) {
 
 namespace {
 
+// Readers look for a moment (a query, `log`); a program that starts meanwhile waits for them.
+constexpr int64_t kReadersUs = 30'000'000, kLookAgainUs = 20'000;
+
+bool only_readers_hold(int file) {
+  if (::flock(file, LOCK_SH | LOCK_NB) != 0) return false;
+  ::flock(file, LOCK_UN);
+  return true;
+}
+
 Result<void> hold(int file, int how, const std::string& folder) {
   const std::string path = folder + "/LOCK";
+  const int64_t until_us = real_clock().monotonic_ns() / 1000 + kReadersUs;
+  while (true) {
+    if (::flock(file, how | LOCK_NB) == 0) return {};
+    if (errno != EWOULDBLOCK || how == LOCK_SH || !only_readers_hold(file)) break;
+    if (real_clock().monotonic_ns() / 1000 > until_us) break;
+    real_clock().sleep_us(kLookAgainUs);
+  }
+  errno = EWOULDBLOCK;
   if (::flock(file, how | LOCK_NB) == 0) return {};
   if (errno != EWOULDBLOCK) return system_error("cannot lock the data folder", path, errno);
   std::string holder = read_small_file(path);

@@ -100,19 +100,24 @@ Result<void> probe(const std::string& folder, uint64_t bytes) {
   return {};
 }
 
-// FORMAT and the database have the same id: parts of different folders are never mixed.
+// Parts of different folders are never mixed. `id`: the database's; one of before has none.
+Result<void> require_same(const std::string& folder, const FolderFacts& facts,
+                          const std::string& id) {
+  if (id.empty() || facts.id.empty() || id == facts.id) return {};
+  return Error{ErrorCode::kCorrupt,
+               fmt::format("the database belongs to another data folder: {} in FORMAT, {} in it",
+                           facts.id, id),
+               folder + "/FORMAT", kMendDamage};
+}
+
+// FORMAT and the database get the same id.
 Result<void> know_each_other(const StoreOptions& options, Opened& opened) {
   FolderFacts& facts = opened.facts;
   const FolderFacts before = facts;
   QW_ASSIGN(const std::string id, id_of(opened.database));
-  if (!id.empty() && !facts.id.empty() && id != facts.id) {
-    if (!options.accept_loss)
-      return Error{
-          ErrorCode::kCorrupt,
-          fmt::format("the database belongs to another data folder: {} in FORMAT, {} in it",
-                      facts.id, id),
-          options.folder + "/FORMAT", kMendDamage};
-    opened.losses.push_back({options.folder + "/FORMAT", "the id of the folder: " + facts.id});
+  if (const auto same = require_same(options.folder, facts, id); !same.ok()) {
+    if (!options.accept_loss) return same;
+    opened.losses.push_back({same.error().where, "the id of the folder: " + facts.id});
   }
   if (!id.empty())
     facts.id = id;
@@ -167,6 +172,8 @@ Result<Opened> look_at_folder(const StoreOptions& options) {
                  "name the data folder of an application that ran: --data DIR"};
   QW_TRY(require_end(options));
   QW_ASSIGN(opened.database, open_to_read(options));
+  QW_ASSIGN(const std::string id, id_of(opened.database));
+  QW_TRY(require_same(options.folder, opened.facts, id));
   return opened;
 }
 

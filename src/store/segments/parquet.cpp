@@ -98,6 +98,13 @@ Result<bool> SegmentReader::scan(const Segment& segment, Seq from, Seq to,
   // It was removed between the look and the reading.
   if (!std::filesystem::exists(path))
     return Error{ErrorCode::kNotFound, "a segment is gone", path, ""};
+  // What the machine or a limit refused says nothing of the file.
+  if (!read.ok() &&
+      (read.error().code == ErrorCode::kExhausted || read.error().code == ErrorCode::kIo)) {
+    Error error = read.error();
+    if (error.where.empty() || error.where == "DuckDB") error.where = path;
+    return error;
+  }
   return Error{ErrorCode::kCorrupt,
                read.ok() ? "the records of a segment are not in order"
                          : fmt::format("a segment cannot be read: {}", read.error().message),

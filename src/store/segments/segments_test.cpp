@@ -347,5 +347,29 @@ TEST_F(SegmentsTest, AWriteThatFailsLeavesNothing) {
   EXPECT_TRUE(write_segment(folder_, segment, rows, real_segment_steps()).ok());
 }
 
+// "Too many open files" says nothing of the file: whoever hears of damage would restore a copy.
+TEST_F(SegmentsTest, WhatTheMachineRefusesIsNoDamage) {
+  for (uint64_t seq = 1; seq <= 500; ++seq) append(Seq{seq}, random_record());
+  roll(Seq{1}, Seq{501});
+  const int next = ::dup(STDIN_FILENO);
+  ::close(next);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  int refused = 0;
+  for (int allowed = 0; allowed < 4; ++allowed) {
+    const rlimit small{static_cast<rlim_t>(next + allowed), before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &small), 0);
+    const auto read = History(*store_).scan(Log::kDecisions, kPartition, Seq{1}, Seq{501},
+                                            [](Seq, std::string_view) { return true; });
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    refused += !read.ok();
+    if (!read.ok()) {
+      EXPECT_NE(read.error().code, ErrorCode::kCorrupt) << read.error().to_string();
+    }
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_EQ(scan(0, UINT64_MAX).size(), 500u);
+}
+
 }  // namespace
 }  // namespace qw::store

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
-#include <string>
 
 namespace qw::streams {
 namespace {
@@ -88,6 +86,20 @@ bool same_word(std::string_view text, std::string_view word) {
   return std::ranges::equal(text, word, [](char a, char b) { return (a | 0x20) == b; });
 }
 
+// Of a number that is no double: whether it is beyond them, not next to 0.
+bool is_large(std::string_view text) {
+  const size_t end = std::min(text.find_first_of("eE"), text.size());
+  const auto first = static_cast<int64_t>(text.find_first_of("123456789"));
+  const auto point = static_cast<int64_t>(std::min(text.find('.'), end));
+  const int64_t whole_digits = first < point ? point - first : point + 1 - first;
+  std::string_view rest = text.substr(std::min(end + 1, text.size()));
+  if (rest.starts_with('+')) rest.remove_prefix(1);
+  int64_t exponent = 0;
+  std::errc error{};
+  if (!rest.empty() && !parse_whole(rest, exponent, error)) return rest.front() != '-';
+  return whole_digits + exponent > 0;
+}
+
 }  // namespace
 
 bool is_no_number(std::string_view text) {
@@ -101,7 +113,7 @@ bool is_no_number(std::string_view text) {
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
   if (parsed.ec != std::errc::result_out_of_range || parsed.ptr != text.data() + text.size())
     return false;
-  return std::isinf(std::strtod(std::string(text).c_str(), nullptr));  // or it is next to 0
+  return is_large(text);  // or it is next to 0
 }
 
 Result<schema::Value> parse_cell(std::string_view text, const schema::Type& type,

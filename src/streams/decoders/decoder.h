@@ -38,8 +38,8 @@ class RecordDecoder {
   // Starts a row: nulls and constants.
   void begin_row();
   bool is_constant(size_t column) const { return constant_[column]; }
-  // Whether the text is no number for a column of numbers: its value stays null, and is counted with
-  // the row. kBadInput where null may not be.
+  // Whether the text is no number for a column of numbers: its value stays null, and is counted
+  // with the row. kBadInput where null may not be.
   Result<bool> no_number(size_t column, std::string_view text);
   // kBadInput when a column that may not be null has no value; else appends the row.
   Result<void> end_row(schema::Batch& out);

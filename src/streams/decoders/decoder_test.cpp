@@ -161,8 +161,8 @@ TEST(CsvDecoder, FillsConstants) {
   EXPECT_THAT(decode(*decoder, "ignored,3"), HasSubstr(R"("id":"series-1","n":3)"));
 }
 
-// What a writer of numbers may write where there is none: null and counted, in every format and every
-// kind of number, and the record's other columns are read.
+// What a writer of numbers may write where there is none: null and counted, in every format and
+// every kind of number, and the record's other columns are read.
 TEST(Decoders, WhatIsNoNumberIsNullAndCounted) {
   const std::shared_ptr<const Schema> columns = std::make_shared<Schema>(Schema({
       Field{"id", schema::kString, false},
@@ -178,12 +178,13 @@ TEST(Decoders, WhatIsNoNumberIsNullAndCounted) {
   options.columns = {"id", "n", "x", "price", "must"};
   options.pattern = "{id} {n:int} {x:number} {price:number} {must:number}";
   uint64_t counted = 0;
-  for (const std::string word : {"nan", "NaN", "-nan", "inf", "-inf", "Infinity", "-Infinity", "INF",
-                                 "+inf", "1e999", "-1e999", "1e400"}) {
+  for (const std::string word : {"nan", "NaN", "-nan", "inf", "-inf", "Infinity", "-Infinity",
+                                 "INF", "+inf", "1e999", "-1e999", "1e400"}) {
     for (const auto& [format, record] : std::initializer_list<std::pair<Format, std::string>>{
              {Format::kCsv, "a,@,@,@,1.5"},
              {Format::kText, "a @ @ @ 1.5"},
-             {Format::kJson, R"({"id":"a","n":@,"x": @ ,"other":[@,{"k":@}],"price":@,"must":1.5})"},
+             {Format::kJson,
+              R"({"id":"a","n":@,"x": @ ,"other":[@,{"k":@}],"price":@,"must":1.5})"},
              {Format::kJson, R"({"n":"@","must":1.5,"x":"@","price":"@","id":"a"})"}}) {
       std::string text = record;
       for (size_t at = 0; (at = text.find('@')) != std::string::npos;) text.replace(at, 1, word);

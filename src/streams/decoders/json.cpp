@@ -137,9 +137,7 @@ class JsonDecoder final : public RecordDecoder {
   }
 
   // A number or a word as it stands there; of anything else its beginning.
-  static std::string_view token_of(ondemand::value& value) {
-    return trim(value.raw_json_token());
-  }
+  static std::string_view token_of(ondemand::value& value) { return trim(value.raw_json_token()); }
 
   Result<void> read_value(size_t column, ondemand::value value) {
     const schema::Field& field = schema_->field(column);

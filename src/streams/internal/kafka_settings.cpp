@@ -71,9 +71,9 @@ Result<void> check_client_setting(const std::string& name, const std::string& va
     return bad(fmt::format("librdkafka {} knows no setting '{}'", rd_kafka_version_str(), name),
                "see librdkafka's CONFIGURATION.md for the names");
   if (set != RD_KAFKA_CONF_OK && !value.empty())
-    return bad(fmt::format("librdkafka {} does not take this value of '{}'",
-                           rd_kafka_version_str(), name),
-               "see librdkafka's CONFIGURATION.md for the values");
+    return bad(
+        fmt::format("librdkafka {} does not take this value of '{}'", rd_kafka_version_str(), name),
+        "see librdkafka's CONFIGURATION.md for the values");
   return {};
 }
 

@@ -25,9 +25,10 @@ std::shared_ptr<const schema::Schema> counts_schema();
 // Counts one file's lines. An interval that ends at E holds the lines with E - interval < ts <= E,
 // as every window here; ends are multiples of the interval since 1970 UTC. It is closed, and gives
 // a row per counter with ts = E, once the watermark is later than E + allowed_lateness (a few lines
-// that lie far ahead close nothing), at finish(), or when idle() says that the clock is past it by as much. Intervals between lines without any
-// give zeros, but for a gap of more than kMostEmpty, which is passed over. Deterministic: the same
-// lines and calls give the same rows; state() and restore() carry what is open. One thread.
+// that lie far ahead close nothing), at finish(), or when idle() says that the clock is past it by
+// as much. Intervals between lines without any give zeros, but for a gap of more than kMostEmpty,
+// which is passed over. Deterministic: the same lines and calls give the same rows; state() and
+// restore() carry what is open. One thread.
 class LineCounter {
  public:
   static constexpr int64_t kMostEmpty = 10'000;
@@ -77,8 +78,8 @@ class LineCounter {
   Watermark watermark_;
   std::map<int64_t, std::vector<uint64_t>> open_;  // end of the interval -> a count per counter
   int64_t next_end_us_ = INT64_MIN;                // of the interval to give next; least: none yet
-  int64_t closed_to_us_ = INT64_MIN;    // intervals that end at or before are closed
-  int64_t believed_to_us_ = INT64_MIN;  // and by lines that may still be taken back
+  int64_t closed_to_us_ = INT64_MIN;               // intervals that end at or before are closed
+  int64_t believed_to_us_ = INT64_MIN;             // and by lines that may still be taken back
   uint64_t rows_ = 0;
   int64_t quiet_since_us_ = INT64_MAX;  // by the clock; most: not known
 };

@@ -37,7 +37,8 @@ bool all_placed(const Cursors& cursors);
 internal::KafkaPtr<rd_kafka_topic_partition_list_t> list_of(const Cursors& cursors,
                                                             const std::string& topic);
 // What a fetch has gone past without finding a record (the ends of transactions, what was aborted)
-// is known from librdkafka's statistics alone. Those from before `since_us` (monotonic) are ignored.
+// is known from librdkafka's statistics alone. Those from before `since_us` (monotonic) say
+// nothing.
 void read_statistics(std::string_view json, const std::string& topic, int64_t since_us,
                      Cursors& cursors);
 

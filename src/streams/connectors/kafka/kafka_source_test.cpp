@@ -169,7 +169,7 @@ class KafkaSourceTest : public testing::Test {
     rd_kafka_NewTopic_destroy(topic);
     connect();  // what the last one knows of the topic may be of another one
   }
-  void delete_topic() {
+  void remove_topic() {
     rd_kafka_DeleteTopic_t* topic = rd_kafka_DeleteTopic_new(config_.topic.c_str());
     EXPECT_TRUE(administer([&](rd_kafka_queue_t* queue) {
       rd_kafka_DeleteTopics(producer_.get(), &topic, 1, nullptr, queue);
@@ -201,9 +201,9 @@ class KafkaSourceTest : public testing::Test {
   }
   // Numbers in one transaction, which is committed or aborted.
   void transact(int64_t from, int64_t to, bool commit) {
-    auto conf = internal::kafka_conf({{"bootstrap.servers", config_.brokers},
-                                      {"transactional.id", "writer-" + config_.topic}},
-                                     {});
+    auto conf = internal::kafka_conf(
+        {{"bootstrap.servers", config_.brokers}, {"transactional.id", "writer-" + config_.topic}},
+        {});
     auto client = internal::kafka_client(RD_KAFKA_PRODUCER, std::move(*conf));
     std::swap(producer_, *client);
     EXPECT_EQ(rd_kafka_init_transactions(producer_.get(), 30'000), nullptr);
@@ -433,7 +433,7 @@ TEST_F(KafkaSourceTest, ATopicMadeAnewIsReadFromItsBeginning) {
   SavedPositions saved;
   for (const int64_t count : {40, 20, 80, 400}) {
     if (from > 0) {
-      delete_topic();
+      remove_topic();
       create_topic();
     }
     produce_numbers(from, from + count);
@@ -462,7 +462,7 @@ TEST_F(KafkaSourceTest, ATopicMadeAnewWhileItIsReadIsReadFromItsBeginning) {
   Consumer consumer(config_, ledger_);
   consumer.start();
   ASSERT_TRUE(eventually([&] { return arrived(0, 40) == 40; }));
-  delete_topic();
+  remove_topic();
   create_topic();
   produce_numbers(40, 60);
   EXPECT_TRUE(eventually([&] { return arrived(40, 60) == 20; }));
@@ -477,7 +477,7 @@ TEST_F(KafkaSourceTest, AStopIsQuickWhenTheTopicIsGone) {
   Consumer consumer(config_, ledger_);
   consumer.start();
   ASSERT_TRUE(eventually([&] { return arrived(0, 40) == 40; }));
-  delete_topic();
+  remove_topic();
   ASSERT_TRUE(eventually([&] { return consumer.status().trouble.has_value(); }));
   EXPECT_THAT(consumer.status().trouble->to_string(), HasSubstr("create the topic"));
   consumer.stop();  // the suite's own limit stands behind this

@@ -125,8 +125,7 @@ Begin begin_at(const Known& known, const std::string& topic, Start start) {
   if (!from) {
     if (begin.why != Why::kOtherTopic) begin.why = Why::kFresh;
     begin.at.base = base;
-    begin.at.offset =
-        start == Start::kLatest && known.first ? known.range.high : known.range.low;
+    begin.at.offset = start == Start::kLatest && known.first ? known.range.high : known.range.low;
     return begin;
   }
   if (from->offset > known.range.high) {

@@ -136,16 +136,22 @@ TEST(KafkaSettings, WhatCarriesAGuaranteeIsRefusedByName) {
 
 TEST(KafkaSettings, UnknownNamesAndBadValuesAreFoundWithoutShowingThem) {
   EXPECT_THAT(refused("sasl.pasword", "hunter2"), HasSubstr("knows no setting 'sasl.pasword'"));
-  for (const auto& [name, value] : std::map<std::string, std::string>{
-           {"security.protocol", "hunter2"}, {"fetch.wait.max.ms", "hunter2"},
-           {"session.timeout.ms", "-5"}, {"compression.type", "hunter2"}}) {
+  for (const auto& [name, value] :
+       std::map<std::string, std::string>{{"security.protocol", "hunter2"},
+                                          {"fetch.wait.max.ms", "hunter2"},
+                                          {"session.timeout.ms", "-5"},
+                                          {"compression.type", "hunter2"}}) {
     EXPECT_THAT(refused(name, value), HasSubstr("does not take this value of '" + name + "'"));
     EXPECT_THAT(refused(name, value), testing::Not(HasSubstr("hunter2")));
   }
-  for (const auto& [name, value] : std::map<std::string, std::string>{
-           {"security.protocol", "sasl_ssl"}, {"sasl.password", "x"}, {"session.timeout.ms", "6000"},
-           {"compression.type", "lz4"}, {"group.instance.id", "me"}, {"client.rack", "a"},
-           {"security.protocol ", ""}})
+  for (const auto& [name, value] :
+       std::map<std::string, std::string>{{"security.protocol", "sasl_ssl"},
+                                          {"sasl.password", "x"},
+                                          {"session.timeout.ms", "6000"},
+                                          {"compression.type", "lz4"},
+                                          {"group.instance.id", "me"},
+                                          {"client.rack", "a"},
+                                          {"security.protocol ", ""}})
     EXPECT_EQ(refused(name, value).empty(), name.back() != ' ') << name;
 }
 

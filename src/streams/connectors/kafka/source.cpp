@@ -6,6 +6,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -60,7 +61,7 @@ class KafkaSource final : public Source {
   void begin(uint32_t partition, Cursor& cursor, const Begin& begin);
   void read_assigned();
   void pause(bool wanted);
-  void commit_durable(const std::vector<uint32_t>* only, bool wait);
+  void commit_durable(const std::set<uint32_t>* only, bool wait);
   bool commit(const rd_kafka_topic_partition_list_t& offsets);
   void fetch(int64_t wait_us);
   void take(const rd_kafka_message_t& message);
@@ -89,8 +90,8 @@ class KafkaSource final : public Source {
   bool went_ = false;  // the topic, or partitions of it, were deleted
   int64_t last_upkeep_ns_ = 0;
   int64_t assigned_us_ = 0;  // statistics from before say nothing of what is read now
-  bool in_doubt_ = false;  // a connection broke since a broker answered
-  std::string doubt_;      // what librdkafka made of it
+  bool in_doubt_ = false;    // a connection broke since a broker answered
+  std::string doubt_;        // what librdkafka made of it
 
   mutable std::mutex mutex_;           // guards what follows
   std::map<uint32_t, Place> durable_;  // behind what is durable here
@@ -102,9 +103,8 @@ void KafkaSource::note(std::optional<Error> trouble) {
   went_ = went_ || (trouble && trouble->code == ErrorCode::kNotFound);
   std::lock_guard lock(mutex_);
   if (status_.state == SourceState::kClosed) return;
-  const bool news =
-      trouble && (!status_.trouble ||
-                  internal::reason_of(*status_.trouble) != internal::reason_of(*trouble));
+  const bool news = trouble && (!status_.trouble || internal::reason_of(*status_.trouble) !=
+                                                        internal::reason_of(*trouble));
   if (news) log::warning("source.kafka", "waiting: {}", trouble->to_string());
   if (!trouble && status_.trouble) log::info("source.kafka", "{}: back again", where());
   status_.state = trouble ? SourceState::kWaiting : SourceState::kRunning;
@@ -183,7 +183,7 @@ int KafkaSource::on_statistics(rd_kafka_t*, char* json, size_t size, void* self)
   return 0;
 }
 
-// A commit that failed is tried again at the next upkeep.
+// A commit that failed is tried again.
 void KafkaSource::on_offsets(rd_kafka_t*, rd_kafka_resp_err_t code,
                              rd_kafka_topic_partition_list_t* list, void* self) {
   auto& source = *static_cast<KafkaSource*>(self);
@@ -193,9 +193,8 @@ void KafkaSource::on_offsets(rd_kafka_t*, rd_kafka_resp_err_t code,
       source.told_.erase(static_cast<uint32_t>(list->elems[i].partition));
 }
 
-// Whether nobody of the group, and not we, have read the topic before. If so, and it is to be read
-// from its end, that end is fixed now and for all partitions: what comes later is read, whoever
-// reads it and whenever that partition is added.
+// Whether nobody of the group has read the topic before. If so, and it is to be read from its end,
+// that is fixed now, for all partitions: what comes later is read, on whichever and by whomever.
 Result<bool> KafkaSource::nobody_read(const std::map<uint32_t, Place>& groups, bool needed) {
   if (config_.start != Start::kLatest || !needed || !groups.empty()) return groups.empty();
   {
@@ -323,7 +322,8 @@ void KafkaSource::revoke(const rd_kafka_topic_partition_list_t& list) {
                    flushed.error().to_string());
       host_->lost(partitions);
     }
-    commit_durable(&partitions, true);
+    const std::set<uint32_t> given_up(partitions.begin(), partitions.end());
+    commit_durable(&given_up, true);
   }
   {
     std::lock_guard lock(mutex_);
@@ -338,23 +338,22 @@ void KafkaSource::revoke(const rd_kafka_topic_partition_list_t& list) {
 }
 
 // Tells the group what is durable here, of these partitions or of all that are ours.
-void KafkaSource::commit_durable(const std::vector<uint32_t>* only, bool wait) {
+void KafkaSource::commit_durable(const std::set<uint32_t>* only, bool wait) {
   const List offsets(rd_kafka_topic_partition_list_new(8));
   {
     std::lock_guard lock(mutex_);
-    const std::vector<uint32_t> mine(status_.owned->begin(), status_.owned->end());
-    for (const uint32_t partition : only != nullptr ? *only : mine) {
-      const auto durable = durable_.find(partition);
-      if (durable == durable_.end()) continue;
+    const std::set<uint32_t>& wanted = only != nullptr ? *only : *status_.owned;
+    for (const auto& [partition, place] : durable_) {
+      if (!wanted.contains(partition)) continue;
       // What was kept of another topic is nothing to tell of this one.
-      if (!durable->second.topic.empty() && durable->second.topic != config_.topic) continue;
+      if (!place.topic.empty() && place.topic != config_.topic) continue;
       const auto told = told_.find(partition);
-      if (told != told_.end() && told->second >= durable->second.position()) continue;
+      if (told != told_.end() && told->second >= place.position()) continue;
       auto* one = rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(),
                                                     static_cast<int32_t>(partition));
-      one->offset = durable->second.offset;
-      internal::set_metadata(*one, encode_metadata(durable->second));
-      told_[partition] = durable->second.position();
+      one->offset = place.offset;
+      internal::set_metadata(*one, encode_metadata(place));
+      told_[partition] = place.position();
     }
   }
   if (offsets->cnt == 0) return;
@@ -380,10 +379,8 @@ void KafkaSource::committed(uint32_t partition, const std::string& resume) {
   auto place = parse_place(resume);
   if (!place.ok()) return;
   std::lock_guard lock(mutex_);
-  const auto [found, fresh] = durable_.try_emplace(partition, *place);
-  if (!fresh && (found->second.position() <= place->position() ||
-                 found->second.topic != place->topic))
-    found->second = std::move(place).value();
+  Place& durable = durable_.try_emplace(partition, *place).first->second;
+  if (durable.position() <= place->position()) durable = std::move(place).value();
 }
 
 // False: a record that is not to be handed out.
@@ -460,8 +457,7 @@ void KafkaSource::fetch(int64_t wait_us) {
   }
 }
 
-// Once a second: partitions whose place is not known yet, the group's offsets, and whether an
-// absent broker is back.
+// Once a second: places that are not known yet, the group's offsets, whether a broker is back.
 void KafkaSource::upkeep() {
   const int64_t now_ns = clock_.monotonic_ns();
   if (now_ns - last_upkeep_ns_ < kUpkeepNs) return;
@@ -495,8 +491,7 @@ void KafkaSource::look_for_broker() {
   if (troubled && all_placed(cursors_) && (owner || !partitions->empty())) note(std::nullopt);
 }
 
-// Answers the group. Messages that come meanwhile are held, up to a limit; beyond it no more are
-// fetched, and the group is still answered.
+// Answers the group. Messages that come are held, up to a limit; beyond it no more are fetched.
 void KafkaSource::serve() {
   if (!client_) return;
   size_t held = 0;

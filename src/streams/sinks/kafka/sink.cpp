@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "base/fail_point.h"
@@ -18,6 +19,7 @@ using ErrorPtr = KafkaPtr<rd_kafka_error_t>;
 using List = KafkaPtr<rd_kafka_topic_partition_list_t>;
 
 constexpr int kAbortMs = 5'000;  // then the next connection ends the transaction
+constexpr int kSliceMs = 500;    // of a wait, after which a stop is looked for
 constexpr int kStartMs = 3'000;  // a try to begin; the next one goes on from there
 
 // The last row that is known to be in Kafka.
@@ -43,6 +45,7 @@ class KafkaSink final : public Sink {
   }
   size_t batch_rows() const override { return config_.batch_rows; }
   DeliveryReport deliver(std::span<const PendingRow> rows) override;
+  void cancel() override { cancelled_ = true; }
 
  private:
   static void on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* self);
@@ -55,15 +58,25 @@ class KafkaSink final : public Sink {
   ErrorPtr move_position(const PendingRow& last, int64_t until_ns);
   Outcome failed(const ErrorPtr& error, const char* doing);
   Outcome give_up(std::string reason);
-  int left_ms(int64_t until_ns) const {
-    return static_cast<int>(std::max<int64_t>(1, (until_ns - clock_.monotonic_ns()) / 1'000'000));
+  // Calls `work` with a short limit again and again, as the client's library allows for calls of
+  // transactions, until it is done, failed for good, the time is over or the sink is cancelled.
+  template <class Work>
+  ErrorPtr in_slices(int64_t until_ns, const Work& work) const {
+    while (true) {
+      const int64_t left_ms = (until_ns - clock_.monotonic_ns()) / 1'000'000;
+      ErrorPtr error(work(static_cast<int>(std::clamp<int64_t>(left_ms, 1, kSliceMs))));
+      if (!error || rd_kafka_error_is_retriable(error.get()) == 0 || left_ms <= 0 || cancelled_)
+        return error;
+    }
   }
+  ErrorPtr end_unwritten();
   std::string where() const { return fmt::format("{} at {}", config_.topic, config_.brokers); }
 
   const KafkaSinkConfig config_;
   const Clock& clock_;
   KafkaPtr<rd_kafka_t> starting_;  // not ready for transactions yet
   KafkaPtr<rd_kafka_t> producer_;
+  std::atomic<bool> cancelled_{false};
   Position position_;
   bool waits_ = false;        // for a broker, which was said
   bool too_large_ = false;    // a row of the transaction under way
@@ -100,7 +113,9 @@ Result<void> KafkaSink::connect() {
     rd_kafka_conf_set_error_cb(conf.get(), on_error);
     QW_ASSIGN(starting_, internal::kafka_client(RD_KAFKA_PRODUCER, std::move(conf)));
   }
-  const ErrorPtr error(rd_kafka_init_transactions(starting_.get(), kStartMs));
+  const ErrorPtr error = in_slices(
+      clock_.monotonic_ns() + int64_t{kStartMs} * 1'000'000,
+      [&](int limit_ms) { return rd_kafka_init_transactions(starting_.get(), limit_ms); });
   rd_kafka_poll(starting_.get(), 0);  // tells of absent brokers
   if (error) {
     const Error ours = internal::kafka_error(rd_kafka_error_code(error.get()), where(),
@@ -121,7 +136,8 @@ Result<Position> KafkaSink::read_position() const {
   QW_ASSIGN(const auto consumer, internal::kafka_client(RD_KAFKA_CONSUMER, std::move(conf)));
   const List offsets(rd_kafka_topic_partition_list_new(1));
   rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(), 0);
-  if (const auto code = rd_kafka_committed(consumer.get(), offsets.get(), config_.timeout_ms);
+  if (const auto code =
+          rd_kafka_committed(consumer.get(), offsets.get(), std::min(config_.timeout_ms, kStartMs));
       code != 0)
     return internal::kafka_error(code, where());
   const auto& found = offsets->elems[0];
@@ -167,8 +183,17 @@ ErrorPtr KafkaSink::move_position(const PendingRow& last, int64_t until_ns) {
   internal::set_metadata(*offset, last.row.action_id);
   const KafkaPtr<rd_kafka_consumer_group_metadata_t> group(
       rd_kafka_consumer_group_metadata_new(config_.transactional_id.c_str()));
-  return ErrorPtr(rd_kafka_send_offsets_to_transaction(producer_.get(), offsets.get(), group.get(),
-                                                       left_ms(until_ns)));
+  return in_slices(until_ns, [&](int limit_ms) {
+    return rd_kafka_send_offsets_to_transaction(producer_.get(), offsets.get(), group.get(),
+                                                limit_ms);
+  });
+}
+
+// Whoever was cancelled leaves the end of the transaction to the next start.
+ErrorPtr KafkaSink::end_unwritten() {
+  return in_slices(clock_.monotonic_ns() + int64_t{kAbortMs} * 1'000'000, [&](int limit_ms) {
+    return rd_kafka_abort_transaction(producer_.get(), limit_ms);
+  });
 }
 
 // Leaves the transaction. What became of it is asked of the broker before anything is sent again.
@@ -188,8 +213,7 @@ Outcome KafkaSink::failed(const ErrorPtr& error, const char* doing) {
           : fmt::format("{} {}: {}", doing, where(), rd_kafka_error_string(error.get()));
   if (rd_kafka_error_is_fatal(error.get()) != 0) return give_up(std::move(reason));
   // Where the end of a commit is not known there is nothing to abort any more, which is an error.
-  const ErrorPtr aborted(rd_kafka_abort_transaction(producer_.get(), kAbortMs));
-  if (aborted) return give_up(std::move(reason));
+  if (end_unwritten()) return give_up(std::move(reason));
   rd_kafka_poll(producer_.get(), 0);  // what became of each row
   return {false, std::move(reason), too_large_};
 }
@@ -203,19 +227,17 @@ Outcome KafkaSink::transact(std::span<const PendingRow> rows) {
     const auto code = produce(row.row);
     if (code == 0) continue;
     too_large_ = code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
-    const ErrorPtr aborted(rd_kafka_abort_transaction(producer_.get(), kAbortMs));
-    if (aborted) return give_up(rd_kafka_error_string(aborted.get()));
+    if (const ErrorPtr aborted = end_unwritten())
+      return give_up(rd_kafka_error_string(aborted.get()));
     return {false, rd_kafka_err2str(code), too_large_};
   }
   if (const ErrorPtr error = move_position(rows.back(), until_ns); error)
     return failed(error, "cannot keep the position in");
   fail_point("kafka_sink.before_commit");
-  while (true) {
-    const ErrorPtr error(rd_kafka_commit_transaction(producer_.get(), left_ms(until_ns)));
-    if (!error) break;
-    const bool again = rd_kafka_error_is_retriable(error.get()) != 0;
-    if (!again || clock_.monotonic_ns() >= until_ns) return failed(error, "cannot commit to");
-  }
+  const ErrorPtr error = in_slices(until_ns, [&](int limit_ms) {
+    return rd_kafka_commit_transaction(producer_.get(), limit_ms);
+  });
+  if (error) return failed(error, "cannot commit to");
   position_ = {rows.back().seq.value(), rows.back().row.action_id};
   if (waits_) log::info("sink.kafka", "{}: back again", where());
   waits_ = false;

@@ -38,8 +38,8 @@ class LogSink final : public Sink {
       file_ = STDERR_FILENO;
     } else {
       // Not waiting matters where the path is a pipe or a terminal.
-      file_ = ::open(config_.path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK,
-                     0644);
+      file_ =
+          ::open(config_.path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
       if (file_ < 0)
         return Error{ErrorCode::kUnavailable, std::strerror(errno), config_.path,
                      "the log sink must be able to write this file"};
@@ -88,8 +88,8 @@ class LogSink final : public Sink {
     const long gone = outlet_->write(std::string_view(text).substr(from));
     if (gone < 0) return Error{ErrorCode::kIo, trouble("write"), "", ""};
     const size_t until = from + static_cast<size_t>(gone);
-    const auto whole = static_cast<size_t>(
-        std::upper_bound(ends.begin(), ends.end(), until) - ends.begin());
+    const auto whole =
+        static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), until) - ends.begin());
     if (whole < rows.size() && gone > 0) {
       cut_row_ = rows[whole].seq;
       cut_bytes_ = until - (whole == 0 ? 0 : ends[whole - 1]);
