@@ -15,6 +15,8 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "store/internal/end_mark.h"
+#include "store/internal/folder.h"
 
 namespace qw::store {
 namespace {
@@ -63,19 +65,7 @@ uint64_t header_check(const Header& header) {
   return checksum64({reinterpret_cast<const char*>(&header), offsetof(Header, check)});
 }
 
-std::string boot_id() {
-  auto id = read_file("/proc/sys/kernel/random/boot_id", 64);
-  return id.ok() ? id->substr(0, 36) : std::string();
-}
-
 std::string meta_name(uint64_t id) { return fmt::format("{}{:016x}", kMetaPrefix, id); }
-
-Error cannot(const char* doing, const std::string& path) {
-  const bool full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
-  return {full ? ErrorCode::kExhausted : ErrorCode::kIo,
-          fmt::format("cannot {}: {}", doing, std::generic_category().message(errno)), path,
-          full ? "free some disk space" : "check the rights of the folder and the disk"};
-}
 
 // A frame as found at a place. A view into the ring.
 struct FoundFrame {
@@ -134,7 +124,7 @@ Result<std::unique_ptr<Spool>> Spool::create(const std::string& folder, uint64_t
   QW_TRY(make_folders(folder));
   const std::string path = fmt::format("{}/{:016x}{}", folder, id, kSuffix);
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (file < 0) return cannot("make a spool", path);
+  if (file < 0) return internal::system_error("cannot make a spool", path, errno);
   std::unique_ptr<Spool> spool(new Spool(path, id));
   const int refused = ::posix_fallocate(file, 0, static_cast<off_t>(bytes));
   void* place = MAP_FAILED;
@@ -143,7 +133,7 @@ Result<std::unique_ptr<Spool>> Spool::create(const std::string& folder, uint64_t
   else
     errno = refused;
   if (place == MAP_FAILED) {
-    const Error error = cannot("take room for a spool", path);
+    const Error error = internal::system_error("cannot take room for a spool", path, errno);
     ::close(file);
     ::unlink(path.c_str());
     return error;
@@ -156,7 +146,7 @@ Result<std::unique_ptr<Spool>> Spool::create(const std::string& folder, uint64_t
   header.magic = kMagic;
   header.id = id;
   header.ring_bytes = spool->ring_bytes_;
-  const std::string boot = boot_id();
+  const std::string boot = internal::boot_of_machine();
   std::memcpy(header.boot, boot.data(), std::min(boot.size(), sizeof header.boot));
   header.check = header_check(header);
   std::memcpy(spool->mapped_, &header, sizeof header);
@@ -287,7 +277,8 @@ Result<void> recover_file(const std::string& path, const Store& store, Txn& txn,
       recovery.notes.push_back(fmt::format("{}: its head is not readable", path));
     return {};
   }
-  const bool restarted = boot_id() != std::string(header.boot, strnlen(header.boot, 40));
+  const bool restarted =
+      internal::boot_of_machine() != std::string(header.boot, strnlen(header.boot, 40));
   QW_ASSIGN(const uint64_t committed, committed_of(store, header.id));
   const Ring ring(std::string_view(bytes).substr(kHeaderBytes), header.id);
   const Recovered found = read_ring(ring, header.released, committed);
@@ -334,7 +325,8 @@ Result<SpoolRecovery> recover_spools(const std::string& folder, const Store& sto
 
 Result<void> remove_spools(const SpoolRecovery& recovery, Txn& txn) {
   for (const std::string& file : recovery.files) {
-    if (::unlink(file.c_str()) != 0 && errno != ENOENT) return cannot("remove a spool", file);
+    if (::unlink(file.c_str()) != 0 && errno != ENOENT)
+      return internal::system_error("cannot remove a spool", file, errno);
     const std::string name = std::filesystem::path(file).stem();
     txn.erase_meta(std::string(kMetaPrefix) + name);
   }
