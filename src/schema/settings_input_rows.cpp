@@ -340,6 +340,12 @@ constexpr Setting kRows[] = {
      .fallback = "earliest",
      .allowed = "earliest|latest",
      .help = "Where to begin when neither this application nor the group has a position."},
+    {.path = "sources[].kafka.rebuild_max",
+     .kind = K::kInteger,
+     .fallback = "10000000",
+     .allowed = "0..1000000000000",
+     .help = "Of a partition that another member decided before: how many records are read again "
+             "at most, for windows and event ids. What is beyond is incomplete."},
     {.path = "sources[].kafka.client",
      .kind = K::kMap,
      .help = "Further librdkafka properties, handed on as they are.",

@@ -47,6 +47,12 @@ struct SourceBatch {
   // as the rows, given back to open(). Empty: nothing to save (the source cannot replay).
   std::string resume;
   std::vector<Rejected> rejected;
+  // Rows up to this position were decided by somebody else who had the partition: they are taken in
+  // for what is remembered of them, and not decided again.
+  uint64_t decided_to = 0;
+  // Rows before the first of these were taken in by somebody else, or by nobody: what is remembered
+  // of this partition lacks them.
+  bool gap = false;
   // The rows are history: their known_at is event_time + the gate's assumed delay.
   bool imported = false;
   // When the rows came into the process (monotonic ns); 0: when poll() returned. Latencies begin
@@ -74,6 +80,7 @@ struct SourceStatus {
   std::map<uint32_t, int64_t> lag_records;  // by partition, where the source knows it
   // Of a source whose partitions are shared with others: those that are ours now.
   std::optional<std::set<uint32_t>> owned;
+  int64_t rebuilding = 0;    // records that are still to be read for what is remembered of them
   uint64_t missed = 0;       // records that were removed before they were read
   uint64_t places_lost = 0;  // saved places that were of other records
   std::string last_gap;      // what was said of the last of these

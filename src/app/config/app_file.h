@@ -151,6 +151,7 @@ struct KafkaSource {
   schema::Secret topic;
   schema::Secret group;
   KafkaStart start = KafkaStart::kEarliest;  // where neither we nor the group have a position
+  int64_t rebuild_max = 10'000'000;          // records read again at a take-over
   // Further librdkafka properties, as written: security.protocol, sasl.password, ...
   std::vector<std::pair<std::string, schema::Secret>> client;
 };

@@ -80,6 +80,7 @@ KafkaSource read_kafka(const Cursor& at) {
   kafka.topic = at.secret("topic");
   kafka.group = at.secret("group");
   kafka.start = at.choice<KafkaStart>("start");
+  kafka.rebuild_max = at.integer("rebuild_max");
   kafka.client = read_kafka_client(at);
   return kafka;
 }

@@ -98,6 +98,7 @@ TEST(ReadApp, sources_as_written) {
   EXPECT_EQ(app.sources[0].event_time.text, "ts");
   const Source& tx = app.sources[1];
   EXPECT_EQ(std::get<KafkaSource>(tx.kind).start, KafkaStart::kLatest);
+  EXPECT_EQ(std::get<KafkaSource>(tx.kind).rebuild_max, 5'000);
   EXPECT_EQ(std::get<KafkaSource>(tx.kind).client[0].first, "sasl.password");
   EXPECT_EQ(tx.event_time_format, TimeFormat::kEpochMillis);
   EXPECT_EQ(tx.dedup_horizon_us, 3'600'000'000);

@@ -134,6 +134,11 @@ struct ConnectorOf {
     config.start = kafka.start == KafkaStart::kEarliest ? streams::kafka::Start::kEarliest
                                                         : streams::kafka::Start::kLatest;
     config.client = revealed(kafka.client);
+    config.rebuild_max_records = kafka.rebuild_max;
+    for (const PlanView& view : source.views)
+      config.remember_us = std::max(config.remember_us, view.view->keep_us());
+    if (!source.file->event_id.text.empty())
+      config.remember_us = std::max(config.remember_us, source.file->dedup_horizon_us);
     return config;
   }
 };

@@ -107,6 +107,12 @@ void Lags::read_sources() {
                                "Records in the source that are not read yet.",
                                {{"source", source.name}, {"partition", std::to_string(partition)}}),
                 static_cast<double>(records));
+    if (source.status.owned)
+      metrics_
+          .gauge("quickwater_source_rebuilding_events",
+                 "Records that others decided, still to be read for what is remembered of them.",
+                 labels)
+          .set(static_cast<double>(source.status.rebuilding));
     count_to("quickwater_source_missed_total", "Records that were removed before they were read.",
              labels, source.status.missed);
     count_to("quickwater_source_places_lost_total",

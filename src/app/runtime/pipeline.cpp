@@ -62,12 +62,17 @@ Result<void> Pipeline::accept(size_t index, streams::SourceBatch&& batch, int64_
   PendingCommit& open = committer_.open();
   QW_ASSIGN(PartitionRun* const partition, this->partition(index, batch.partition));
   save_position(index, *partition, batch);
+  const uint64_t decided_to = batch.decided_to;
+  const bool gap = batch.gap;
   QW_ASSIGN(const streams::Gated gated,
             run.gate->admit(partition->id, std::move(batch), KnownAt{clock_.wall_us()}));
   bury(gated.dead_letters);
+  note_gap(index, *partition, gap, gated.events.facts);
   for (size_t row = 0; row < gated.events.facts.size(); ++row) {
-    const Moment moment{run, plan_->sources[index],  *partition, gated.events.rows,
-                        row, gated.events.facts[row]};
+    const schema::EventFacts& facts = gated.events.facts[row];
+    const Moment moment{run,   plan_->sources[index],          *partition, gated.events.rows, row,
+                        facts, facts.seq.value() <= decided_to};
+    if (!partition->loss_told && !moment.decided && facts.counts()) tell_gap(moment, index);
     QW_TRY(process(moment));
     computed_latency_.record_ns(clock_.monotonic_ns() - arrived_ns);
   }
@@ -114,7 +119,7 @@ Result<void> Pipeline::process(const Moment& moment) {
   const WorkMark mark("apply", row_bytes_);
   if (!late) QW_TRY(apply_views(moment));
   fail_point("pipeline.half_done");
-  if (moment.source.decisions.empty()) return {};
+  if (moment.source.decisions.empty() || moment.decided) return {};
   QW_TRY(fill_inputs(moment));
   for (const size_t decision : moment.source.decisions) QW_TRY(decide(moment, decision));
   return {};

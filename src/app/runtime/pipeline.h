@@ -164,8 +164,10 @@ class Pipeline {
     PartitionId id;
     Seq last;
     std::vector<std::shared_ptr<store::KeyedTable>> views;  // as PlanSource::views
-    // As `views`: up to when a view lacks events that retention removed before it was built.
+    // As `views`: up to when a view lacks events, which retention removed before it was built, or
+    // which another member of the group took. kUnknownLoss: until the next event tells.
     std::vector<EventTime> lost;
+    bool loss_told = true;                                 // a person was told of it
     EventTime swept{std::numeric_limits<int64_t>::min()};  // the watermark when it was swept
     std::vector<size_t> sweeping;                          // views whose sweep goes on
     std::map<size_t, PartitionId> streams;                 // decision -> stream
@@ -204,7 +206,9 @@ class Pipeline {
     const schema::Batch& rows;
     size_t row;
     const schema::EventFacts& facts;
+    bool decided = false;  // by somebody else
   };
+  static constexpr EventTime kUnknownLoss{std::numeric_limits<int64_t>::max()};
 
   // Where a table's low water, and what its view lacks, are kept.
   static std::string low_water_name(const std::string& owner, PartitionId partition);
@@ -232,6 +236,11 @@ class Pipeline {
   Result<void> index_version(serve::LearningVersion& version, PartitionId stream);
   void bury(const std::vector<schema::DeadLetter>& letters);
   void save_position(size_t source, PartitionRun& run, const streams::SourceBatch& batch);
+
+  void note_gap(size_t source, PartitionRun& run, bool gap,
+                const std::vector<schema::EventFacts>& behind);
+  void tell_gap(const Moment& moment, size_t source);
+  void tell_loss(size_t source, const PartitionRun& run, size_t view, const char* why);
 
   Result<void> process(const Moment& moment);
   void log_event(const Moment& moment, std::string_view row_bytes);

@@ -30,10 +30,6 @@ std::string Pipeline::low_water_name(const std::string& owner, PartitionId parti
   return fmt::format("low_water/{}/{}", owner, partition.value());
 }
 
-std::string Pipeline::lost_name(const std::string& owner, PartitionId partition) {
-  return fmt::format("lost/{}/{}", owner, partition.value());
-}
-
 Result<void> Pipeline::open() {
   QW_TRY(partitions_.open(store_));
   QW_ASSIGN(dead_letters_, store_.last_seq(store::Log::kDeadLetters, kJournalPartition));
@@ -169,50 +165,6 @@ Result<void> Pipeline::index_tail(size_t source, PartitionRun& run) {
   if (trouble) return *trouble;
   for (const auto& table : run.views) QW_TRY(table->finish_recovery(clock_.monotonic_ns() / 1000));
   return {};
-}
-
-// A view that needs events which retention removed says so until its windows are past them. Their
-// times are gone with them, but none lies above that of a later event which was not late.
-Result<void> Pipeline::note_lost_events(size_t source, PartitionRun& run,
-                                        const std::vector<Seq>& low) {
-  const PlanSource& planned = plan_->sources[source];
-  const Seq from = next(*std::min_element(low.begin(), low.end()));
-  Seq first = next(run.last);
-  EventTime lost = sources_[source].gate->watermark(run.id);
-  Result<void> read;
-  store::History history(store_);
-  QW_TRY(history.scan(store::Log::kEvents, run.id, from, next(run.last),
-                      [&](Seq seq, std::string_view record) {
-                        first = std::min(first, seq);
-                        const auto event = schema::decode_event(record);
-                        if (!event.ok()) read = event.error();
-                        if (!event.ok() || event->facts.status != schema::EventStatus::kOk)
-                          return event.ok();
-                        lost = std::min(lost, event->facts.event_time);
-                        return false;
-                      }));
-  QW_TRY(read);
-  store::Txn txn;
-  for (size_t index = 0; index < run.views.size(); ++index) {
-    if (next(low[index]) >= first) continue;
-    const PlanView& view = planned.views[index];
-    run.lost[index] = std::max(run.lost[index], lost);
-    txn.put_meta(lost_name(view.owner, run.id), std::to_string(run.lost[index].value()));
-    const EventTime whole{lost.value() + view.view->keep_us() - view.view->allowed_lateness_us()};
-    log::warning("recovery",
-                 "view {} of {}/{} is built from a log that retention has trimmed: features whose "
-                 "windows begin before {} are incomplete, the last of them until {}",
-                 view.view->name(), planned.name, run.source_partition,
-                 streams::format_time(lost.value()), streams::format_time(whole.value()));
-    journal_.append(committer_.open(), "view_incomplete",
-                    {{"view", view.view->name()},
-                     {"source", planned.name},
-                     {"partition", run.source_partition},
-                     {"lost_until_us", lost.value()},
-                     {"complete_from_us", whole.value()}});
-  }
-  // Before any state of the view is on disk, which a next start would take for all there is.
-  return store_.commit(txn, store::Durability::kProcess);
 }
 
 // A view that is new or was changed, when the beginning of the log is in segments: reads events as

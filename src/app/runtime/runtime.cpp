@@ -33,6 +33,8 @@ streams::SourceBatch part_of(const streams::SourceBatch& whole, size_t begin, si
   part.partition = whole.partition;
   part.imported = whole.imported;
   part.receipt = whole.receipt;
+  part.decided_to = whole.decided_to;
+  part.gap = whole.gap && begin == 0;
   for (size_t row = begin; row < end; ++row) part.rows.append_row_from(whole.rows, row);
   if (!whole.positions.empty())
     part.positions.assign(whole.positions.begin() + static_cast<ptrdiff_t>(begin),

@@ -1,7 +1,9 @@
 #include "features/stream/key_state.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <limits>
 
 #include "features/stream/texts.h"
 
@@ -93,6 +95,24 @@ EventTime KeyState::newest() const {
   return EventTime{newest};
 }
 
+// The kWitnesses-th newest time that is known, that of the event at hand included; the least time
+// while there are fewer. Of refused events only some are known, so that it may lag a little.
+int64_t KeyState::latest_with(int64_t time) const {
+  std::array<int64_t, kWitnesses> newest;  // falling
+  newest.fill(std::numeric_limits<int64_t>::min());
+  const auto meet = [&](int64_t known) {
+    for (int64_t& one : newest)
+      if (known > one) std::swap(known, one);
+  };
+  meet(time);
+  for (size_t i = 0; i < std::min<size_t>(kWitnesses, size_); ++i) meet(time_at(size_ - 1 - i));
+  for (const Refused& span : refused_) {
+    meet(span.first.first);
+    if (span.last != span.first) meet(span.last.first);
+  }
+  return newest.back();
+}
+
 void KeyState::prune(int64_t horizon) {
   while (size_ > 0 && time_at(0) < horizon) drop_oldest();
 }
@@ -141,18 +161,21 @@ Applied KeyState::apply(ViewWorker& worker, const schema::Batch& rows, size_t ro
   if (there < size_ && time_at(there) == time && seq_at(there) == facts.seq.value())
     return Applied::kRepeated;
   constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
-  const int64_t latest = std::max(time, newest().value());
-  const auto before = [&](int64_t span) {
+  const auto before = [](int64_t latest, int64_t span) {
     return latest < kLowest + span ? kLowest : latest - span;
   };
   // No read within lateness can reach further back.
-  const int64_t horizon = before(view.keep_us());
-  if (time < horizon) return Applied::kIgnored;
+  const int64_t horizon = before(latest_with(time), view.keep_us());
+  if (time < horizon) {
+    newest_pruned_ = std::max(newest_pruned_, time);
+    return Applied::kIgnored;
+  }
   prune(horizon);
   std::erase_if(refused_, [&](const Refused& span) { return span.last.first < horizon; });
-  // Then goes what only late events could still ask for: their windows say that it is missing.
+  // Then goes what only late events, or those behind a stranger far ahead, could still ask for:
+  // their windows say that it is missing.
   if (size_ >= view.definition().max_rows)
-    prune(before(view.keep_us() - view.allowed_lateness_us()));
+    prune(before(std::max(time, newest().value()), view.keep_us() - view.allowed_lateness_us()));
   if (size_ >= view.definition().max_rows) {
     refuse(time, facts.seq.value());
     return Applied::kRejected;

@@ -61,17 +61,20 @@ class ViewWorker {
 
 enum class Applied : uint8_t {
   kInserted,
-  kIgnored,   // its status does not count, or it is too old to matter
+  kIgnored,   // its status does not count, or it is too old: windows that reach it say so
   kRepeated,  // (event_time, seq) is here already
   kRejected,  // the key has max_rows events
 };
 
 // Rows of one key, ordered by (event_time, seq), whatever the order of arrival; only the values
-// that the view's aggregates read. Bounded by the view's longest window plus lateness, and by
+// that the view's aggregates read. Bounded by the view's longest window plus lateness behind the
+// kWitnesses-th newest event, so that a few events from a clock far ahead end nothing, and by
 // max_rows. Owned by whoever owns the partition's state; not for concurrent use, except that
 // reads may run together. The same view must be passed to every call.
 class KeyState {
  public:
+  static constexpr size_t kWitnesses = 5;
+
   explicit KeyState(const View& view);
   KeyState(KeyState&&) noexcept;
   KeyState& operator=(KeyState&&) noexcept;
@@ -113,6 +116,7 @@ class KeyState {
   size_t lower_bound(int64_t event_time, uint64_t seq) const;
   void grow();
   void drop_oldest();
+  int64_t latest_with(int64_t time) const;
   void prune(int64_t horizon);
   void refuse(int64_t time, uint64_t seq);
   bool recount_texts();

@@ -152,7 +152,7 @@ TEST(KeyState, MemoryIsBoundedByWindowAndLateness) {
   for (uint64_t seq = 1; seq <= 10'000; ++seq)
     bed.apply(state, static_cast<int64_t>(seq) * kSecond, seq, 1.0, int64_t{1},
               std::to_string(seq % 500));
-  EXPECT_LE(state.rows(), 67u);
+  EXPECT_LE(state.rows(), 66u + KeyState::kWitnesses);
   EXPECT_LE(state.bytes(), 20'000u);
   EXPECT_EQ(bed.read(state, 10'000 * kSecond).substr(0, 6), "10 10 ");
   EXPECT_THAT(bed.read(state, 9'900 * kSecond), testing::HasSubstr("(incomplete)"));
@@ -256,6 +256,46 @@ TEST(KeyState, OnlyWindowsThatLackEventsAreMarked) {
   }
   EXPECT_GT(marked, 1'000u);
   EXPECT_GT(unmarked, 1'000u);
+}
+
+// A sender whose clock is ahead, in one row of ten thousand or in four at once: the others' windows
+// stay whole, and its own are its own.
+TEST(KeyState, AFewStrangersFarAheadEmptyNoKey) {
+  constexpr int64_t kYear = 365LL * 24 * 3'600 * kSecond;
+  for (size_t strangers = 1; strangers < KeyState::kWitnesses; ++strangers) {
+    Bed bed;
+    bed.definition.aggregates = {{"n", "count()"}};
+    bed.definition.windows = {"10s"};
+    bed.recompile(5 * kSecond);
+    KeyState state(*bed.view);
+    uint64_t seq = 0;
+    for (int64_t at = 0; at < 10; ++at) bed.apply(state, at * kSecond, ++seq, {}, {}, {});
+    for (size_t i = 0; i < strangers; ++i) {
+      const int64_t ahead = kYear * static_cast<int64_t>(i + 1);
+      EXPECT_EQ(bed.apply(state, ahead, ++seq, {}, {}, {}), Applied::kInserted);
+      EXPECT_EQ(bed.read(state, ahead), "1 ");
+    }
+    for (int64_t at = 10; at < 100; ++at) {
+      EXPECT_EQ(bed.apply(state, at * kSecond, ++seq, {}, {}, {}), Applied::kInserted);
+      EXPECT_EQ(bed.read(state, at * kSecond), "10 ") << strangers << " at " << at;
+    }
+    EXPECT_LE(state.rows(), 16 + 2 * KeyState::kWitnesses);
+  }
+}
+
+// As many agree as are believed: then what is behind is too old, and windows that lack it say so.
+TEST(KeyState, EventsThatComeTooLateMarkTheirWindows) {
+  Bed bed;
+  bed.definition.aggregates = {{"n", "count()"}};
+  bed.definition.windows = {"10s"};
+  bed.recompile();
+  KeyState state(*bed.view);
+  uint64_t seq = 0;
+  for (size_t i = 0; i < KeyState::kWitnesses; ++i)
+    bed.apply(state, (100 + static_cast<int64_t>(i)) * kSecond, ++seq, {}, {}, {});
+  EXPECT_EQ(bed.apply(state, 50 * kSecond, ++seq, {}, {}, {}), Applied::kIgnored);
+  EXPECT_EQ(bed.read(state, 52 * kSecond), "0(incomplete) ");
+  EXPECT_EQ(bed.read(state, 104 * kSecond), "5 ");
 }
 
 TEST(KeyState, RefusedEventsCostABoundedState) {

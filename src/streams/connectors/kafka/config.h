@@ -22,6 +22,10 @@ struct Config {
   int64_t session_timeout_ms = 10'000;
   int64_t flush_timeout_ms = 8'000;      // to make everything durable before giving partitions up
   size_t max_queued_kbytes = 16 * 1024;  // fetched ahead, per process
+  // Of a partition that others decided on: how far back it is read, before the member goes on, for
+  // what is remembered; by the time that Kafka keeps with records. At most so many records.
+  int64_t remember_us = 0;
+  int64_t rebuild_max_records = 10'000'000;
   // Handed to librdkafka as they are (security.protocol, sasl.*, ssl.*); values are never logged.
   std::map<std::string, std::string> client;
 };

@@ -7,7 +7,14 @@ namespace qw::streams::kafka {
 
 bool all_placed(const Cursors& cursors) {
   return std::all_of(cursors.begin(), cursors.end(),
-                     [](const auto& one) { return one.second.placed; });
+                     [](const auto& one) { return one.second.placed && !one.second.moved; });
+}
+
+int64_t left_to_rebuild(const Cursors& cursors) {
+  int64_t left = 0;
+  for (const auto& [partition, cursor] : cursors)
+    if (cursor.placed) left += std::max<int64_t>(0, cursor.decided_to - cursor.next);
+  return left;
 }
 
 internal::KafkaPtr<rd_kafka_topic_partition_list_t> list_of(const Cursors& cursors,

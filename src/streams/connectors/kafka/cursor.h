@@ -21,7 +21,11 @@ struct Cursor {
   int64_t base = 0;
   int64_t next = 0;  // behind the last message that was taken
   std::optional<Print> last;
-  int64_t fetched_to = -1;  // as of the last statistics, what holds no record included
+  std::optional<int64_t> rebuild_from;  // where to read on once the record before was compared
+  bool moved = false;                   // to be read from another place than is read now
+  int64_t decided_to = 0;               // records before it were decided by others of the group
+  bool gap = false;                     // records before the next one were never read here
+  int64_t fetched_to = -1;              // as of the last statistics, what holds no record included
   int64_t end = -1;
   int64_t through = 0;  // everything before it was taken
 
@@ -32,7 +36,10 @@ struct Cursor {
 
 using Cursors = std::map<uint32_t, Cursor>;
 
+// Whether each is read from its place.
 bool all_placed(const Cursors& cursors);
+// Records that others decided and that are still to be read again.
+int64_t left_to_rebuild(const Cursors& cursors);
 // Those that have a place, to be assigned there.
 internal::KafkaPtr<rd_kafka_topic_partition_list_t> list_of(const Cursors& cursors,
                                                             const std::string& topic);

@@ -1,5 +1,7 @@
 #include "streams/connectors/kafka/lookup.h"
 
+#include <algorithm>
+
 #include "streams/internal/kafka_client.h"
 
 namespace qw::streams::kafka {
@@ -53,6 +55,29 @@ Result<std::map<uint32_t, Range>> Lookup::ranges(const std::vector<uint32_t>& pa
     ranges[static_cast<uint32_t>(first.partition)] = {first.offset, end->offset};
   }
   return ranges;
+}
+
+Result<std::map<uint32_t, int64_t>> Lookup::at_times(
+    const std::map<uint32_t, int64_t>& times_ms) const {
+  std::map<uint32_t, int64_t> offsets;
+  if (times_ms.empty()) return offsets;
+  const List list(rd_kafka_topic_partition_list_new(static_cast<int>(times_ms.size())));
+  for (const auto& [partition, time_ms] : times_ms)
+    rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), static_cast<int32_t>(partition))
+        ->offset = std::max<int64_t>(time_ms, 0);
+  if (const auto code = rd_kafka_offsets_for_times(client, list.get(), limit_ms); code != 0)
+    return internal::kafka_error(code, topic, "what the topic holds cannot be read");
+  for (int i = 0; i < list->cnt; ++i)
+    if (list->elems[i].err == 0 && list->elems[i].offset >= 0)
+      offsets[static_cast<uint32_t>(list->elems[i].partition)] = list->elems[i].offset;
+  return offsets;
+}
+
+bool Lookup::commit(const rd_kafka_topic_partition_list_t& offsets) const {
+  const KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client));
+  rd_kafka_commit_queue(client, &offsets, queue.get(), nullptr, nullptr);
+  const KafkaPtr<rd_kafka_event_t> done(rd_kafka_queue_poll(queue.get(), limit_ms));
+  return done && rd_kafka_event_error(done.get()) == 0;
 }
 
 Result<std::vector<uint32_t>> Lookup::partitions() const {

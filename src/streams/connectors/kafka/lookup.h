@@ -23,6 +23,11 @@ struct Lookup {
   Result<std::map<uint32_t, Place>> group_places(const std::vector<uint32_t>& partitions) const;
   // What the partitions hold; those whose leader does not answer are missing.
   Result<std::map<uint32_t, Range>> ranges(const std::vector<uint32_t>& partitions) const;
+  // The first record of each partition that is not older than its time (ms since 1970), by the time
+  // that Kafka keeps with records; those without one, or whose leader does not answer, are missing.
+  Result<std::map<uint32_t, int64_t>> at_times(const std::map<uint32_t, int64_t>& times_ms) const;
+  // Commits the group's offsets, and waits for the answer.
+  bool commit(const rd_kafka_topic_partition_list_t& offsets) const;
   // Every partition there is.
   Result<std::vector<uint32_t>> partitions() const;
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <vector>
 
@@ -104,7 +105,32 @@ Begin made_anew(const Place& place, const Range& range) {
   begin.at.base = place.position();
   begin.at.offset = range.low;
   begin.missed = range.low;
+  begin.gap = range.low > 0;
   return begin;
+}
+
+namespace {
+
+// Others went on from our place, or from where we never were. An offset that no member of ours
+// told has no record beside it: there the group begins, and before it is nothing to remember.
+void remember_others(const Known& known, const std::optional<Place>& ours, Begin& begin) {
+  if (!ours && !begin.at.last) return;
+  const bool same = ours && ours->base == begin.at.base;
+  const int64_t wanted = same ? ours->offset : 0;
+  const Rebuild rebuild{std::max(wanted, known.range.low), begin.at.offset};
+  begin.gap = wanted < rebuild.from || (ours && !same);
+  if (rebuild.from < rebuild.to) begin.rebuild = rebuild;
+}
+
+}  // namespace
+
+void shorten(Begin& begin, int64_t earliest, int64_t most) {
+  if (!begin.rebuild) return;
+  Rebuild& rebuild = *begin.rebuild;
+  const int64_t from = std::min(rebuild.to, std::max({rebuild.from, earliest, rebuild.to - most}));
+  begin.gap = begin.gap || from > rebuild.from;
+  rebuild.from = from;
+  if (rebuild.from == rebuild.to) begin.rebuild.reset();
 }
 
 Begin begin_at(const Known& known, const std::string& topic, Start start) {
@@ -121,7 +147,8 @@ Begin begin_at(const Known& known, const std::string& topic, Start start) {
   // An offset that another program set says nothing of our positions.
   if (from && from->base == 0 && ours) from->base = ours->base;
   if (from) from->base = std::max(from->base, base);
-  if (ours && (!from || ours->position() >= from->position())) from = ours;
+  const bool others = from && (!ours || ours->position() < from->position());
+  if (ours && !others) from = ours;
   if (!from) {
     if (begin.why != Why::kOtherTopic) begin.why = Why::kFresh;
     begin.at.base = base;
@@ -138,11 +165,13 @@ Begin begin_at(const Known& known, const std::string& topic, Start start) {
     begin.why = Why::kRetention;
     begin.missed = known.range.low - from->offset;
     begin.at.offset = known.range.low;
+    begin.gap = true;
     return begin;
   }
   begin.at.offset = from->offset;
   begin.at.last = from->last;
   begin.verify = from->last && from->offset > known.range.low;
+  if (others) remember_others(known, ours, begin);
   return begin;
 }
 

@@ -59,14 +59,26 @@ enum class Why : uint8_t {
   kMadeAnew     // the topic is shorter than its place
 };
 
+// Records [from, to) that other members of the group decided on and this one has not read: it reads
+// them before it goes on, for what is remembered of them.
+struct Rebuild {
+  int64_t from = 0;
+  int64_t to = 0;
+};
+
 // Where to begin.
 struct Begin {
   Place at;
   Why why = Why::kAsKept;
-  int64_t missed = 0;   // records that were removed before they were read
-  bool verify = false;  // whether the record before it is still the one that was read
+  int64_t missed = 0;              // records that were removed before they were read
+  bool verify = false;             // whether the record before it is still the one that was read
+  std::optional<Rebuild> rebuild;  // ends at `at`
+  bool gap = false;                // records before all that is read now were never read here
 };
 Begin begin_at(const Known& known, const std::string& topic, Start start);
+// What is rebuilt begins no earlier than `earliest` (an offset), and is no more than `most`
+// records.
+void shorten(Begin& begin, int64_t earliest, int64_t most);
 // For a person; `partition` names it. Empty when it goes on as kept.
 std::string describe(const Begin& begin, const std::optional<Place>& kept,
                      const std::string& partition);

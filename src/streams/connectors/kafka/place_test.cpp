@@ -117,6 +117,37 @@ TEST(KafkaPlace, TheEndIsABeginningOnceOnly) {
   EXPECT_EQ(begin(std::nullopt, std::nullopt, {5, 30}, Start::kEarliest, true).at.offset, 5);
 }
 
+// FROM..TO, "+" where records before were never read here, or "-".
+std::string rebuild_of(Begin at, int64_t earliest = 0, int64_t most = 1'000) {
+  shorten(at, earliest, most);
+  const std::string gap = at.gap ? "+" : "";
+  if (!at.rebuild) return "-" + gap;
+  return std::to_string(at.rebuild->from) + ".." + std::to_string(at.rebuild->to) + gap;
+}
+
+TEST(KafkaPlace, WhatOthersDecidedIsReadAgain) {
+  EXPECT_EQ(rebuild_of(begin(place(20), std::nullopt, {0, 30})), "-");
+  EXPECT_EQ(rebuild_of(begin(place(20), place(20), {0, 30})), "-");
+  EXPECT_EQ(rebuild_of(begin(place(20), place(25), {0, 30})), "20..25");
+  EXPECT_EQ(rebuild_of(begin(place(20), place(25), {22, 30})), "22..25+") << "retention";
+  EXPECT_EQ(rebuild_of(begin(place(20), place(25), {25, 30})), "-+");
+  EXPECT_EQ(rebuild_of(begin(place(20), place(25), {26, 30})), "-+");
+  EXPECT_EQ(rebuild_of(begin(std::nullopt, place(25), {0, 30})), "0..25");
+  EXPECT_EQ(rebuild_of(begin(std::nullopt, place(25), {3, 30})), "3..25+");
+  EXPECT_EQ(rebuild_of(begin(place(20), place(25), {0, 30}), 10), "20..25");
+  EXPECT_EQ(rebuild_of(begin(place(20), place(25), {0, 30}), 23), "23..25+");
+  EXPECT_EQ(rebuild_of(begin(place(20), place(25), {0, 30}), 27), "-+");
+  EXPECT_EQ(rebuild_of(begin(std::nullopt, place(25), {0, 30}), 0, 4), "21..25+");
+  EXPECT_EQ(rebuild_of(begin(std::nullopt, place(25), {0, 30}), 0, 0), "-+");
+  // The topic was made anew since we had it: what the others read of it we have not.
+  EXPECT_EQ(rebuild_of(begin(place(20), place(5, 20), {0, 30})), "0..5+");
+  // Where an operator, or the first member of all, set the group: nothing was decided before.
+  Place bare = place(25);
+  bare.last.reset();
+  EXPECT_EQ(rebuild_of(begin(std::nullopt, bare, {0, 30})), "-");
+  EXPECT_EQ(rebuild_of(begin(place(20), bare, {0, 30})), "20..25");
+}
+
 std::string refused(const std::string& name, const std::string& value) {
   const auto checked = check_client_setting(name, value);
   return checked.ok() ? "" : checked.error().to_string();

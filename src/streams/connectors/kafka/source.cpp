@@ -14,6 +14,7 @@
 #include "base/fail_point.h"
 #include "base/log.h"
 #include "streams/connectors/kafka/cursor.h"
+#include "streams/connectors/kafka/finder.h"
 #include "streams/connectors/kafka/lookup.h"
 #include "streams/decoders/decoder.h"
 #include "streams/internal/kafka_client.h"
@@ -57,12 +58,11 @@ class KafkaSource final : public Source {
   void assign(const rd_kafka_topic_partition_list_t& list);
   void revoke(const rd_kafka_topic_partition_list_t& list);
   Result<bool> find_places();
-  Result<bool> nobody_read(const std::map<uint32_t, Place>& groups, bool needed);
   void begin(uint32_t partition, Cursor& cursor, const Begin& begin);
+  void rebuild(uint32_t partition, Cursor& cursor, const Begin& begin);
   void read_assigned();
   void pause(bool wanted);
   void commit_durable(const std::set<uint32_t>* only, bool wait);
-  bool commit(const rd_kafka_topic_partition_list_t& offsets);
   void fetch(int64_t wait_us);
   void take(const rd_kafka_message_t& message);
   bool is_expected(const rd_kafka_message_t& message, uint32_t partition, Cursor& cursor);
@@ -72,6 +72,7 @@ class KafkaSource final : public Source {
   bool coordinator_answers();
   bool leave();
   void note(std::optional<Error> trouble);
+  void describe();
   Lookup ask() const { return {client_.get(), config_.topic, kAskMs}; }
   std::string where() const { return fmt::format("{} at {}", config_.topic, config_.brokers); }
 
@@ -89,10 +90,9 @@ class KafkaSource final : public Source {
   bool paused_ = false;
   bool went_ = false;  // the topic, or partitions of it, were deleted
   int64_t last_upkeep_ns_ = 0;
-  int64_t assigned_us_ = 0;  // statistics from before say nothing of what is read now
-  bool in_doubt_ = false;    // a connection broke since a broker answered
-  std::string doubt_;        // what librdkafka made of it
-
+  int64_t assigned_us_ = 0;            // statistics from before say nothing of what is read now
+  bool in_doubt_ = false;              // a connection broke since a broker answered
+  std::string doubt_;                  // what librdkafka made of it
   mutable std::mutex mutex_;           // guards what follows
   std::map<uint32_t, Place> durable_;  // behind what is durable here
   std::map<uint32_t, int64_t> told_;   // ... of it, what the group was told
@@ -110,8 +110,18 @@ void KafkaSource::note(std::optional<Error> trouble) {
   status_.state = trouble ? SourceState::kWaiting : SourceState::kRunning;
   status_.retry_at_us = trouble ? clock_.wall_us() + kUpkeepNs / 1000 : 0;
   status_.trouble = std::move(trouble);
+  describe();
+}
+
+// Under the mutex.
+void KafkaSource::describe() {
   const size_t mine = status_.owned ? status_.owned->size() : 0;
   status_.detail = fmt::format("{} partitions of {}", mine, config_.topic);
+  status_.rebuilding = left_to_rebuild(cursors_);
+  if (status_.rebuilding > 0)
+    status_.detail += fmt::format(
+        "; {} records that others decided are still read for what is remembered of them",
+        status_.rebuilding);
 }
 
 Result<void> KafkaSource::open(const SavedPositions& saved, SourceHost& host) {
@@ -193,55 +203,17 @@ void KafkaSource::on_offsets(rd_kafka_t*, rd_kafka_resp_err_t code,
       source.told_.erase(static_cast<uint32_t>(list->elems[i].partition));
 }
 
-// Whether nobody of the group has read the topic before. If so, and it is to be read from its end,
-// that is fixed now, for all partitions: what comes later is read, on whichever and by whomever.
-Result<bool> KafkaSource::nobody_read(const std::map<uint32_t, Place>& groups, bool needed) {
-  if (config_.start != Start::kLatest || !needed || !groups.empty()) return groups.empty();
+// Finds the places of partitions that have none yet. False: of some it could not be asked.
+Result<bool> KafkaSource::find_places() {
+  bool read_before = false;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [partition, place] : durable_)
-      if (place.topic.empty() || place.topic == config_.topic) return false;
+      read_before = read_before || place.topic.empty() || place.topic == config_.topic;
   }
-  QW_ASSIGN(const std::vector<uint32_t> all, ask().partitions());
-  QW_ASSIGN(const auto others, ask().group_places(all));
-  if (!others.empty()) return false;
-  QW_ASSIGN(const auto ranges, ask().ranges(all));
-  const List offsets(rd_kafka_topic_partition_list_new(8));
-  for (const auto& [partition, range] : ranges)
-    rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(),
-                                      static_cast<int32_t>(partition))
-        ->offset = range.high;
-  if (offsets->cnt > 0 && !commit(*offsets))
-    log::warning("source.kafka", "{}: the ends at which the group begins could not be committed",
-                 where());
-  return true;
-}
-
-// Finds the places of partitions that have none yet. False: of some it could not be asked.
-Result<bool> KafkaSource::find_places() {
-  std::vector<uint32_t> wanted;
-  bool unread = false;
-  for (const auto& [partition, cursor] : cursors_) {
-    if (cursor.placed) continue;
-    wanted.push_back(partition);
-    unread = unread || !cursor.kept;
-  }
-  if (wanted.empty()) return true;
-  QW_ASSIGN(const auto groups, ask().group_places(wanted));
-  QW_ASSIGN(const bool first, nobody_read(groups, unread));
-  QW_ASSIGN(const auto ranges, ask().ranges(wanted));
-  for (const auto& [partition, range] : ranges) {
-    Cursor& cursor = cursors_.at(partition);
-    if (cursor.anew) {
-      begin(partition, cursor, made_anew(*cursor.kept, range));
-      continue;
-    }
-    const auto group = groups.find(partition);
-    Known known{cursor.kept, std::nullopt, range, first};
-    if (group != groups.end()) known.groups = group->second;
-    begin(partition, cursor, begin_at(known, config_.topic, config_.start));
-  }
-  return ranges.size() == wanted.size();
+  QW_ASSIGN(const auto found, (Finder{config_, ask(), read_before}.find(cursors_)));
+  for (const auto& [number, at] : found) begin(number, cursors_.at(number), at);
+  return std::ranges::all_of(cursors_, [](const auto& one) { return one.second.placed; });
 }
 
 void KafkaSource::begin(uint32_t partition, Cursor& cursor, const Begin& begin) {
@@ -252,10 +224,15 @@ void KafkaSource::begin(uint32_t partition, Cursor& cursor, const Begin& begin) 
   cursor.next = cursor.through = begin.at.offset;
   cursor.last = begin.at.last;
   cursor.fetched_to = cursor.end = -1;
+  cursor.gap = cursor.gap || begin.gap;
+  cursor.decided_to = 0;
+  cursor.rebuild_from.reset();
+  if (begin.rebuild) rebuild(partition, cursor, begin);
   if (begin.why == Why::kAsKept) return;
   // A place that nothing was read at is kept, too: it is not chosen again.
   ready_.try_emplace(partition, decode_.schema).first->second.partition = partition;
-  std::string told = describe(begin, cursor.kept, fmt::format("{}[{}]", config_.topic, partition));
+  std::string told =
+      kafka::describe(begin, cursor.kept, fmt::format("{}[{}]", config_.topic, partition));
   if (begin.why == Why::kOtherTopic) log::info("source.kafka", "{}", std::exchange(told, {}));
   if (told.empty()) return;
   log::warning("source.kafka", "{}", told);
@@ -265,11 +242,30 @@ void KafkaSource::begin(uint32_t partition, Cursor& cursor, const Begin& begin) 
   status_.last_gap = std::move(told);
 }
 
+// The group has been told of what others decided: it is not taken back to what is read again.
+void KafkaSource::rebuild(uint32_t partition, Cursor& cursor, const Begin& begin) {
+  const Rebuild& wanted = *begin.rebuild;
+  log::info("source.kafka",
+            "{}[{}]: others of the group decided up to record {}; {} records are read again for "
+            "what is remembered of them",
+            config_.topic, partition, wanted.to, wanted.to - wanted.from);
+  cursor.decided_to = wanted.to;
+  if (begin.verify) {
+    cursor.rebuild_from = wanted.from;
+  } else {
+    cursor.next = cursor.through = wanted.from;
+    cursor.last.reset();
+  }
+  const std::lock_guard lock(mutex_);
+  told_[partition] = begin.at.position();
+}
+
 // Reads what is ours and has a place.
 void KafkaSource::read_assigned() {
   rd_kafka_assign(client_.get(), list_of(cursors_, config_.topic).get());
   assigned_us_ = clock_.monotonic_ns() / 1'000;
   for (auto& [partition, cursor] : cursors_) {
+    cursor.moved = false;
     cursor.through = cursor.next;  // what was fetched and not taken is fetched again
     cursor.fetched_to = -1;
   }
@@ -332,7 +328,7 @@ void KafkaSource::revoke(const rd_kafka_topic_partition_list_t& list) {
       status_.lag_records.erase(partition);
       told_.erase(partition);
     }
-    status_.detail = fmt::format("{} partitions of {}", status_.owned->size(), config_.topic);
+    describe();
   }
   rd_kafka_assign(client_.get(), nullptr);
 }
@@ -363,16 +359,8 @@ void KafkaSource::commit_durable(const std::set<uint32_t>* only, bool wait) {
     fail_point("kafka.after_offsets");
     return;
   }
-  if (!commit(*offsets))
+  if (!ask().commit(*offsets))
     log::warning("source.kafka", "{}: the group's offsets could not be committed", where());
-}
-
-// Waits for the answer.
-bool KafkaSource::commit(const rd_kafka_topic_partition_list_t& offsets) {
-  const KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_.get()));
-  rd_kafka_commit_queue(client_.get(), &offsets, queue.get(), nullptr, nullptr);
-  const KafkaPtr<rd_kafka_event_t> done(rd_kafka_queue_poll(queue.get(), kAskMs));
-  return done && rd_kafka_event_error(done.get()) == 0;
 }
 
 void KafkaSource::committed(uint32_t partition, const std::string& resume) {
@@ -392,7 +380,14 @@ bool KafkaSource::is_expected(const rd_kafka_message_t& message, uint32_t partit
   if (message.offset >= cursor.next) return true;
   const std::string_view value(static_cast<const char*>(message.payload), message.len);
   const Print print{rd_kafka_message_timestamp(&message, nullptr), checksum64(value)};
-  if (cursor.last && print == *cursor.last) return false;
+  if (cursor.last && print == *cursor.last) {
+    if (!cursor.rebuild_from) return false;
+    cursor.next = cursor.through = *std::exchange(cursor.rebuild_from, std::nullopt);
+    cursor.last.reset();
+    cursor.moved = true;
+    last_upkeep_ns_ = 0;
+    return false;
+  }
   cursor.kept = cursor.place(config_.topic);
   cursor.anew = true;
   cursor.placed = false;
@@ -404,12 +399,14 @@ bool KafkaSource::is_expected(const rd_kafka_message_t& message, uint32_t partit
 void KafkaSource::take(const rd_kafka_message_t& message) {
   const auto partition = static_cast<uint32_t>(message.partition);
   const auto ours = cursors_.find(partition);
-  if (ours == cursors_.end() || !ours->second.placed) return;
+  if (ours == cursors_.end() || !ours->second.placed || ours->second.moved) return;
   Cursor& cursor = ours->second;
   if (!is_expected(message, partition, cursor)) return;
   auto [found, fresh] = ready_.try_emplace(partition, decode_.schema);
   SourceBatch& batch = found->second;
   batch.partition = partition;
+  batch.gap = batch.gap || std::exchange(cursor.gap, false);
+  batch.decided_to = static_cast<uint64_t>(cursor.base + cursor.decided_to);
   const std::string_view record(static_cast<const char*>(message.payload), message.len);
   cursor.next = cursor.through = message.offset + 1;
   cursor.last = {rd_kafka_message_timestamp(&message, nullptr), checksum64(record)};
@@ -519,6 +516,9 @@ Result<SourceBatch> KafkaSource::poll(int64_t wait_us) {
   ready_.erase(turn);
   batch.resume = encode(cursors_.at(batch.partition).place(config_.topic));
   std::lock_guard lock(mutex_);
+  if (status_.rebuilding > 0 && left_to_rebuild(cursors_) == 0)
+    log::info("source.kafka", "{}: what is remembered is rebuilt", where());
+  describe();
   status_.rows += batch.rows.rows();
   status_.rejected += batch.rejected.size();
   return batch;
