@@ -412,6 +412,7 @@ uint64_t Store::disk_bytes() const {
 }
 
 const std::string& Store::folder() const { return impl_->folder; }
+const std::string& Store::id() const { return impl_->opened.facts.id; }
 
 const std::vector<Loss>& Store::losses() const { return impl_->opened.losses; }
 

@@ -195,6 +195,8 @@ class Store {
   // Everything below the folder, as the file system counts it; walks the folder.
   uint64_t disk_bytes() const;
   const std::string& folder() const;
+  // Of the data folder: random, given once.
+  const std::string& id() const;
 
  private:
   struct Impl;

@@ -34,6 +34,7 @@ struct Surroundings {
   const Clock& clock;
   MetricRegistry& metrics;
   net::HttpServer* http_server = nullptr;  // not started yet; needed by http sources
+  std::string data_folder_id = "";         // tells two that run the same application apart
 };
 
 // The kinds this version can make: "host", "file", "http", "kafka".

@@ -18,7 +18,7 @@ NO_PROMISE = {
     "memory_limit_bytes", "replay_max_us", "kMostDigits", "kSpreadMost"}
 # Defaults of settings that the first table has under their own names.
 SETTINGS = {"max_future_us", "max_rows", "max_record_bytes", "max_files", "max_pending_requests", "max_records",
-            "max_processes", "max_keys",
+            "max_processes", "max_keys", "rebuild_max",
             "keys_max", "attempts_max", "limit_count", "limit_per_us", "max_age_us", "max_size_bytes"}
 
 CONSTANT = re.compile(r"constexpr\s+[\w:<> ]+?\b"

@@ -134,7 +134,7 @@ struct ConnectorOf {
     config.start = kafka.start == KafkaStart::kEarliest ? streams::kafka::Start::kEarliest
                                                         : streams::kafka::Start::kLatest;
     config.client = revealed(kafka.client);
-    config.rebuild_max_records = kafka.rebuild_max;
+    config.rebuild_max = kafka.rebuild_max;
     for (const PlanView& view : source.views)
       config.remember_us = std::max(config.remember_us, view.view->keep_us());
     if (!source.file->event_id.text.empty())
@@ -143,9 +143,19 @@ struct ConnectorOf {
   }
 };
 
+// Members of a group run the same application beside each other, each with a data folder.
+bool is_of_a_group(const Plan& plan, const Sink& sink) {
+  return std::ranges::any_of(plan.decisions, [&](const PlanDecision& decision) {
+    return std::holds_alternative<KafkaSource>(plan.sources[decision.source].file->kind) &&
+           std::ranges::any_of(decision.sinks,
+                               [&](const PlanSink& one) { return one.file == &sink; });
+  });
+}
+
 struct SinkKindOf {
   const Plan& plan;
   const Sink& sink;
+  const std::string& data_folder_id;
 
   SinkKind operator()(const LogSink& log) const {
     return streams::LogSinkConfig{log.path.empty() ? std::string() : plan.file.resolve(log.path)};
@@ -155,6 +165,8 @@ struct SinkKindOf {
     config.brokers = kafka.brokers.reveal();
     config.topic = kafka.topic.reveal();
     config.transactional_id = fmt::format("{}-{}", plan.file.app.text, sink.name.text);
+    if (is_of_a_group(plan, sink)) config.transactional_id += "-" + data_folder_id;
+    config.owner = data_folder_id;
     config.client = revealed(kafka.client);
     return config;
   }
@@ -249,7 +261,7 @@ Result<std::unique_ptr<streams::Sink>> connect_sink(const Plan& plan, const Sink
                                                     const streams::Surroundings& surroundings) {
   streams::SinkConfig config;
   config.name = sink.name.text;
-  config.kind = std::visit(SinkKindOf{plan, sink}, sink.kind);
+  config.kind = std::visit(SinkKindOf{plan, sink, surroundings.data_folder_id}, sink.kind);
   auto made = streams::make_sink(config, surroundings);
   if (!made.ok()) return placed(plan, sink.place, made.error());
   return made;

@@ -236,7 +236,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   journal_ = std::make_unique<Journal>(*store_, clock_);
   QW_TRY(journal_->open());
   outboxes_ = std::make_unique<Outboxes>(*store_, *committer_, *journal_, clock_, metrics_);
-  const streams::Surroundings surroundings{clock_, metrics_, http_server};
+  const streams::Surroundings surroundings{clock_, metrics_, http_server, store_->id()};
   for (const PlanDecision& decision : plan_->decisions)
     for (const PlanSink& sink : decision.sinks) {
       QW_ASSIGN(auto made, connect_sink(*plan_, *sink.file, surroundings));

@@ -37,6 +37,7 @@ struct KafkaSinkConfig {
   std::string brokers;
   std::string topic;
   std::string transactional_id;               // fixed for this sink of this application
+  std::string owner;                          // its data folder; see Lease
   size_t batch_rows = 500;                    // per transaction
   int timeout_ms = 10'000;                    // of a whole transaction
   std::map<std::string, std::string> client;  // librdkafka settings; values are never logged

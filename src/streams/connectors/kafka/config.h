@@ -25,7 +25,7 @@ struct Config {
   // Of a partition that others decided on: how far back it is read, before the member goes on, for
   // what is remembered; by the time that Kafka keeps with records. At most so many records.
   int64_t remember_us = 0;
-  int64_t rebuild_max_records = 10'000'000;
+  int64_t rebuild_max = 10'000'000;
   // Handed to librdkafka as they are (security.protocol, sasl.*, ssl.*); values are never logged.
   std::map<std::string, std::string> client;
 };

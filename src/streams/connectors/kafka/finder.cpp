@@ -47,7 +47,7 @@ Result<void> Finder::bound_rebuilds(std::map<uint32_t, Begin>& found) const {
   for (auto& [partition, begin] : found) {
     const auto at = earliest.find(partition);
     const bool nothing = config.remember_us == 0;
-    shorten(begin, at == earliest.end() ? 0 : at->second, nothing ? 0 : config.rebuild_max_records);
+    shorten(begin, at == earliest.end() ? 0 : at->second, nothing ? 0 : config.rebuild_max);
   }
   return {};
 }

@@ -47,7 +47,7 @@ TEST_F(KafkaSourceTest, WhatOthersDecidedIsReadAgainAndNotDecided) {
   EXPECT_EQ(ledger_.rebuilt_count(), 400u) << "since it had them";
   EXPECT_EQ(ledger_.gaps, kPartitions) << "nothing is missing";
   ledger_.rebuilt.clear();
-  config_.rebuild_max_records = 10;
+  config_.rebuild_max = 10;
   produce_numbers(1600, 2000);
   {
     Consumer bounded(config_, ledger_);

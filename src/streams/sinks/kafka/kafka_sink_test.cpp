@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "streams/internal/kafka_client.h"
+#include "streams/sinks/kafka/lease.h"
 #include "streams/sinks/kafka/sink.h"
 
 namespace qw::streams {
@@ -188,6 +189,54 @@ TEST_F(KafkaSinkTest, ASecondWriterFencesTheFirstOff) {
   ASSERT_TRUE(std::holds_alternative<Retry>(report.next));
   EXPECT_THAT(std::get<Retry>(report.next).reason, HasSubstr("another process writes"));
   EXPECT_EQ(read_all().size(), 1u);
+}
+
+// Two data folders with one application name: the second waits while the first lives, and goes on
+// when it is gone, whether it said so or not. The first is not disturbed, and never comes back.
+TEST_F(KafkaSinkTest, ASecondDataFolderWaitsWhileTheFirstLives) {
+  config_.owner = "one";
+  auto first = sink();
+  EXPECT_EQ(deliver_all(*first, rows(1, 2)), 2u);
+  config_.owner = "two";
+  const auto second = std::move(make_kafka_sink(config_, real_clock())).value();
+  const auto wait = [&](Sink* living, int64_t span_ns) {
+    const int64_t until_ns = real_clock().monotonic_ns() + span_ns;
+    Result<Sink::Start> opened = second->open("");
+    while (!opened.ok() && real_clock().monotonic_ns() < until_ns) {
+      if (living != nullptr) (void)living->tick(0);
+      real_clock().sleep_us(200'000);
+      opened = second->open("");
+    }
+    return opened;
+  };
+  const auto refused = wait(first.get(), Lease::kAbandonedNs * 3 / 2);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
+  EXPECT_THAT(refused.error().to_string(), HasSubstr("data folder one"));
+  EXPECT_THAT(refused.error().to_string(), HasSubstr("another name"));
+  EXPECT_EQ(deliver_all(*first, rows(3, 3)), 1u) << "the first is not disturbed";
+  // It hangs, or was killed: no word of it for a while.
+  ASSERT_TRUE(wait(nullptr, 3 * Lease::kAbandonedNs).ok());
+  EXPECT_EQ(deliver_all(*second, rows(1, 2, "b")), 2u);
+  EXPECT_EQ(first->deliver(rows(4, 4)).delivered, 0u) << "fenced off";
+  EXPECT_TRUE(second->tick(0).ok());
+  const auto late = first->deliver(rows(4, 4));
+  ASSERT_TRUE(std::holds_alternative<Retry>(late.next));
+  EXPECT_THAT(std::get<Retry>(late.next).reason, HasSubstr("data folder two"));
+  EXPECT_EQ(deliver_all(*second, rows(3, 3, "b")), 1u) << "which took nothing back";
+  EXPECT_EQ(read_all().size(), 6u);
+}
+
+TEST_F(KafkaSinkTest, WhoeverEndsOrStartsAgainMakesNobodyWait) {
+  config_.owner = "one";
+  EXPECT_EQ(deliver_all(*sink(), rows(1, 1)), 1u);
+  auto killed = sink();
+  const int64_t began_ns = real_clock().monotonic_ns();
+  EXPECT_EQ(deliver_all(*sink(), rows(2, 2)), 1u) << "the same data folder";
+  config_.owner = "two";
+  EXPECT_EQ(deliver_all(*sink(), rows(1, 1, "b")), 1u) << "it was given back";
+  EXPECT_LT(real_clock().monotonic_ns() - began_ns, Lease::kAbandonedNs * 9 / 10);
+  killed.reset();
 }
 
 TEST(KafkaSink, AMissingBrokerIsTriedAgain) {

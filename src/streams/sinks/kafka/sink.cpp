@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "streams/connectors/kafka/config.h"
 #include "streams/internal/kafka_client.h"
+#include "streams/sinks/kafka/lease.h"
 
 namespace qw::streams {
 namespace {
@@ -37,7 +38,15 @@ struct Outcome {
 
 class KafkaSink final : public Sink {
  public:
-  KafkaSink(const KafkaSinkConfig& config, const Clock& clock) : config_(config), clock_(clock) {}
+  KafkaSink(const KafkaSinkConfig& config, const Clock& clock)
+      : config_(config),
+        clock_(clock),
+        lease_({config.transactional_id,
+                config.topic,
+                config.owner,
+                {{"bootstrap.servers", config.brokers}},
+                config.client},
+               clock) {}
 
   Result<Start> open(std::string_view) override {
     QW_TRY(connect());
@@ -45,6 +54,10 @@ class KafkaSink final : public Sink {
   }
   size_t batch_rows() const override { return config_.batch_rows; }
   DeliveryReport deliver(std::span<const PendingRow> rows) override;
+  Result<void> tick(int64_t) override {
+    if (producer_) lease_.renew();
+    return {};
+  }
   void cancel() override { cancelled_ = true; }
 
  private:
@@ -74,6 +87,7 @@ class KafkaSink final : public Sink {
 
   const KafkaSinkConfig config_;
   const Clock& clock_;
+  Lease lease_;
   KafkaPtr<rd_kafka_t> starting_;  // not ready for transactions yet
   KafkaPtr<rd_kafka_t> producer_;
   std::atomic<bool> cancelled_{false};
@@ -100,6 +114,7 @@ void KafkaSink::on_error(rd_kafka_t*, int code, const char* reason, void* self) 
 
 // Fences off earlier writers, ends what they left open, and learns what has arrived.
 Result<void> KafkaSink::connect() {
+  QW_TRY(lease_.take());
   if (!starting_) {
     const internal::KafkaSettings ours = {
         {"bootstrap.servers", config_.brokers},

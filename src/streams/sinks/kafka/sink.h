@@ -14,9 +14,10 @@ namespace qw::streams {
 // start, and whenever the end of a transaction is not known, that offset says what has arrived; so
 // a reader with isolation.level=read_committed sees each row exactly once. It rests on the broker
 // keeping that offset: offsets.retention.minutes (7 days) after the last write, a row whose
-// delivery was not recorded here is written again. A second writer of the same transactional id is
-// fenced off. A row that is larger than the broker takes is refused.
-// Fail point: kafka_sink.before_commit.
+// delivery was not recorded here is written again. Another owner that writes as the same
+// transactional id makes open() wait (kConflict; see Lease); a writer that is overtaken all the
+// same is fenced off by the broker. A row that is larger than the broker takes is refused. Fail
+// point: kafka_sink.before_commit.
 Result<std::unique_ptr<Sink>> make_kafka_sink(const KafkaSinkConfig& config, const Clock& clock);
 
 }  // namespace qw::streams
