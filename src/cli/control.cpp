@@ -55,7 +55,7 @@ Result<std::string> address_of(const std::string& url, const std::string& data_f
 }
 
 Result<nlohmann::json> ask_running(const std::string& url, const std::string& path,
-                                   const std::string& body) {
+                                   const std::string& body, int limit_ms) {
   net::Headers headers;
   if (!body.empty()) {
     QW_ASSIGN(std::string token, token_of(url));
@@ -63,7 +63,8 @@ Result<nlohmann::json> ask_running(const std::string& url, const std::string& pa
   }
   const std::string target = url + path;
   QW_ASSIGN(const net::HttpResponse answer,
-            net::send_http(body.empty() ? "GET" : "POST", target, body, headers, {}));
+            net::send_http(body.empty() ? "GET" : "POST", target, body, headers,
+                           {.timeout_ms = limit_ms}));
   if (answer.status < 200 || answer.status > 299) return refusal_of(answer, target);
   auto json = nlohmann::json::parse(answer.body, nullptr, false);
   if (!json.is_object())

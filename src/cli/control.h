@@ -25,6 +25,6 @@ Result<std::string> address_of(const std::string& url, const std::string& data_f
 // refuses is told in its own words: kConflict when something runs already, else kBadInput.
 // kUnavailable: it cannot answer now, or nobody does.
 Result<nlohmann::json> ask_running(const std::string& url, const std::string& path,
-                                   const std::string& body = "");
+                                   const std::string& body = "", int limit_ms = 5'000);
 
 }  // namespace qw::cli

@@ -24,12 +24,14 @@ int doctor(const Arguments& arguments, const std::string& folder, Io io) {
   const auto examined = app::examine_data(folder);
   if (!examined.ok()) return say(io, examined.error());
   size_t bad = 0, unread = 0;
+  bool skipped = false;
   auto all = nlohmann::json::array();
   for (const app::Finding& found : *examined) {
     const bool damage =
         found.health == app::Health::kDamaged || found.health == app::Health::kMissing;
     bad += damage ? 1 : 0;
     unread += found.health == app::Health::kUnread ? 1 : 0;
+    skipped = skipped || (found.health == app::Health::kNote && found.part == "database");
     all.push_back({{"health", app::name_of(found.health)},
                    {"part", found.part},
                    {"detail", found.detail},
@@ -43,6 +45,7 @@ int doctor(const Arguments& arguments, const std::string& folder, Io io) {
   else
     io.out << (bad > 0      ? fmt::format("{} damaged or missing\n", bad)
                : unread > 0 ? fmt::format("{} could not be read\n", unread)
+               : skipped    ? "nothing that was examined is damaged\n"
                             : "nothing is damaged\n");
   return bad > 0 ? kDamaged : unread > 0 ? kMachine : kOk;
 }

@@ -32,6 +32,8 @@ using store::duckdb::Answer;
 
 constexpr size_t kCellMax = 60;  // of a table, in bytes
 
+constexpr int kRollMs = 60'000;  // to write files of what is only in the database
+
 struct Arguments {
   std::string sql;
   std::string file;
@@ -49,7 +51,7 @@ Result<void> roll(const std::string& data_folder) {
                  data_folder,
                  "leave --fresh out (a query sees everything without it), or name its data folder "
                  "with --data"};
-  const auto rolled = ask_running(url, "/v1/segments/roll", "{}");
+  const auto rolled = ask_running(url, "/v1/segments/roll", "{}", kRollMs);
   return rolled.ok() ? Result<void>() : Result<void>(rolled.error());
 }
 
@@ -58,6 +60,7 @@ Result<void> roll(const std::string& data_folder) {
 struct Views {
   std::string sql;
   std::string folder;
+  bool partial = false;  // the newest records are not in them
   ~Views() {
     std::error_code failed;
     if (!folder.empty()) std::filesystem::remove_all(folder, failed);
@@ -65,7 +68,7 @@ struct Views {
 };
 
 Result<void> ask_running_views(const Arguments& arguments, const std::string& url, Views& views) {
-  QW_ASSIGN(const auto told, ask_running(url, "/v1/segments/tails", "{}"));
+  QW_ASSIGN(const auto told, ask_running(url, "/v1/segments/tails", "{}", kRollMs));
   if (!told.contains("views") || !told["views"].is_string() || !told["folder"].is_string())
     return Error{ErrorCode::kUnavailable, "the program there is of another version", url, ""};
   views.sql = told["views"].get<std::string>();
@@ -85,8 +88,10 @@ Result<void> make_views(const Arguments& arguments, Views& views) {
     QW_ASSIGN(file, app::remembered_app_file(*store));
   }
   const app::Loading loading = app::load_plan(file);
+  // One that was named must serve; the one it last ran with may have moved.
   if (loading.plan == nullptr)
-    return Error{ErrorCode::kBadInput, "the application file has errors", file,
+    return Error{arguments.file.empty() ? ErrorCode::kNotFound : ErrorCode::kBadInput,
+                 "the application file is missing or has errors", file,
                  fmt::format("`quickwater validate {}` names them; --app names another", file)};
   // Elsewhere: the data folder of a stopped application is left as it is.
   std::error_code failed;
@@ -97,8 +102,14 @@ Result<void> make_views(const Arguments& arguments, Views& views) {
   return {};
 }
 
-// Everything that is durable. Where the newest records cannot be had, the segments alone, and a
-// word on that.
+bool may_be_tried_again(const Error& error) {
+  return error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kTimeout ||
+         error.code == ErrorCode::kConflict || error.code == ErrorCode::kExhausted ||
+         error.code == ErrorCode::kNotFound;
+}
+
+// Everything that is durable. Where the newest records cannot be had now, the segments alone, and a
+// word on that: then the answer is only a part.
 Result<void> find_views(const Arguments& arguments, Views& views, Io io) {
   const std::string folder = store::segment_folder(arguments.data);
   const auto rolled = read_file(fmt::format("{}/{}", folder, store::kViewsFile));
@@ -113,13 +124,19 @@ Result<void> find_views(const Arguments& arguments, Views& views, Io io) {
     auto made = make_views(arguments, views);
     if (made.ok() || made.error().code != ErrorCode::kConflict) found = std::move(made);
   }
-  if (found.ok()) return {};
+  if (found.ok() || !may_be_tried_again(found.error())) return found;
+  views.partial = true;
   io.err << "the newest records are left out: " << found.error().to_string() << '\n';
   views.sql = *rolled;
   return {};
 }
 
-Result<Answer> ask(const Arguments& arguments, Io io) {
+struct Answered {
+  Answer answer;
+  bool partial = false;
+};
+
+Result<Answered> ask(const Arguments& arguments, Io io) {
   if (arguments.fresh) QW_TRY(roll(arguments.data));
   const std::string folder = store::segment_folder(arguments.data);
   Views views;
@@ -130,7 +147,7 @@ Result<Answer> ask(const Arguments& arguments, Io io) {
   QW_TRY(engine->run(fmt::format("set file_search_path = {}", store::duckdb::quoted_text(folder))));
   QW_TRY(engine->run(views.sql));
   auto answer = engine->ask(arguments.sql);
-  if (answer.ok()) return answer;
+  if (answer.ok()) return Answered{std::move(answer).value(), views.partial};
   Error error = answer.error();
   if (error.how_to_mend.empty())
     error.how_to_mend =
@@ -183,13 +200,13 @@ void print_table(const Answer& answer, std::ostream& out) {
 }
 
 int query(const Arguments& arguments, Io io) {
-  const auto answer = ask(arguments, io);
-  if (!answer.ok()) return say(io, answer.error());
+  const auto asked = ask(arguments, io);
+  if (!asked.ok()) return say(io, asked.error());
   if (arguments.json)
-    print_json(*answer, io.out);
+    print_json(asked->answer, io.out);
   else
-    print_table(*answer, io.out);
-  return kOk;
+    print_table(asked->answer, io.out);
+  return asked->partial ? kPartial : kOk;
 }
 
 }  // namespace

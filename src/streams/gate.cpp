@@ -104,6 +104,7 @@ Result<Gated> Gate::admit(PartitionId to_partition, SourceBatch&& batch, KnownAt
   Gated out{schema::EventBatch{schema::Batch(options_.schema), {}}, {}};
   PartitionState& state = partitions_[to_partition];
   imported_ = batch.imported;
+  admitted_ = true;
   for (Rejected& rejected : batch.rejected) {
     ++counts_.rejected;
     out.dead_letters.push_back({options_.source, std::move(rejected.position),
@@ -128,11 +129,12 @@ Result<void> Gate::admit_row(PartitionId to_partition, PartitionState& state,
   }
   const auto& times = batch.rows.column(event_time_column_);
   const int64_t time_us = times.valid(index) ? times.int_at(index) : INT64_MIN;
+  int64_t arrived_us = known_at.value();
+  if (!batch.arrived_us.empty()) arrived_us = std::min(arrived_us, batch.arrived_us[index]);
   const int64_t known_us =
-      batch.imported ? saturating_sub(time_us, -options_.assumed_delay_us) : known_at.value();
-  Row row{batch,   index,    to_partition,     Seq{seq},
-          time_us, known_us, known_at.value(), id_of(batch, index),
-          {},      {}};
+      batch.imported ? saturating_sub(time_us, -options_.assumed_delay_us) : arrived_us;
+  Row row{batch,    index,      to_partition,        Seq{seq}, time_us,
+          known_us, arrived_us, id_of(batch, index), {},       {}};
   state.dirty = true;
   state.last_known_us = std::max(state.last_known_us, known_at.value());
   if (numbered) state.last_seq = seq;
@@ -304,7 +306,7 @@ Result<bool> Gate::seen_before(const Row& row, const PartitionState& state) cons
 }
 
 void Gate::tick(KnownAt now) {
-  if (event_id_column_ && !imported_)
+  if (event_id_column_ && admitted_ && !imported_)
     ids_.forget_before(saturating_sub(now.value(), options_.dedup_horizon_us));
   if (options_.idle_after_us == 0) return;
   const int64_t moved_us = now.value() - options_.idle_after_us;

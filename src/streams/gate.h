@@ -139,6 +139,7 @@ class Gate {
   std::map<PartitionId, PartitionState> partitions_;
   SeenIds ids_;
   bool imported_ = false;  // ids age by the history's own time
+  bool admitted_ = false;  // a batch came, so that imported_ is known
   GateCounts counts_;
 };
 

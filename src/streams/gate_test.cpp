@@ -196,6 +196,48 @@ Expectation rule(const char* column, decltype(Expectation::rule) rule, OnFail on
   return Expectation{column, std::move(rule), on_fail};
 }
 
+// What another member of a group took in an hour ago is judged as it was there: ids that came again
+// after the horizon are new, and a sender ahead of the clock moves no watermark past its arrival.
+TEST(Gate, JudgesWhatIsReadAgainByItsOwnArrival) {
+  GateOptions o = options();
+  o.max_future_us = 60 * kS;
+  const int64_t then = kNow - 3'600 * kS;
+  const std::vector<In> rows = {{id("a"), then},
+                                {id("b"), then + 50 * kS},
+                                {id("a"), then + 400 * kS},
+                                {id("a"), then + 401 * kS}};
+  const std::vector<int64_t> arrivals = {then, then + kS, then + 400 * kS, then + 401 * kS};
+  Tested at_once = make(o), again = make(o);
+  std::vector<EventStatus> judged;
+  for (size_t i = 0; i < rows.size(); ++i)
+    judged.push_back(
+        statuses(at_once.admit(kP, batch_of({rows[i]}, i + 1), KnownAt{arrivals[i]})).front());
+  SourceBatch batch = batch_of(rows, 1);
+  batch.arrived_us = arrivals;
+  const Gated out = again.admit(kP, std::move(batch), KnownAt{kNow});
+  EXPECT_EQ(statuses(out), judged);
+  EXPECT_EQ(judged.back(), EventStatus::kDuplicate);
+  EXPECT_EQ(judged[2], EventStatus::kOk) << "after the horizon";
+  EXPECT_EQ(again.watermark(kP), at_once.watermark(kP));
+  EXPECT_EQ(out.events.facts[0].known_at.value(), then);
+}
+
+// Before the first batch nobody knows whether ids age by the clock or by their history.
+TEST(Gate, ATickBeforeTheFirstBatchForgetsNoHistory) {
+  Tested gate = make();
+  SourceBatch history = batch_of({{id("a"), kNow - 9'000 * kS}}, 1);
+  history.imported = true;
+  gate.admit(kP, std::move(history), KnownAt{kNow});
+  Tested next = make();
+  for (const auto& [name, value] : gate.take_changes().put)
+    EXPECT_TRUE(next.restore_value(name, value).ok());
+  next.tick(KnownAt{kNow + kS});
+  SourceBatch more = batch_of({{id("a"), kNow - 9'000 * kS + kS}}, 2);
+  more.imported = true;
+  EXPECT_THAT(statuses(next.admit(kP, std::move(more), KnownAt{kNow + 2 * kS})),
+              testing::ElementsAre(EventStatus::kDuplicate));
+}
+
 TEST(Gate, MeetsExpectations) {
   GateOptions o = options();
   o.expectations = {rule("v", Between{0.0, 100.0}, OnFail::kQuarantine),

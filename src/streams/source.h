@@ -50,6 +50,9 @@ struct SourceBatch {
   // Rows up to this position were decided by somebody else who had the partition: they are taken in
   // for what is remembered of them, and not decided again.
   uint64_t decided_to = 0;
+  // Per row, wall clock: when it was there to be read, where that may be long ago and should count
+  // as its arrival. Empty: now.
+  std::vector<int64_t> arrived_us;
   // Rows before the first of these were taken in by somebody else, or by nobody: what is remembered
   // of this partition lacks them.
   bool gap = false;

@@ -190,6 +190,44 @@ def a_flipped_bit_gives_no_wrong_answer(binary, folder):
         check(program.call("doctor", program.file)[0] == 0, "whole again")
 
 
+def what_is_damaged_can_be_given_up(binary, folder):
+    """A flipped byte refuses no start; whoever goes on without what is lost is rid of it."""
+    made(binary, folder)
+    with Program(binary, folder / "stopped") as program:
+        data = program.folder / "data"
+        question = ("query", "--json", "select count(*) n from decisions", "--data", data)
+        all_there = json.loads(program.call(*question)[1])["n"]
+        (program.folder / "events.jsonl").write_text("")  # a copied file is another one, and would be read
+        path = biggest(data, "segments/decisions*.parquet")
+        flip(0.5)(path)
+        program.start()
+        program.said("runs; the page is at")
+        code, said, _ = program.call("doctor", program.file)
+        check(code == 6 and path.name in said, f"a running program's segments are examined: {code} {said}")
+        program.stop()
+        ended, _, words = start_and_count(program, "--accept-loss")
+        check(ended is None and path.name in words, f"{ended} {words}")
+        check((data / "lost" / path.name).exists() or list((data / "lost").glob("*")), "it is put aside")
+        code, answer, words = program.call(*question)
+        check(code == 0 and 0 < json.loads(answer)["n"] < all_there, f"{code} {answer} {words}")
+        check(program.call("doctor", program.file)[0] == 0, "whole again")
+        journal = program.call("log", "journal", program.file)[1]
+        check("loss_accepted" in journal and path.name in journal, journal[-1500:])
+        rest = biggest(data, "segments/events*.parquet")
+        rest.unlink()
+        code, answer, words = program.call("query", "select count(*) from events_events", "--data", data)
+        check(code == 6 and rest.name in words and "accept-loss" in words, f"{code} {answer} {words}")
+
+
+def a_running_program_says_what_was_not_examined(binary, folder):
+    made(binary, folder)
+    with Program(binary, folder / "stopped") as program:
+        program.start()
+        program.said("runs; the page is at")
+        code, said, _ = program.call("doctor", program.file)
+        check(code == 0 and "nothing that was examined" in said and "not examined" in said, f"{code} {said}")
+
+
 def files_of_others_stay(binary, folder):
     made(binary, folder)
     shutil.rmtree(folder / "app")
@@ -213,7 +251,9 @@ if __name__ == "__main__":
     names = sys.argv[2:]
     with tempfile.TemporaryDirectory(prefix="qw-damage-") as root:
         cases = []
-        for case in (every_file_in_every_way, a_flipped_bit_gives_no_wrong_answer, files_of_others_stay):
+        for case in (every_file_in_every_way, a_flipped_bit_gives_no_wrong_answer,
+                     what_is_damaged_can_be_given_up, a_running_program_says_what_was_not_examined,
+                     files_of_others_stay):
             if not names or case.__name__ in names:
                 place = pathlib.Path(root) / case.__name__
                 place.mkdir()

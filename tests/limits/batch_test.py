@@ -96,8 +96,10 @@ def killed_and_asked(binary, root):
         check(count(app, "select count(distinct seq) as n from decisions") == [{"n": 700}], "each once")
         (app.file).rename(app.folder / "moved.yaml")
         code, text, errors = app.call("query", "select count(*) as n from decisions", "--data", app.folder / "data")
-        check(code == 0 and "the newest records are left out" in errors and "--app" in errors, errors)
+        check(code == 7 and "the newest records are left out" in errors and "--app" in errors, errors)
         check(count(app, "select count(*) as n from decisions", "--app", app.folder / "moved.yaml") == [{"n": 700}], "")
+        code, _, errors = app.call("query", "select 1", "--data", app.folder / "data", "--app", app.folder / "no.yaml")
+        check(code == 1 and "no.yaml" in errors, f"a file that was named must serve: {code} {errors}")
         left = list((app.folder / "data" / "segments" / "tails").glob("*"))
         check(not left, f"left behind: {left}")
 

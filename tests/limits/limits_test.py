@@ -89,17 +89,21 @@ def few_means(binary, root):
 
 
 def exceptions(binary, root):
-    """A library that throws, at moments where something is half done. The process goes on, or ends with 5 and goes on
-    at the next start; nothing is lost or repeated."""
+    """A library that throws, or a disk that cannot be read, at moments where something is half done. The process goes
+    on, or ends with 5 and goes on at the next start; nothing is lost or repeated."""
     receiver = Receiver()
-    for point, ends in (("pipeline.half_done:700", True), ("commit.before:3", True), ("commit.after:3", True),
+    for point, ends in (("pipeline.half_done:700", True), ("pipeline.half_done:700:error", True),
+                        ("commit.before:3", True), ("commit.after:3", True),
                         ("segment.written:1", False), ("segment.before_manifest:1", False),
                         ("outbox.before_send:2", False), ("outbox.before_erase:2", False)):
-        with Program(binary, root / point.replace(":", "-"), more=WEBHOOK.format(url=receiver.url)).feed(1500) as app:
-            app.launch(fail_point=f"{point}:throw")
+        # More than one batch, so that others wait behind the one that breaks off.
+        rows = 20000 if point.endswith(":error") else 1500
+        with Program(binary, root / point.replace(":", "-"), more=WEBHOOK.format(url=receiver.url)).feed(rows) as app:
+            app.launch(fail_point=point if point.endswith(":error") else f"{point}:throw")
             if ends:
                 code = app.wait()
-                told = any(words in app.output() for words in ("no more memory", "broke off in the middle"))
+                said = ("no more memory", "broke off in the middle", "a fail point")
+                told = any(words in app.output() for words in said)
                 check(code == MACHINE and told, f"{point}: {code} {app.output()[-1500:]}")
             else:
                 for turn in range(3):

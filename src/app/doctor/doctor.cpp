@@ -68,7 +68,7 @@ class Examination {
     }
     if (opened.error().code == ErrorCode::kConflict)
       return note(Health::kNote, "database",
-                  opened.error().message + ": the database is examined when it is stopped");
+                  opened.error().message + ": not examined, stop it for that");
     if (opened.error().code == ErrorCode::kNotFound)
       return note(Health::kNote, "database", "nothing ran on this folder yet");
     blame("database", opened.error());
@@ -119,8 +119,12 @@ class Examination {
     const std::string segments = store::segment_folder(folder_);
     const auto views = read_file(fmt::format("{}/{}", segments, store::kViewsFile));
     if (!views.ok()) return;  // written at each start
-    const auto whole = store::verify_views(segments, *views, "");
-    if (!whole.ok()) blame("views", whole.error());
+    // The manifest of a running application is its own: the segments are examined by the list.
+    const auto question =
+        store_ ? std::optional<std::string_view>("") : std::optional<std::string_view>();
+    const auto whole = store::verify_views(segments, *views, question);
+    if (!whole.ok()) return blame("views", whole.error());
+    if (!store_) note(Health::kWhole, "segments", "those in the list of views");
   }
 
   void examine_registry() {

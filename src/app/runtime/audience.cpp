@@ -11,7 +11,7 @@
 namespace qw::app {
 namespace {
 
-constexpr uint8_t kRecordKind = 0x46;
+constexpr uint8_t kRecordKind = 0x48;
 constexpr uint8_t kRecordVersion = 1;
 
 // By name, since an application file that changes gives other indexes.

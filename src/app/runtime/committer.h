@@ -42,21 +42,31 @@ struct PendingCommit {
   void clear();
 };
 
-// The mutex of the open commit, and the memory of an exception that unwound while it was held:
-// what was half done must never become durable.
+// The mutex of the open commit, and the memory of work that broke off while it was held, by an
+// exception or an error: what was half done must never become durable.
 class CommitMutex {
  public:
-  void lock() { mutex_.lock(); }
-  bool try_lock() { return mutex_.try_lock(); }
+  void lock() {
+    mutex_.lock();
+    exceptions_ = std::uncaught_exceptions();
+  }
+  bool try_lock() {
+    if (!mutex_.try_lock()) return false;
+    exceptions_ = std::uncaught_exceptions();
+    return true;
+  }
   void unlock() {
-    if (std::uncaught_exceptions() > 0) torn_.store(true, std::memory_order_relaxed);
+    // Those that were under way before are no part of what was done under the lock.
+    if (std::uncaught_exceptions() > exceptions_) tear();
     mutex_.unlock();
   }
-  // With the lock held.
+  // With the lock held: what is open is not whole.
+  void tear() { torn_.store(true, std::memory_order_relaxed); }
   bool torn() const { return torn_.load(std::memory_order_relaxed); }
 
  private:
   std::mutex mutex_;
+  int exceptions_ = 0;  // when it was locked
   std::atomic<bool> torn_{false};
 };
 

@@ -135,6 +135,10 @@ struct ConnectorOf {
                                                         : streams::kafka::Start::kLatest;
     config.client = revealed(kafka.client);
     config.rebuild_max = kafka.rebuild_max;
+    // Leaving takes less than the half of a stop that sources have, with what is flushed on the
+    // way.
+    config.leave_timeout_ms =
+        std::min(config.leave_timeout_ms, plan.file.stop_timeout_us / 1'000 * 2 / 5);
     for (const PlanView& view : source.views)
       config.remember_us = std::max(config.remember_us, view.view->keep_us());
     if (!source.file->event_id.text.empty())

@@ -119,6 +119,7 @@ Result<void> Pipeline::process(const Moment& moment) {
   const WorkMark mark("apply", row_bytes_);
   if (!late) QW_TRY(apply_views(moment));
   fail_point("pipeline.half_done");
+  QW_TRY(failing_point("pipeline.half_done"));
   if (moment.source.decisions.empty() || moment.decided) return {};
   QW_TRY(fill_inputs(moment));
   for (const size_t decision : moment.source.decisions) QW_TRY(decide(moment, decision));
@@ -163,6 +164,18 @@ void Pipeline::count_refused(const features::View& view, std::string_view key) {
   refused.add();
 }
 
+// Texts in the row point into the state, which somebody who reads other keys may drive out of
+// memory before the decision is made.
+void Pipeline::keep_texts(const features::View& view, features::FeatureRow& row,
+                          std::vector<std::string>& texts) {
+  texts.resize(row.cells.size());
+  for (size_t at = 0; at < row.cells.size(); ++at) {
+    if (row.cells[at].null || view.features()[at].type.kind != schema::Kind::kString) continue;
+    texts[at] = row.cells[at].text;
+    row.cells[at].text = texts[at];
+  }
+}
+
 Result<void> Pipeline::fill_inputs(const Moment& moment) {
   SourceRun& run = moment.run;
   const PlanSource& source = moment.source;
@@ -177,9 +190,10 @@ Result<void> Pipeline::fill_inputs(const Moment& moment) {
     key.clear();
     point.lost = moment.partition.lost[index];
     if (view.key_of(moment.rows, moment.row, key)) {
-      // Texts in the row point into the state, which nobody else changes while this thread decides.
-      QW_TRY(moment.partition.views[index]->with_state<ViewState>(
-          key, [&](const ViewState& state) { state.rows().read(run.views[index], point, row); }));
+      QW_TRY(moment.partition.views[index]->with_state<ViewState>(key, [&](const ViewState& state) {
+        state.rows().read(run.views[index], point, row);
+        keep_texts(view, row, run.view_texts[index]);
+      }));
       std::copy(row.cells.begin(), row.cells.end(), run.cells.begin() + static_cast<ptrdiff_t>(at));
     } else {
       std::fill_n(run.cells.begin() + static_cast<ptrdiff_t>(at), view.features().size(), Cell{});

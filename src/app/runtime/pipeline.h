@@ -167,6 +167,8 @@ class Pipeline {
     // As `views`: up to when a view lacks events, which retention removed before it was built, or
     // which another member of the group took. kUnknownLoss: until the next event tells.
     std::vector<EventTime> lost;
+    // Up to when the log lacks events that others took in; the least time where it does not.
+    EventTime gap{std::numeric_limits<int64_t>::min()};
     bool loss_told = true;                                 // a person was told of it
     EventTime swept{std::numeric_limits<int64_t>::min()};  // the watermark when it was swept
     std::vector<size_t> sweeping;                          // views whose sweep goes on
@@ -180,6 +182,7 @@ class Pipeline {
     std::vector<features::Cell> cells;  // working memory: the source's inputs and a decision's own
     std::vector<features::ViewWorker> views;  // as PlanSource::views
     std::vector<features::FeatureRow> view_rows;
+    std::vector<std::vector<std::string>> view_texts;  // of view_rows
     std::vector<features::Evaluator> derived;
   };
   // Evaluators are as in PlanDecision; nothing where there is no condition.
@@ -212,6 +215,7 @@ class Pipeline {
 
   // Where a table's low water, and what its view lacks, are kept.
   static std::string low_water_name(const std::string& owner, PartitionId partition);
+  static std::string gap_name(PartitionId partition);
   static std::string lost_name(const std::string& owner, PartitionId partition);
 
   Result<void> open_source(size_t index);
@@ -239,6 +243,7 @@ class Pipeline {
 
   void note_gap(size_t source, PartitionRun& run, bool gap,
                 const std::vector<schema::EventFacts>& behind);
+  void reach_gap(size_t source, PartitionRun& run) const;
   void tell_gap(const Moment& moment, size_t source);
   void tell_loss(size_t source, const PartitionRun& run, size_t view, const char* why);
 
@@ -246,6 +251,8 @@ class Pipeline {
   void log_event(const Moment& moment, std::string_view row_bytes);
   Result<void> apply_views(const Moment& moment);
   Result<void> fill_inputs(const Moment& moment);
+  static void keep_texts(const features::View& view, features::FeatureRow& row,
+                         std::vector<std::string>& texts);
   void count_refused(const features::View& view, std::string_view key);
   Result<void> decide(const Moment& moment, size_t decision);
   static void note_statuses(const SourceRun& run, schema::DecisionRecord& record);

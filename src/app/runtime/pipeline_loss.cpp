@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/pipeline.h"
@@ -16,6 +17,10 @@ namespace {
 constexpr size_t kGapJudges = 9;
 
 }  // namespace
+
+std::string Pipeline::gap_name(PartitionId partition) {
+  return fmt::format("gap/{}", partition.value());
+}
 
 std::string Pipeline::lost_name(const std::string& owner, PartitionId partition) {
   return fmt::format("lost/{}/{}", owner, partition.value());
@@ -49,17 +54,24 @@ Result<void> Pipeline::note_lost_events(size_t source, PartitionRun& run,
   EventTime lost = sources_[source].gate->watermark(run.id);
   Result<void> read;
   store::History history(store_);
-  QW_TRY(history.scan(store::Log::kEvents, run.id, from, next(run.last),
-                      [&](Seq seq, std::string_view record) {
-                        first = std::min(first, seq);
-                        const auto event = schema::decode_event(record);
-                        if (!event.ok()) read = event.error();
-                        if (!event.ok() || event->facts.status != schema::EventStatus::kOk)
-                          return event.ok();
-                        lost = std::min(lost, event->facts.event_time);
-                        return false;
-                      }));
+  const auto first_in_time = [&](Seq seq, std::string_view record) {
+    first = std::min(first, seq);
+    const auto event = schema::decode_event(record);
+    if (!event.ok()) read = event.error();
+    if (!event.ok() || event->facts.status != schema::EventStatus::kOk) return event.ok();
+    lost = std::min(lost, event->facts.event_time);
+    return false;
+  };
+  QW_TRY(history.scan(store::Log::kEvents, run.id, from, next(run.last), first_in_time));
   QW_TRY(read);
+  // Of a segment in the middle that was given up.
+  QW_ASSIGN(const Seq hole, store::hole_end(store_, store::Log::kEvents, run.id));
+  if (hole > from) {
+    first = std::max(first, hole);
+    lost = sources_[source].gate->watermark(run.id);
+    QW_TRY(history.scan(store::Log::kEvents, run.id, hole, next(run.last), first_in_time));
+    QW_TRY(read);
+  }
   store::Txn txn;
   for (size_t index = 0; index < run.views.size(); ++index) {
     if (next(low[index]) >= first) continue;
@@ -76,21 +88,29 @@ Result<void> Pipeline::note_lost_events(size_t source, PartitionRun& run,
 // known; none that was not late there lies further above those that follow than is allowed.
 void Pipeline::note_gap(size_t source, PartitionRun& run, bool gap,
                         const std::vector<schema::EventFacts>& behind) {
-  if (run.lost.empty() || (!gap && run.lost.front() != kUnknownLoss)) return;
-  const PlanSource& planned = plan_->sources[source];
+  if (!gap && run.gap != kUnknownLoss) return;
   std::vector<int64_t> times;
   for (const schema::EventFacts& facts : behind)
     if (facts.counts() && times.size() < kGapJudges) times.push_back(facts.event_time.value());
   const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
   std::nth_element(times.begin(), middle, times.end());
-  for (size_t index = 0; index < run.views.size(); ++index) {
-    EventTime& lost = run.lost[index];
-    lost = times.empty() ? kUnknownLoss
-                         : EventTime{*middle + planned.views[index].view->allowed_lateness_us()};
-    run.loss_told = false;
-    committer_.open().txn.put_meta(lost_name(planned.views[index].owner, run.id),
-                                   std::to_string(lost.value()));
+  run.gap = times.empty() ? kUnknownLoss : EventTime{*middle};
+  committer_.open().txn.put_meta(gap_name(run.id), std::to_string(run.gap.value()));
+  const std::lock_guard lock(tables_mutex_);
+  reach_gap(source, run);
+}
+
+// Whichever views there are, and were when it came: the log itself lacks the events.
+void Pipeline::reach_gap(size_t source, PartitionRun& run) const {
+  constexpr EventTime kNone{std::numeric_limits<int64_t>::min()};
+  if (run.gap == kNone) return;
+  for (size_t index = 0; index < run.lost.size(); ++index) {
+    const int64_t lateness_us = plan_->sources[source].views[index].view->allowed_lateness_us();
+    const EventTime lost =
+        run.gap == kUnknownLoss ? kUnknownLoss : EventTime{run.gap.value() + lateness_us};
+    if (run.lost[index] == kUnknownLoss || run.lost[index] < lost) run.lost[index] = lost;
   }
+  run.loss_told = false;
 }
 
 // Before the first decision behind a gap: what was read again may have made it whole.

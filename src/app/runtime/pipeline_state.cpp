@@ -60,6 +60,7 @@ Result<void> Pipeline::open_source(size_t index) {
   run.cells.resize(cells);
   for (const PlanView& view : planned.views) run.views.emplace_back(view.view);
   run.view_rows.resize(planned.views.size());
+  run.view_texts.resize(planned.views.size());
   for (const features::Derived& derived : planned.derived)
     run.derived.emplace_back(derived.expression);
   const std::string prefix = fmt::format("position/{}/", planned.name);
@@ -112,6 +113,9 @@ Result<Pipeline::PartitionRun*> Pipeline::partition(size_t source, uint32_t numb
     QW_ASSIGN(const auto lost, store_.get_meta(lost_name(view.owner, made.id)));
     made.lost.emplace_back(lost ? std::stoll(*lost) : std::numeric_limits<int64_t>::min());
   }
+  QW_ASSIGN(const auto gap, store_.get_meta(gap_name(made.id)));
+  if (gap) made.gap = EventTime{std::stoll(*gap)};
+  reach_gap(source, made);
   QW_TRY(index_tail(source, made));
   for (const size_t decision : planned.decisions) {
     const PartitionId stream =

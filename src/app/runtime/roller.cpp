@@ -36,9 +36,11 @@ constexpr int64_t kSaveClockNs = 60'000'000'000;
 Labels label_of(Log log) { return {{"log", std::string(store::name_of(log))}}; }
 
 // Reading and compressing segments takes the processor only where events leave it. The roller's own
-// thread takes locks that events wait for, and cannot be one of low priority.
+// thread takes locks that events wait for, and cannot be one of low priority. `urgent`: somebody
+// waits for it; on a busy machine that would be for ever.
 template <class Work>
-auto nicely(const std::stop_token& stop, const Work& work) -> decltype(work()) {
+auto nicely(bool urgent, const std::stop_token& stop, const Work& work) -> decltype(work()) {
+  if (urgent) return work();
   std::optional<decltype(work())> done;
   const auto begun = guarded("segments", [&] {
     std::jthread([&] {
@@ -80,6 +82,8 @@ Roller::~Roller() { stop(); }
 
 Result<std::vector<store::Loss>> Roller::open() {
   QW_ASSIGN(const store::SegmentCheck check, store::check_segments(store_, options_.accept_loss));
+  for (const store::Loss& loss : check.losses)
+    log::warning("segments", "{}: {}: going on without it, as told", loss.where, loss.what);
   if (check.removed > 0)
     log::info("segments", "removed {} files of {} that a crash left behind", check.removed,
               store::segment_folder(store_.folder()));
@@ -173,7 +177,6 @@ Result<void> Roller::roll_now(int64_t limit_us) {
 
 void Roller::run(const std::stop_token& stop) {
   std::vector<Done> asked;
-  std::vector<TailsDone> tails_asked;
   int64_t next_look_ns = clock_.monotonic_ns() + plan_->file.segments.every_us * 1000;
   while (!stop.stop_requested()) {
     {
@@ -182,14 +185,12 @@ void Roller::run(const std::stop_token& stop) {
       wake_.wait_for(lock, stop, microseconds(wait_ns / 1000),
                      [this] { return !asked_.empty() || !tails_asked_.empty(); });
       asked = std::exchange(asked_, {});
-      tails_asked = std::exchange(tails_asked_, {});
+      rolls_wanted_ = !asked.empty();
     }
-    if (!tails_asked.empty()) {
-      for (const TailsDone& done : std::exchange(tails_asked, {}))
-        done(guarded("segments", [&] { return write_tails_now(stop); }));
-      if (asked.empty()) continue;
-    }
+    answer_tails(stop);
     if (stop.stop_requested()) break;
+    // However often somebody asks for tails, what is due is rolled.
+    if (asked.empty() && clock_.monotonic_ns() < next_look_ns) continue;
     const auto looked = guarded("segments", [&] { return look(!asked.empty(), stop); });
     if (stop.stop_requested()) break;
     next_look_ns = clock_.monotonic_ns() + plan_->file.segments.every_us * 1000;
@@ -201,10 +202,30 @@ void Roller::run(const std::stop_token& stop) {
     ended_ = true;  // nobody waits any longer
     asked.insert(asked.end(), asked_.begin(), asked_.end());
     asked_.clear();
-    tails_asked = std::exchange(tails_asked_, {});
   }
   answer(asked, stopped());
+  std::vector<TailsDone> tails_asked;
+  {
+    const std::lock_guard lock(mutex_);
+    tails_asked = std::exchange(tails_asked_, {});
+  }
   for (const TailsDone& done : tails_asked) done(stopped());
+}
+
+// Also between two segments: rolling a backlog takes long, and a question does not wait for it.
+void Roller::answer_tails(const std::stop_token& stop) {
+  std::vector<TailsDone> tails_asked;
+  {
+    const std::lock_guard lock(mutex_);
+    tails_asked = std::exchange(tails_asked_, {});
+  }
+  for (const TailsDone& done : tails_asked)
+    done(guarded("segments", [&] { return write_tails_now(stop); }));
+}
+
+bool Roller::urgent() const {
+  const std::lock_guard lock(mutex_);
+  return rolls_wanted_ || !asked_.empty() || !tails_asked_.empty();
 }
 
 void Roller::note(const Result<void>& looked) {
@@ -243,6 +264,7 @@ Result<void> Roller::roll_log(const RolledLog& log, bool all, const std::stop_to
   Waiting& waiting = waiting_[{log.log, log.partition}];
   const SegmentSettings& limits = plan_->file.segments;
   while (!stop.stop_requested()) {
+    answer_tails(stop);
     QW_TRY(count(log, waiting));
     const bool full = waiting.bytes >= static_cast<uint64_t>(limits.size_bytes);
     const bool old =
@@ -291,7 +313,7 @@ Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_
     QW_ASSIGN(const auto settled, pipeline_.settle(log.partition));
     if (settled) end = next(*settled);
   }
-  QW_ASSIGN(const Gathered gathered, nicely(stop, [&] { return gather(log, end); }));
+  QW_ASSIGN(const Gathered gathered, nicely(urgent(), stop, [&] { return gather(log, end); }));
   const store::SegmentRows& rows = gathered.rows;
   const auto size = static_cast<uint64_t>(plan_->file.segments.size_bytes);
   small_too = small_too || gathered.schema_ended;
@@ -306,8 +328,9 @@ Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_
   look_at_clock();
   segment.rolled_us = clock_.wall_us();
   segment.dated = clock_trust_->believed();
-  QW_TRY(nicely(
-      stop, [&] { return store::write_segment(store_.folder(), segment, rows, options_.steps); }));
+  QW_TRY(nicely(urgent(), stop, [&] {
+    return store::write_segment(store_.folder(), segment, rows, options_.steps);
+  }));
   QW_ASSIGN(const bool put, put_into_manifest(segment, stop));
   if (!put) return false;
   metrics_.counter("quickwater_segments_rolled_total", "Segments written.", label_of(log.log))

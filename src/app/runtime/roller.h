@@ -98,7 +98,9 @@ class Roller {
   Result<void> write_views() const;
   void unlink_dropped();
   Result<Tails> write_tails_now(const std::stop_token& stop);
+  void answer_tails(const std::stop_token& stop);
   void remove_old_tails();
+  bool urgent() const;
   void note(const Result<void>& looked);
   static void answer(const std::vector<Done>& asked, const Result<void>& rolled);
   void measure();
@@ -122,7 +124,8 @@ class Roller {
   bool first_look_ = true;
   bool failing_ = false;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  bool rolls_wanted_ = false;  // somebody waits for the look under way
   std::condition_variable_any wake_;
   std::vector<Done> asked_;  // who waits for all to be rolled
   std::vector<TailsDone> tails_asked_;

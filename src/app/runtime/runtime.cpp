@@ -36,6 +36,9 @@ streams::SourceBatch part_of(const streams::SourceBatch& whole, size_t begin, si
   part.decided_to = whole.decided_to;
   part.gap = whole.gap && begin == 0;
   for (size_t row = begin; row < end; ++row) part.rows.append_row_from(whole.rows, row);
+  if (!whole.arrived_us.empty())
+    part.arrived_us.assign(whole.arrived_us.begin() + static_cast<ptrdiff_t>(begin),
+                           whole.arrived_us.begin() + static_cast<ptrdiff_t>(end));
   if (!whole.positions.empty())
     part.positions.assign(whole.positions.begin() + static_cast<ptrdiff_t>(begin),
                           whole.positions.begin() + static_cast<ptrdiff_t>(end));
@@ -408,7 +411,7 @@ bool Runtime::apply_chunk(const Inbound& inbound, streams::SourceBatch&& chunk, 
       lock.lock();
     }
   }
-  // What follows a batch that was left out must not be taken in without it.
+  // What follows a batch that was left out, or that broke off, must not be taken in without it.
   if (abandoned_) return false;
   const uint32_t partition = chunk.partition;
   if (sources_[source]->is_lost(partition, inbound.turn)) {
@@ -418,6 +421,9 @@ bool Runtime::apply_chunk(const Inbound& inbound, streams::SourceBatch&& chunk, 
   const std::string resume = chunk.resume;
   const auto accepted = pipeline_->accept(source, std::move(chunk), inbound.arrived_ns);
   if (!accepted.ok()) {
+    // Neither what was done of it nor what follows may become durable: all of it is read again.
+    committer_->mutex().tear();
+    abandoned_ = true;
     lock.unlock();
     fail(accepted.error());
     return false;

@@ -158,7 +158,7 @@ class Runtime {
   std::atomic<bool> intake_ended_{false};
   std::atomic<uint64_t> batches_read_{0};
   std::atomic<uint64_t> batches_durable_{0};
-  bool abandoned_ = false;  // at a stop a full pipeline left a batch out
+  bool abandoned_ = false;  // a batch was left out, at a stop, or broke off
   int64_t next_tick_ns_ = 0;
   int64_t next_checkpoint_ns_ = 0;
   mutable std::mutex failure_mutex_;

@@ -171,7 +171,12 @@ Applied KeyState::apply(ViewWorker& worker, const schema::Batch& rows, size_t ro
     return Applied::kIgnored;
   }
   prune(horizon);
-  std::erase_if(refused_, [&](const Refused& span) { return span.last.first < horizon; });
+  // Late reads may still reach what was refused there: they are told as of what was pruned.
+  std::erase_if(refused_, [&](const Refused& span) {
+    if (span.last.first >= horizon) return false;
+    newest_pruned_ = std::max(newest_pruned_, span.last.first);
+    return true;
+  });
   // Then goes what only late events, or those behind a stranger far ahead, could still ask for:
   // their windows say that it is missing.
   if (size_ >= view.definition().max_rows)

@@ -298,6 +298,21 @@ TEST(KeyState, EventsThatComeTooLateMarkTheirWindows) {
   EXPECT_EQ(bed.read(state, 104 * kSecond), "5 ");
 }
 
+// What was refused long ago, and is no longer kept apart: a late read says that it lacks something.
+TEST(KeyState, RefusalsThatAreForgottenLeaveAMark) {
+  Bed bed;
+  bed.definition.max_rows = 100;
+  bed.definition.aggregates = {{"n", "count()"}};
+  bed.definition.windows = {"10s"};
+  bed.recompile(0);
+  KeyState state(*bed.view);
+  uint64_t seq = 0;
+  for (int64_t i = 0; i < 200; ++i) bed.apply(state, 100 * kSecond + i * 1'000, ++seq, {}, {}, {});
+  EXPECT_EQ(state.rejected(), 100u);
+  for (int64_t i = 0; i < 9; ++i) bed.apply(state, (1'000 + i) * kSecond, ++seq, {}, {}, {});
+  EXPECT_EQ(bed.read(state, 110 * kSecond + 150'000), "0(incomplete) ");
+}
+
 TEST(KeyState, RefusedEventsCostABoundedState) {
   Bed bed;
   bed.definition.max_rows = 1;

@@ -307,6 +307,7 @@ bool is_spool(const std::string& name) {
 }  // namespace
 
 Result<SpoolRecovery> recover_spools(const std::string& folder, const Store& store, Txn& txn) {
+  QW_ASSERT(txn.empty());
   SpoolRecovery recovery;
   std::error_code failed;
   for (std::filesystem::directory_iterator entry(folder, failed), end; !failed && entry != end;

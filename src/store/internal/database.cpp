@@ -129,6 +129,8 @@ rocksdb::DBOptions database_options(const StoreOptions& options, rocksdb::Env* e
   db.max_total_wal_size = 4 * options.write_buffer_bytes;
   db.max_background_jobs = 2;
   db.max_open_files = options.max_open_files;
+  // Opened by several threads, it aborts the process where the machine refuses one of them.
+  db.max_file_opening_threads = 1;
   // Every change to the list of files makes a new list, which is synced before it counts. Appended
   // to the old one, it could be torn by a power cut, and RocksDB then refuses to open.
   db.max_manifest_file_size = 1;

@@ -2,6 +2,7 @@
 // it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,9 +21,10 @@ struct ViewFiles {
 // The SQL with comments behind it: the checksum of each file, and one of all before it.
 std::string seal_views(std::string_view sql, const std::vector<ViewFiles>& views);
 
-// `text` is what was sealed, and the files of the views that `question` names are those that were
-// written; each is read once. kCorrupt. Views of before have no seal and are believed.
+// `text` is what was sealed, and the files of the views that `question` names, or all, are there
+// and those that were written; each is read once. kCorrupt. Views of before have no seal and are
+// believed.
 Result<void> verify_views(const std::string& segment_folder, std::string_view text,
-                          std::string_view question);
+                          std::optional<std::string_view> question);
 
 }  // namespace qw::store

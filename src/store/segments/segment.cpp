@@ -24,6 +24,10 @@ std::string prefix_of(Log log, PartitionId partition) {
 }
 
 // Fixed width: the store's order is the order of seqs.
+std::string hole_name(Log log, PartitionId partition) {
+  return fmt::format("hole/{}/{}", name_of(log), partition.value());
+}
+
 std::string row_name(const Segment& segment) {
   return fmt::format("{}{:020}", prefix_of(segment.log, segment.partition), segment.from.value());
 }
@@ -158,6 +162,15 @@ Result<bool> is_in_database(const Store& store, const Segment& segment) {
   return segment.from >= begin && segment.to <= next(last);
 }
 
+// What is made anew from the log later lacks these records.
+Result<void> note_hole(const Store& store, const Segment& segment, Txn& txn) {
+  const std::string name = hole_name(segment.log, segment.partition);
+  QW_ASSIGN(const auto known, store.get_meta(name));
+  const uint64_t end = known ? std::stoull(*known) : 0;
+  txn.put_meta(name, std::to_string(std::max(end, segment.to.value())));
+  return {};
+}
+
 // A file of the folder that no row names: see check_segments().
 Result<void> put_right(Store& store, const std::string& name, const std::set<std::string>& dropped,
                        SegmentCheck& check) {
@@ -184,6 +197,11 @@ Result<void> put_right(Store& store, const std::string& name, const std::set<std
 
 }  // namespace
 
+Result<Seq> hole_end(const Store& store, Log log, PartitionId partition) {
+  QW_ASSIGN(const auto end, store.get_meta(hole_name(log, partition)));
+  return Seq{end ? std::stoull(*end) : 0};
+}
+
 Result<SegmentCheck> check_segments(Store& store, bool accept_loss) {
   SegmentCheck check;
   Txn txn;
@@ -193,7 +211,12 @@ Result<SegmentCheck> check_segments(Store& store, bool accept_loss) {
   for (const Segment& segment : segments) {
     named.insert(segment.file());
     const std::string path = folder + "/" + segment.file();
-    const auto trouble = trouble_of(path, segment);
+    auto trouble = trouble_of(path, segment);
+    // Flipped bytes refuse no start, which would have to read everything; who goes on without what
+    // is lost wants to know it.
+    if (!trouble && accept_loss)
+      if (const auto whole = verify_segment(store.folder(), segment); !whole.ok())
+        trouble = whole.error().message;
     if (!trouble) continue;
     if (!accept_loss) return Error{ErrorCode::kCorrupt, *trouble, path, kMendDamage};
     check.losses.push_back(
@@ -201,6 +224,7 @@ Result<SegmentCheck> check_segments(Store& store, bool accept_loss) {
                            segment.to.value() - 1, name_of(segment.log))});
     check.given_up.push_back(segment);
     txn.erase_meta(row_name(segment));
+    QW_TRY(note_hole(store, segment, txn));
     if (std::filesystem::exists(path)) QW_TRY(set_aside(store.folder(), path));
   }
   QW_TRY(store.scan_meta(kDropped, [&](std::string_view name, std::string_view) {

@@ -57,6 +57,10 @@ void change_segment(Txn& txn, const Segment& segment);
 // The segment's row goes; its file may go once this is durable and nobody reads it any more.
 void drop_segment(Txn& txn, const Segment& segment);
 
+// Behind the last record of a log that was given up with its segment; 0: none was. Whatever is made
+// from the log anew lacks it.
+Result<Seq> hole_end(const Store& store, Log log, PartitionId partition);
+
 // What check_segments found. A value.
 struct SegmentCheck {
   size_t removed = 0;              // files that a crash left behind

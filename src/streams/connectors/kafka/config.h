@@ -21,6 +21,7 @@ struct Config {
   Start start = Start::kEarliest;  // where neither we nor the group have a position
   int64_t session_timeout_ms = 10'000;
   int64_t flush_timeout_ms = 8'000;      // to make everything durable before giving partitions up
+  int64_t leave_timeout_ms = 10'000;     // for all of close()
   size_t max_queued_kbytes = 16 * 1024;  // fetched ahead, per process
   // Of a partition that others decided on: how far back it is read, before the member goes on, for
   // what is remembered; by the time that Kafka keeps with records. At most so many records.

@@ -30,7 +30,7 @@ struct Cursor {
   int64_t through = 0;  // everything before it was taken
 
   // Whether nothing of it waits unread.
-  bool at_end() const { return placed && end >= 0 && through >= end; }
+  bool at_end() const { return placed && !verify && !moved && end >= 0 && through >= end; }
   Place place(const std::string& topic) const { return {next, base, last, topic}; }
 };
 

@@ -39,6 +39,10 @@ struct Ledger {
   std::map<std::pair<uint32_t, uint64_t>, int> rebuilt;  // that others decided: not in `seen`
   size_t gaps = 0;                                       // batches behind records never read
   std::vector<std::string> rejected;
+  size_t gap_count() {
+    std::lock_guard lock(mutex);
+    return gaps;
+  }
   size_t rebuilt_count() {
     std::lock_guard lock(mutex);
     return rebuilt.size();

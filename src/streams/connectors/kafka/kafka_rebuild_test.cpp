@@ -59,6 +59,49 @@ TEST_F(KafkaSourceTest, WhatOthersDecidedIsReadAgainAndNotDecided) {
   expect_exactly_once(2000);
 }
 
+// Without anything to remember, or with no wish to read it again: the group's place is nobody's to
+// take back.
+TEST_F(KafkaSourceTest, WhoComesBackTakesTheGroupNowhere) {
+  produce_numbers(0, 400);
+  SavedPositions ours;
+  {
+    Consumer first(config_, ledger_);
+    first.start();
+    ASSERT_TRUE(eventually([&] { return ledger_.count() == 400; }));
+    first.stop();
+    ours = first.durable();
+  }
+  produce_numbers(400, 1200);
+  {
+    Consumer second(config_, ledger_);
+    second.start();
+    ASSERT_TRUE(eventually([&] { return ledger_.count() == 1200; }));
+  }
+  ASSERT_EQ(group_offset(0), 300);
+  {
+    Consumer back(config_, ledger_);
+    back.start(ours);
+    ASSERT_TRUE(eventually([&] { return back.caught_up.load(); }));
+    real_clock().sleep_us(2'500'000);  // longer than its upkeep takes to come
+    EXPECT_EQ(group_offset(0), 300);
+  }
+  EXPECT_EQ(group_offset(0), 300);
+  expect_exactly_once(1200);
+}
+
+// Retention passed the place of a quiet partition: the gap is known in the commit that moves it.
+TEST_F(KafkaSourceTest, AGapIsToldWithThePlaceBehindIt) {
+  produce_numbers(0, 400);
+  SavedPositions saved;
+  for (uint32_t partition = 0; partition < kPartitions; ++partition) saved[partition] = "20";
+  remove_before(100);
+  Consumer late(config_, ledger_);
+  late.durable_every = 1;
+  late.start(saved);
+  ASSERT_TRUE(eventually([&] { return ledger_.gap_count() == kPartitions; }));
+  EXPECT_EQ(ledger_.count(), 0u);
+}
+
 // One that ends in the middle of it, while the group's place stays.
 TEST_F(KafkaSourceTest, ARebuildThatWasInterruptedGoesOn) {
   config_.remember_us = 3'600'000'000;

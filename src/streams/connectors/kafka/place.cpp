@@ -99,6 +99,13 @@ std::string describe(const Begin& begin, const std::optional<Place>& kept,
   return "";
 }
 
+std::string describe_rebuild(const Rebuild& rebuild, const std::string& topic, uint32_t partition) {
+  return fmt::format(
+      "{}[{}]: others of the group decided up to record {}; {} records are read again for what is "
+      "remembered of them",
+      topic, partition, rebuild.to, rebuild.to - rebuild.from);
+}
+
 Begin made_anew(const Place& place, const Range& range) {
   Begin begin;
   begin.why = Why::kMadeAnew;
@@ -106,6 +113,7 @@ Begin made_anew(const Place& place, const Range& range) {
   begin.at.offset = range.low;
   begin.missed = range.low;
   begin.gap = range.low > 0;
+  begin.groups = place.position();
   return begin;
 }
 
@@ -147,6 +155,7 @@ Begin begin_at(const Known& known, const std::string& topic, Start start) {
   // An offset that another program set says nothing of our positions.
   if (from && from->base == 0 && ours) from->base = ours->base;
   if (from) from->base = std::max(from->base, base);
+  if (from) begin.groups = from->position();
   const bool others = from && (!ours || ours->position() < from->position());
   if (ours && !others) from = ours;
   if (!from) {
@@ -158,6 +167,7 @@ Begin begin_at(const Known& known, const std::string& topic, Start start) {
   if (from->offset > known.range.high) {
     begin = made_anew(*from, known.range);
     begin.at.topic = topic;
+    begin.gap = begin.gap || others;
     return begin;
   }
   begin.at.base = from->base;

@@ -73,6 +73,7 @@ struct Begin {
   int64_t missed = 0;              // records that were removed before they were read
   bool verify = false;             // whether the record before it is still the one that was read
   std::optional<Rebuild> rebuild;  // ends at `at`
+  int64_t groups = -1;             // the position that the group was told before
   bool gap = false;                // records before all that is read now were never read here
 };
 Begin begin_at(const Known& known, const std::string& topic, Start start);
@@ -82,6 +83,7 @@ void shorten(Begin& begin, int64_t earliest, int64_t most);
 // For a person; `partition` names it. Empty when it goes on as kept.
 std::string describe(const Begin& begin, const std::optional<Place>& kept,
                      const std::string& partition);
+std::string describe_rebuild(const Rebuild& rebuild, const std::string& topic, uint32_t partition);
 // The same topic name, but other records: everything that is there is new.
 Begin made_anew(const Place& place, const Range& range);
 

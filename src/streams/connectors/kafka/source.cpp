@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
+#include <array>
 #include <map>
 #include <mutex>
 #include <set>
@@ -28,7 +28,6 @@ using List = KafkaPtr<rd_kafka_topic_partition_list_t>;
 constexpr int64_t kUpkeepNs = 1'000'000'000;
 constexpr int kAskMs = 5'000;                    // for the group's offsets, and to commit them
 constexpr int kAnswerMs = 3'000;                 // for its coordinator, at a stop
-constexpr int64_t kLeaveNs = 10'000'000'000;     // to leave the group, at a stop
 constexpr size_t kMostHeld = kMaxBatchRows / 2;  // while the pipeline is full
 constexpr size_t kMostAtOnce = 2'000;            // messages per round of fetching
 
@@ -69,8 +68,8 @@ class KafkaSource final : public Source {
   void settle();
   void upkeep();
   void look_for_broker();
-  bool coordinator_answers();
   bool leave();
+  int64_t flush_limit_ms() const;
   void note(std::optional<Error> trouble);
   void describe();
   Lookup ask() const { return {client_.get(), config_.topic, kAskMs}; }
@@ -90,12 +89,14 @@ class KafkaSource final : public Source {
   bool paused_ = false;
   bool went_ = false;  // the topic, or partitions of it, were deleted
   int64_t last_upkeep_ns_ = 0;
-  int64_t assigned_us_ = 0;            // statistics from before say nothing of what is read now
-  bool in_doubt_ = false;              // a connection broke since a broker answered
-  std::string doubt_;                  // what librdkafka made of it
-  mutable std::mutex mutex_;           // guards what follows
-  std::map<uint32_t, Place> durable_;  // behind what is durable here
-  std::map<uint32_t, int64_t> told_;   // ... of it, what the group was told
+  std::optional<int64_t> leave_by_ns_;  // while it leaves the group
+  int64_t assigned_us_ = 0;             // statistics from before say nothing of what is read now
+  bool in_doubt_ = false;               // a connection broke since a broker answered
+  std::string doubt_;                   // what librdkafka made of it
+  mutable std::mutex mutex_;            // guards what follows
+  std::map<uint32_t, Place> durable_;   // behind what is durable here
+  std::map<uint32_t, int64_t> told_;    // what the group was told, of partitions with a place
+  std::map<uint32_t, int64_t> floor_;   // what it had been told before
   SourceStatus status_;
 };
 
@@ -181,10 +182,8 @@ void KafkaSource::on_error(rd_kafka_t*, int code, const char* reason, void* self
 void KafkaSource::on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code,
                                rd_kafka_topic_partition_list_t* list, void* self) {
   auto& source = *static_cast<KafkaSource*>(self);
-  if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-    source.assign(*list);
-  else
-    source.revoke(*list);
+  const bool given = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+  given ? source.assign(*list) : source.revoke(*list);
 }
 
 int KafkaSource::on_statistics(rd_kafka_t*, char* json, size_t size, void* self) {
@@ -199,8 +198,9 @@ void KafkaSource::on_offsets(rd_kafka_t*, rd_kafka_resp_err_t code,
   auto& source = *static_cast<KafkaSource*>(self);
   const std::lock_guard lock(source.mutex_);
   for (int i = 0; list != nullptr && i < list->cnt; ++i)
-    if (code != 0 || list->elems[i].err != 0)
-      source.told_.erase(static_cast<uint32_t>(list->elems[i].partition));
+    if (const auto told = source.told_.find(static_cast<uint32_t>(list->elems[i].partition));
+        told != source.told_.end() && (code != 0 || list->elems[i].err != 0))
+      told->second = source.floor_[told->first];
 }
 
 // Finds the places of partitions that have none yet. False: of some it could not be asked.
@@ -225,12 +225,19 @@ void KafkaSource::begin(uint32_t partition, Cursor& cursor, const Begin& begin) 
   cursor.last = begin.at.last;
   cursor.fetched_to = cursor.end = -1;
   cursor.gap = cursor.gap || begin.gap;
+  {
+    // Nobody takes the group back, neither while what others decided is read again nor after.
+    const std::lock_guard lock(mutex_);
+    told_[partition] = floor_[partition] = begin.groups;
+  }
   cursor.decided_to = 0;
   cursor.rebuild_from.reset();
   if (begin.rebuild) rebuild(partition, cursor, begin);
   if (begin.why == Why::kAsKept) return;
   // A place that nothing was read at is kept, too: it is not chosen again.
-  ready_.try_emplace(partition, decode_.schema).first->second.partition = partition;
+  SourceBatch& first = ready_.try_emplace(partition, decode_.schema).first->second;
+  first.partition = partition;
+  first.gap = std::exchange(cursor.gap, false) || first.gap;
   std::string told =
       kafka::describe(begin, cursor.kept, fmt::format("{}[{}]", config_.topic, partition));
   if (begin.why == Why::kOtherTopic) log::info("source.kafka", "{}", std::exchange(told, {}));
@@ -242,13 +249,9 @@ void KafkaSource::begin(uint32_t partition, Cursor& cursor, const Begin& begin) 
   status_.last_gap = std::move(told);
 }
 
-// The group has been told of what others decided: it is not taken back to what is read again.
 void KafkaSource::rebuild(uint32_t partition, Cursor& cursor, const Begin& begin) {
   const Rebuild& wanted = *begin.rebuild;
-  log::info("source.kafka",
-            "{}[{}]: others of the group decided up to record {}; {} records are read again for "
-            "what is remembered of them",
-            config_.topic, partition, wanted.to, wanted.to - wanted.from);
+  log::info("source.kafka", "{}", describe_rebuild(wanted, config_.topic, partition));
   cursor.decided_to = wanted.to;
   if (begin.verify) {
     cursor.rebuild_from = wanted.from;
@@ -256,8 +259,6 @@ void KafkaSource::rebuild(uint32_t partition, Cursor& cursor, const Begin& begin
     cursor.next = cursor.through = wanted.from;
     cursor.last.reset();
   }
-  const std::lock_guard lock(mutex_);
-  told_[partition] = begin.at.position();
 }
 
 // Reads what is ours and has a place.
@@ -276,10 +277,8 @@ void KafkaSource::pause(bool wanted) {
   if (wanted == paused_) return;
   paused_ = wanted;
   const List all = list_of(cursors_, config_.topic);
-  if (wanted)
-    rd_kafka_pause_partitions(client_.get(), all.get());
-  else
-    rd_kafka_resume_partitions(client_.get(), all.get());
+  const auto change = wanted ? rd_kafka_pause_partitions : rd_kafka_resume_partitions;
+  change(client_.get(), all.get());
 }
 
 void KafkaSource::assign(const rd_kafka_topic_partition_list_t& list) {
@@ -302,6 +301,12 @@ void KafkaSource::assign(const rd_kafka_topic_partition_list_t& list) {
   if (*found) note(std::nullopt);
 }
 
+int64_t KafkaSource::flush_limit_ms() const {
+  if (!leave_by_ns_) return config_.flush_timeout_ms;
+  const int64_t left_ms = (*leave_by_ns_ - clock_.monotonic_ns()) / 1'000'000;
+  return std::clamp<int64_t>(left_ms, 1, config_.flush_timeout_ms);
+}
+
 void KafkaSource::revoke(const rd_kafka_topic_partition_list_t& list) {
   std::vector<uint32_t> partitions;
   for (int i = 0; i < list.cnt; ++i)
@@ -313,7 +318,7 @@ void KafkaSource::revoke(const rd_kafka_topic_partition_list_t& list) {
   if (rd_kafka_assignment_lost(client_.get()) != 0) {
     host_->lost(partitions);
   } else if (!partitions.empty()) {
-    if (auto flushed = host_->flush(partitions, config_.flush_timeout_ms); !flushed.ok()) {
+    if (auto flushed = host_->flush(partitions, flush_limit_ms()); !flushed.ok()) {
       log::warning("source.kafka", "partitions given up before all was durable: {}",
                    flushed.error().to_string());
       host_->lost(partitions);
@@ -344,7 +349,7 @@ void KafkaSource::commit_durable(const std::set<uint32_t>* only, bool wait) {
       // What was kept of another topic is nothing to tell of this one.
       if (!place.topic.empty() && place.topic != config_.topic) continue;
       const auto told = told_.find(partition);
-      if (told != told_.end() && told->second >= place.position()) continue;
+      if (told == told_.end() || told->second >= place.position()) continue;
       auto* one = rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(),
                                                     static_cast<int32_t>(partition));
       one->offset = place.offset;
@@ -376,12 +381,12 @@ bool KafkaSource::is_expected(const rd_kafka_message_t& message, uint32_t partit
                               Cursor& cursor) {
   if (!cursor.verify) return message.offset >= cursor.next;
   cursor.verify = false;
-  // It is gone alone (compacted, or the end of a transaction): nothing can be told.
-  if (message.offset >= cursor.next) return true;
   const std::string_view value(static_cast<const char*>(message.payload), message.len);
   const Print print{rd_kafka_message_timestamp(&message, nullptr), checksum64(value)};
-  if (cursor.last && print == *cursor.last) {
-    if (!cursor.rebuild_from) return false;
+  // It is gone alone (compacted, or the end of a transaction): nothing can be told.
+  const bool gone = message.offset >= cursor.next;
+  if (gone || (cursor.last && print == *cursor.last)) {
+    if (!cursor.rebuild_from) return gone;
     cursor.next = cursor.through = *std::exchange(cursor.rebuild_from, std::nullopt);
     cursor.last.reset();
     cursor.moved = true;
@@ -406,7 +411,8 @@ void KafkaSource::take(const rd_kafka_message_t& message) {
   SourceBatch& batch = found->second;
   batch.partition = partition;
   batch.gap = batch.gap || std::exchange(cursor.gap, false);
-  batch.decided_to = static_cast<uint64_t>(cursor.base + cursor.decided_to);
+  if (cursor.decided_to > 0)
+    batch.decided_to = static_cast<uint64_t>(cursor.base + cursor.decided_to);
   const std::string_view record(static_cast<const char*>(message.payload), message.len);
   cursor.next = cursor.through = message.offset + 1;
   cursor.last = {rd_kafka_message_timestamp(&message, nullptr), checksum64(record)};
@@ -414,6 +420,9 @@ void KafkaSource::take(const rd_kafka_message_t& message) {
   auto decoded = decoder_->decode(record, batch.rows);
   if (decoded.ok()) {
     batch.positions.push_back(static_cast<uint64_t>(cursor.base + message.offset) + 1);
+    // What others took in long ago is judged by when it came to them.
+    const bool before = message.offset < cursor.decided_to && cursor.last->timestamp_ms > 0;
+    batch.arrived_us.push_back(before ? cursor.last->timestamp_ms * 1'000 : INT64_MAX);
     return;
   }
   batch.rejected.push_back(
@@ -531,10 +540,7 @@ bool KafkaSource::caught_up() const {
     const std::lock_guard lock(mutex_);
     if (status_.trouble) return false;
   }
-  return std::all_of(cursors_.begin(), cursors_.end(), [](const auto& one) {
-    const Cursor& cursor = one.second;
-    return cursor.placed && !cursor.verify && cursor.end >= 0 && cursor.through >= cursor.end;
-  });
+  return std::ranges::all_of(cursors_, [](const auto& one) { return one.second.at_end(); });
 }
 
 SourceStatus KafkaSource::status() const {
@@ -542,24 +548,17 @@ SourceStatus KafkaSource::status() const {
   return status_;
 }
 
-// Whether the group's coordinator answers at once.
-bool KafkaSource::coordinator_answers() {
-  const List asked(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_list_add(asked.get(), config_.topic.c_str(), 0);
-  return rd_kafka_committed(client_.get(), asked.get(), kAnswerMs) == 0;
-}
-
 // Gives back the partitions (flushes, commits) and says goodbye to the group. Not to a coordinator
 // that is silent: rd_kafka_consumer_close waits for it for minutes, and librdkafka 2.0 was seen to
 // crash over it. What is durable here is not read again, whatever the group was told.
 bool KafkaSource::leave() {
-  if (!coordinator_answers()) return false;
+  leave_by_ns_ = clock_.monotonic_ns() + config_.leave_timeout_ms * 1'000'000;
+  if (!Lookup{client_.get(), config_.topic, kAnswerMs}.group_places({0}).ok()) return false;
   const KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_.get()));
   const KafkaPtr<rd_kafka_error_t> refused(
       rd_kafka_consumer_close_queue(client_.get(), queue.get()));
-  const int64_t until_ns = clock_.monotonic_ns() + kLeaveNs;
   while (!refused && rd_kafka_consumer_closed(client_.get()) == 0) {
-    if (clock_.monotonic_ns() >= until_ns) return false;
+    if (clock_.monotonic_ns() >= *leave_by_ns_) return false;
     // Messages come here as well, and are dropped: the next owner reads them.
     const KafkaPtr<rd_kafka_event_t> event(rd_kafka_queue_poll(queue.get(), 100));
     if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE)

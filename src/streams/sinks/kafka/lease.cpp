@@ -114,16 +114,21 @@ Result<void> Lease::take() {
   held_ = mark->count;
   watched_.reset();
   renewed_ns_ = now_ns;
-  if (const auto written = write(config_.owner, kAskMs); !written.ok())
-    return without(written.error());
-  return {};
+  const auto written = write(config_.owner, kAskMs);
+  // A topic that is made by the first who writes to it: the mark comes after that.
+  topic_missing_ = !written.ok() && written.error().code == ErrorCode::kNotFound;
+  if (topic_missing_) held_.reset();
+  return written.ok() || topic_missing_ ? Result<void>() : without(written.error());
 }
 
 void Lease::renew() {
   const int64_t now_ns = clock_.monotonic_ns();
-  if (!held_ || now_ns - renewed_ns_ < kRenewNs) return;
+  if ((!held_ && !topic_missing_) || now_ns - renewed_ns_ < kRenewNs) return;
   renewed_ns_ = now_ns;
-  (void)write(config_.owner, 0);
+  if (topic_missing_)
+    (void)take();  // whoever was first has it, and the broker fences the other off
+  else
+    (void)write(config_.owner, 0);
 }
 
 }  // namespace qw::streams

@@ -51,7 +51,8 @@ class Lease {
   internal::KafkaPtr<rd_kafka_t> client_;
   std::optional<int64_t> held_;  // the mark's count, while it is ours
   int64_t renewed_ns_ = 0;
-  bool refused_ = false;  // by the broker: for want of a right
+  bool refused_ = false;        // by the broker: for want of a right
+  bool topic_missing_ = false;  // offsets of it cannot be kept yet
   std::optional<int64_t> watched_;
   int64_t watched_since_ns_ = 0;
 };

@@ -114,7 +114,13 @@ void KafkaSink::on_error(rd_kafka_t*, int code, const char* reason, void* self) 
 
 // Fences off earlier writers, ends what they left open, and learns what has arrived.
 Result<void> KafkaSink::connect() {
-  QW_TRY(lease_.take());
+  if (const auto held = lease_.take(); !held.ok()) {
+    if (held.error().code == ErrorCode::kConflict) return held.error();
+    // The first that is asked: a broker that is away is said as for all that follows.
+    on_error(nullptr, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, held.error().message.c_str(), this);
+    return internal::kafka_error(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, where(),
+                                 held.error().message.c_str());
+  }
   if (!starting_) {
     const internal::KafkaSettings ours = {
         {"bootstrap.servers", config_.brokers},

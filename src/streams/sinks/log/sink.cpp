@@ -16,11 +16,12 @@
 namespace qw::streams {
 namespace {
 
-// The row's object with the action id in front.
+// The row's object with the action id in front, where it has none of its own.
 std::string line_of(const OutboxRow& row) {
   const size_t open = row.json.find('{');
   if (open == std::string::npos) return row.json + "\n";
   const auto rest = std::string_view(row.json).substr(open + 1);
+  if (row.json.find("\"action_id\":") != std::string::npos) return row.json + "\n";
   const bool empty = rest.find_first_not_of(" \t\r\n") == rest.find('}');
   return fmt::format("{{\"action_id\":\"{}\"{}{}\n", row.action_id, empty ? "" : ",", rest);
 }
@@ -54,15 +55,20 @@ class LogSink final : public Sink {
 
   DeliveryReport deliver(std::span<const PendingRow> rows) override {
     size_t written = 0;
+    Delivery next = Delivered{};
     while (written < rows.size()) {
       const size_t end = group_end(rows, written);
       const Result<size_t> whole = write_lines(rows.subspan(written, end - written));
-      if (!whole.ok()) return {written, Retry{0, whole.error().message}};
+      if (!whole.ok()) next = Retry{0, whole.error().message};
+      if (!whole.ok()) break;
       written += *whole;
-      if (written < end) return {written, Retry{0, "nobody reads " + name()}};
+      if (written == end) continue;
+      next = Retry{0, outlet_->is_file() ? "no room for " + name() : "nobody reads " + name()};
+      break;
     }
-    if (syncs_ && ::fdatasync(file_) != 0) return {0, Retry{0, trouble("sync")}};
-    return {rows.size(), Delivered{}};
+    // Whatever is told as delivered is durable.
+    if (written > 0 && syncs_ && ::fdatasync(file_) != 0) return {0, Retry{0, trouble("sync")}};
+    return {written, std::move(next)};
   }
 
  private:
