@@ -23,6 +23,7 @@
 #include "base/bytes.h"
 #include "base/fail_point.h"
 #include "base/files.h"
+#include "base/full_disk.h"
 
 namespace qw {
 namespace {
@@ -138,7 +139,7 @@ WorkMark::~WorkMark() {
 namespace {
 
 Error cannot_write(const std::string& file, int number = errno) {
-  if (number == ENOSPC || number == EDQUOT || number == EFBIG)
+  if (means_full_disk(number))
     return {ErrorCode::kExhausted, fmt::format("cannot write it: {}", std::strerror(number)), file,
             "free some disk space, or raise the limit (quota, `ulimit -f`)"};
   return {ErrorCode::kIo, fmt::format("cannot write it: {}", std::strerror(number)), file,

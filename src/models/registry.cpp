@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "base/full_disk.h"
 #include "models/package.h"
 
 namespace qw::models {
@@ -59,7 +60,7 @@ Error sqlite_error(sqlite3* database, int code) {
     default: break;
   }
   const int number = database != nullptr ? sqlite3_system_errno(database) : 0;
-  if (number == ENOSPC || number == EDQUOT || number == EFBIG)
+  if (means_full_disk(number))
     return {ErrorCode::kExhausted, fmt::format("the disk is full: {}", what), "registry.sqlite",
             "free some space"};
   return {ErrorCode::kIo, fmt::format("the registry refused: {}", what), "registry.sqlite",

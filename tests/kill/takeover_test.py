@@ -21,30 +21,11 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from kafka_test import Broker
+from kafka_test import WRITER, Broker
 from program import Program, check, run_cases, wait_for
 
 KEYS, STEP_S = 12, 7
 START_S = 1_700_000_000
-WRITER = """
-app: writer
-data: data
-server: {{ port: 0 }}
-sources:
-  - name: rows
-    file: {{ path: rows.csv, mode: tail }}
-    format: csv
-    event_time: ts
-    schema: {{ card: string, amount: double, ts: timestamp }}
-models:
-  - {{ name: plain, key: card, rules: {{ score: "amount" }} }}
-decisions:
-  - name: out
-    on: rows
-    model: plain
-    output: {{ paid: "amount" }}
-    sinks: [ {{ kafka: {{ brokers: "{brokers}", topic: "{topic}" }} }} ]
-"""
 MEMBER = """
 app: member
 data: data
@@ -80,7 +61,7 @@ class Payments:
         self.program = Program(binary, root / "writer", WRITER.format(**names))
         self.rows = []
         self.file = self.program.folder / "rows.csv"
-        self.file.write_text("card,amount,ts\n")
+        self.file.write_text("series,n,ts\n")
         self.random = random.Random(7)
         self.program.start()
 
@@ -88,7 +69,7 @@ class Payments:
         with open(self.file, "a", encoding="utf-8") as out:
             for _ in range(count):
                 at = START_S + STEP_S * len(self.rows)
-                card, amount = f"card{self.random.randrange(KEYS)}", float(self.random.randrange(1, 1000))
+                card, amount = f"card{self.random.randrange(KEYS)}", self.random.randrange(1, 1000)
                 self.rows.append((at, card, amount))
                 stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
                 out.write(f"{card},{amount},{stamp}\n")

@@ -213,8 +213,7 @@ class Pipeline {
   };
   static constexpr EventTime kUnknownLoss{std::numeric_limits<int64_t>::max()};
 
-  // Where a table's low water, and what its view lacks, are kept.
-  static std::string low_water_name(const std::string& owner, PartitionId partition);
+  // Where what a partition's log, or a view, lacks is kept.
   static std::string gap_name(PartitionId partition);
   static std::string lost_name(const std::string& owner, PartitionId partition);
 

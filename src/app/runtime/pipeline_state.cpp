@@ -26,10 +26,6 @@ Error placed(Error error, const std::string& source, Seq seq) {
 
 }  // namespace
 
-std::string Pipeline::low_water_name(const std::string& owner, PartitionId partition) {
-  return fmt::format("low_water/{}/{}", owner, partition.value());
-}
-
 Result<void> Pipeline::open() {
   QW_TRY(partitions_.open(store_));
   QW_ASSIGN(dead_letters_, store_.last_seq(store::Log::kDeadLetters, kJournalPartition));

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "app/runtime/pipeline.h"
+#include "app/runtime/stored_states.h"
 #include "base/log.h"
 
 namespace qw::app {

@@ -204,22 +204,17 @@ void Roller::run(const std::stop_token& stop) {
     asked_.clear();
   }
   answer(asked, stopped());
-  std::vector<TailsDone> tails_asked;
-  {
-    const std::lock_guard lock(mutex_);
-    tails_asked = std::exchange(tails_asked_, {});
-  }
-  for (const TailsDone& done : tails_asked) done(stopped());
+  for (const TailsDone& done : take_tails_asked()) done(stopped());
+}
+
+std::vector<Roller::TailsDone> Roller::take_tails_asked() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(tails_asked_, {});
 }
 
 // Also between two segments: rolling a backlog takes long, and a question does not wait for it.
 void Roller::answer_tails(const std::stop_token& stop) {
-  std::vector<TailsDone> tails_asked;
-  {
-    const std::lock_guard lock(mutex_);
-    tails_asked = std::exchange(tails_asked_, {});
-  }
-  for (const TailsDone& done : tails_asked)
+  for (const TailsDone& done : take_tails_asked())
     done(guarded("segments", [&] { return write_tails_now(stop); }));
 }
 

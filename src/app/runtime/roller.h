@@ -98,6 +98,7 @@ class Roller {
   Result<void> write_views() const;
   void unlink_dropped();
   Result<Tails> write_tails_now(const std::stop_token& stop);
+  std::vector<TailsDone> take_tails_asked();
   void answer_tails(const std::stop_token& stop);
   void remove_old_tails();
   bool urgent() const;

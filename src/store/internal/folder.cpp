@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/env.h"
+#include "base/full_disk.h"
 
 namespace qw::store::internal {
 namespace {
@@ -36,7 +37,7 @@ Result<void> sync_path(const std::string& path, int flags) {
 }  // namespace
 
 Error system_error(const std::string& what, const std::string& path, int error_number) {
-  const bool full = error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
+  const bool full = means_full_disk(error_number);
   return Error{
       full ? ErrorCode::kExhausted : ErrorCode::kIo,
       fmt::format("{}: {}", what, std::strerror(error_number)), path,

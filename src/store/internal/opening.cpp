@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "base/full_disk.h"
 #include "base/log.h"
 #include "store/internal/batch_family.h"
 #include "store/internal/folder.h"
@@ -95,7 +96,7 @@ Result<void> probe(const std::string& folder, uint64_t bytes) {
   const int failed = ::fallocate(file, 0, 0, static_cast<off_t>(bytes)) == 0 ? 0 : errno;
   ::close(file);
   ::unlink(path.c_str());
-  if (failed == ENOSPC || failed == EDQUOT || failed == EFBIG)
+  if (means_full_disk(failed))
     return system_error(fmt::format("{} MB cannot be written", bytes >> 20), folder, failed);
   return {};
 }
