@@ -1,7 +1,9 @@
-// bench_commit [--json]: what making detector states durable costs, by strategy: bytes written,
-// CPU, recovery. States of 57 KB change as the shipped detectors change them; 20,000 events/s over
-// 10,000 and 100,000 series. Runs a tenth of both (same events per series) in simulated time, as
-// fast as it can, and states MB/s and CPU for the whole. docs/adr/0001-commit.md reads the result.
+// bench_commit [--json] [--lanes] [--seconds N]: what an append costs its writer while others write
+// (docs/adr/0006-lanes.md; N seconds, with --lanes nothing else), and what making detector states
+// durable costs, by strategy: bytes written, CPU, recovery. States of 57 KB change as the shipped
+// detectors change them; 20,000 events/s over 10,000 and 100,000 series. Runs a tenth of both (same
+// events per series) in simulated time, as fast as it can, and states MB/s and CPU for the whole.
+// docs/adr/0001-commit.md reads the result.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -16,6 +18,7 @@
 #include "arguments.h"
 #include "base/bytes.h"
 #include "base/env.h"
+#include "lanes.h"
 #include "report.h"
 #include "store/keyed_state.h"
 #include "store/store.h"
@@ -392,12 +395,19 @@ void run_all(Report& report) {
 }  // namespace qw::bench
 
 int main(int count, char** words) {
-  bool as_json = false;
+  bool as_json = false, lanes_alone = false;
+  int seconds = 10;
   qw::bench::Arguments arguments("bench_commit");
   arguments.flag("--json", as_json);
+  arguments.flag("--lanes", lanes_alone);
+  arguments.value("--seconds", "N", seconds);
   if (!arguments.read(count, words)) return 2;
   qw::bench::Report report("commit");
-  qw::bench::run_all(report);
+  if (const auto done = qw::bench::measure_lanes(report, seconds); !done.ok()) {
+    std::fprintf(stderr, "%s\n", done.error().to_string().c_str());
+    return 1;
+  }
+  if (!lanes_alone) qw::bench::run_all(report);
   report.print(as_json);
   return 0;
 }

@@ -9,12 +9,12 @@
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/decision_json.h"
-#include "app/runtime/journal.h"
-#include "app/runtime/partitions.h"
 #include "app/runtime/plan.h"
 #include "app/runtime/record_names.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "store/commit/journal.h"
+#include "store/commit/partitions.h"
 #include "store/segments/history.h"
 
 namespace qw::cli {
@@ -61,7 +61,7 @@ const char* note_of(app::NamesFrom from) {
 
 // Every decision there ever was, also those that the application file no longer has.
 Result<void> print_decisions(const store::Store& store, const app::Plan& plan, Io io) {
-  app::Partitions partitions;
+  store::Partitions partitions;
   QW_TRY(partitions.open(store));
   std::map<std::string, schema::DecisionSchema> planned;
   for (size_t decision = 0; decision < plan.decisions.size(); ++decision)
@@ -86,7 +86,7 @@ Result<void> print_decisions(const store::Store& store, const app::Plan& plan, I
 }
 
 Result<void> print_journal(const store::Store& store, Io io) {
-  return each_record(store, store::Log::kJournal, app::kJournalPartition,
+  return each_record(store, store::Log::kJournal, store::kJournalPartition,
                      [&](Seq seq, std::string_view record) -> Result<void> {
                        QW_ASSIGN(const schema::JournalRecord entry, schema::decode_journal(record));
                        print(io, {{"seq", seq.value()},
@@ -98,7 +98,7 @@ Result<void> print_journal(const store::Store& store, Io io) {
 }
 
 Result<void> print_dead_letters(const store::Store& store, Io io) {
-  return each_record(store, store::Log::kDeadLetters, app::kJournalPartition,
+  return each_record(store, store::Log::kDeadLetters, store::kJournalPartition,
                      [&](Seq, std::string_view record) -> Result<void> {
                        QW_ASSIGN(const schema::DeadLetter letter,
                                  schema::decode_dead_letter(record));

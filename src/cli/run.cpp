@@ -141,10 +141,7 @@ std::shared_ptr<app::DemoIncidents> make_demo(const app::Plan& plan,
   auto demo = app::DemoIncidents::make(
       incidents, real_clock(), options.own_server.secret,
       [&runtime](std::string_view kind, const app::IncidentStatus& status) {
-        runtime.between_events([&](app::Pipeline&, app::PendingCommit& open) {
-          runtime.journal().append(
-              open, {std::string(kind), real_clock().wall_us(), app::incident_json(status)});
-        });
+        runtime.note({std::string(kind), real_clock().wall_us(), app::incident_json(status)});
       });
   demo->add_routes(server);
   return demo;

@@ -9,10 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "app/runtime/journal.h"
 #include "base/log.h"
 #include "cli/exit_codes.h"
 #include "schema/records.h"
+#include "store/commit/journal.h"
 #include "store/segments/history.h"
 
 namespace qw::cli {
@@ -90,13 +90,13 @@ int RunSummary::tell(MetricRegistry& metrics) const {
 
 // The last of the log, as many as this run buried.
 void RunSummary::tell_dead_letters(uint64_t count) const {
-  const auto last = runtime_.store().last_seq(store::Log::kDeadLetters, app::kJournalPartition);
+  const auto last = runtime_.store().last_seq(store::Log::kDeadLetters, store::kJournalPartition);
   const uint64_t end = last.ok() ? last->value() : 0;
   const Seq before{end - std::min(end, count)};
   std::map<std::pair<std::string, std::string>, Reason> reasons;  // by source and kind
   const auto read =
       store::History(runtime_.store())
-          .scan(store::Log::kDeadLetters, app::kJournalPartition, next(before),
+          .scan(store::Log::kDeadLetters, store::kJournalPartition, next(before),
                 Seq{std::numeric_limits<uint64_t>::max()}, [&](Seq, std::string_view bytes) {
                   auto letter = schema::decode_dead_letter(bytes);
                   if (!letter.ok()) return true;

@@ -82,6 +82,10 @@ class Txn {
   // Removes every state of this owner.
   void erase_owner(std::string_view owner);
 
+  // Moves the changes of `other` behind these; it is empty then. What `other` trims of a log was
+  // durable before: rows that are appended here stay.
+  void add(Txn& other);
+
   bool empty() const;
   size_t bytes() const;
   void clear();

@@ -91,6 +91,43 @@ void Txn::trim(Log log, PartitionId partition, Seq from, Seq to) {
                    internal::u64_value(to.value() - 1)));
 }
 
+namespace {
+
+// Repeats the changes of one batch in another.
+class Repeater final : public rocksdb::WriteBatch::Handler {
+ public:
+  explicit Repeater(rocksdb::WriteBatch& into) : into_(into) {}
+  rocksdb::Status PutCF(uint32_t family, const rocksdb::Slice& key,
+                        const rocksdb::Slice& value) override {
+    return into_.Put(batch_family(static_cast<Family>(family)), key, value);
+  }
+  rocksdb::Status DeleteCF(uint32_t family, const rocksdb::Slice& key) override {
+    return into_.Delete(batch_family(static_cast<Family>(family)), key);
+  }
+  rocksdb::Status DeleteRangeCF(uint32_t family, const rocksdb::Slice& from,
+                                const rocksdb::Slice& to) override {
+    return into_.DeleteRange(batch_family(static_cast<Family>(family)), from, to);
+  }
+
+ private:
+  rocksdb::WriteBatch& into_;
+};
+
+}  // namespace
+
+void Txn::add(Txn& other) {
+  if (empty()) return std::swap(*this, other);
+  const size_t behind = log_bytes_.size();
+  for (LogRow row : other.log_rows_) {
+    row.begin += behind;
+    log_rows_.push_back(row);
+  }
+  log_bytes_ += other.log_bytes_;
+  Repeater repeater(*batch_);
+  must(other.batch_->Iterate(&repeater));
+  other.clear();
+}
+
 void Txn::put_meta(std::string_view name, std::string_view value) {
   must(batch_->Put(batch_family(Family::kMeta), slice(name), slice(value)));
 }

@@ -44,18 +44,19 @@ class Processes {
     store::StoreOptions options;
     options.folder = root_;
     run_->store = store::Store::open(options, run_->metrics).value();
-    run_->committer = std::make_unique<app::Committer>(*run_->store, clock, run_->metrics,
-                                                       app::CommitterOptions());
-    run_->journal = std::make_unique<app::Journal>(*run_->store, clock);
-    EXPECT_TRUE(run_->journal->open().ok());
-    run_->outboxes = std::make_unique<app::Outboxes>(*run_->store, *run_->committer, *run_->journal,
-                                                     clock, run_->metrics);
-    run_->healing = std::make_unique<app::Healers>(*plan_, *run_->committer, *run_->journal,
-                                                   *run_->outboxes, clock);
+    run_->committer = std::make_unique<store::Committer>(*run_->store, clock, run_->metrics,
+                                                         store::CommitterOptions());
+    run_->journal = std::make_unique<store::Journal>(clock);
+    EXPECT_TRUE(run_->committer->open().ok());
+    run_->lane = &run_->committer->lane("events");
+    run_->outboxes = std::make_unique<streams::Outboxes>(*run_->store, *run_->lane, *run_->journal,
+                                                         clock, run_->metrics);
+    run_->healing =
+        std::make_unique<app::Healers>(*plan_, *run_->lane, *run_->journal, *run_->outboxes, clock);
     EXPECT_TRUE(run_->healing->add_sinks({clock, run_->metrics}, {}).ok());
     run_->pipeline = std::make_unique<app::Pipeline>(
-        plan_, *run_->store, *run_->committer, *run_->journal, *run_->outboxes, *run_->healing,
-        clock, run_->metrics, app::PipelineOptions());
+        plan_, *run_->store, *run_->lane, *run_->journal, *run_->outboxes, *run_->healing, clock,
+        run_->metrics, app::PipelineOptions());
     EXPECT_TRUE(run_->pipeline->open().ok());
     const auto saved = run_->pipeline->saved_positions(0);
     const auto found = saved.find(0);
@@ -67,16 +68,7 @@ class Processes {
     clock.advance_us(away_us);
     start();
   }
-  void commit() {
-    const std::lock_guard lock(run_->committer->mutex());
-    app::PendingCommit taken;
-    std::swap(taken, run_->committer->open());
-    EXPECT_TRUE(run_->store->commit(taken.txn, store::Durability::kProcess).ok());
-    after_ = std::move(taken.then);
-  }
-  void finish_commit() {
-    for (const auto& follow : std::exchange(after_, {})) follow();
-  }
+  void commit() { EXPECT_TRUE(run_->committer->step().ok()); }
   // What of `events` is there by now, at most `most`. Whether more of it waits.
   bool feed(const std::vector<Event>& events, size_t most) {
     for (; next_ < events.size() && events[next_].at_us <= clock.wall_us() && most > 0; --most) {
@@ -85,13 +77,13 @@ class Processes {
       batch.rows.append_row({event.key, event.value, event.at_us});
       batch.positions.push_back(next_);
       batch.resume = std::to_string(next_);
-      const std::lock_guard lock(run_->committer->mutex());
+      const auto held = run_->lane->hold();
       EXPECT_TRUE(run_->pipeline->accept(0, std::move(batch), clock.monotonic_ns()).ok());
     }
     return next_ < events.size() && events[next_].at_us <= clock.wall_us();
   }
   void tick(bool behind) {
-    const std::lock_guard lock(run_->committer->mutex());
+    const auto held = run_->lane->hold();
     EXPECT_TRUE(run_->pipeline->tick([behind](size_t) { return behind; }).ok());
   }
   // A second of a process that keeps up, or works off a backlog.
@@ -99,7 +91,6 @@ class Processes {
     const bool behind = feed(events, 500);
     tick(behind);
     commit();
-    finish_commit();
     clock.advance_us(kSecond);
   }
   size_t open_alerts() const { return run_->pipeline->alerting().open_alerts(); }
@@ -112,16 +103,16 @@ class Processes {
   struct Run {
     MetricRegistry metrics;
     std::unique_ptr<store::Store> store;
-    std::unique_ptr<app::Committer> committer;
-    std::unique_ptr<app::Journal> journal;
-    std::unique_ptr<app::Outboxes> outboxes;
+    std::unique_ptr<store::Committer> committer;
+    store::Lane* lane = nullptr;
+    std::unique_ptr<store::Journal> journal;
+    std::unique_ptr<streams::Outboxes> outboxes;
     std::unique_ptr<app::Healers> healing;
     std::unique_ptr<app::Pipeline> pipeline;
   };
   std::string root_;
   std::shared_ptr<const app::Plan> plan_;
   std::unique_ptr<Run> run_;
-  std::vector<std::function<void()>> after_;
   size_t next_ = 0;
 };
 

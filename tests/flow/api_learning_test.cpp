@@ -44,9 +44,8 @@ class ApiLearningTest : public ::testing::Test {
       incident.state = "ended";
       incident.started_us = GeneratedOptions().first_us + (243 + spike * 250) * int64_t{1'000'000};
       incident.ends_us = incident.started_us + 8'000'000;
-      app_->runtime().between_events([&](app::Pipeline&, app::PendingCommit& open) {
-        app_->runtime().journal().append(open, app::IncidentRecord::kEnded, incident.json());
-      });
+      app_->runtime().note(
+          {app::IncidentRecord::kEnded, real_clock().wall_us(), incident.json().dump()});
     }
     ASSERT_TRUE(app_->wait([&] { return model()["labels"]["total"] == count; }));
   }

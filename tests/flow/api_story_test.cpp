@@ -105,20 +105,20 @@ TEST_F(ApiStoryTest, TheTimelineTellsOfTheProgramItself) {
   begin();
   // A log of its own, so that the running one does not look at the same time.
   app::Runtime& runtime = app_->runtime();
-  app::SystemLog log(runtime.plan(), runtime.store(), runtime.committer(), runtime.journal());
+  app::SystemLog log(runtime.plan(), runtime.store(), runtime.events(), runtime.journal());
   streams::SourceStatus source;
-  app::Committer::Status disk;
+  store::Committer::Status disk;
   log.look(0, source);
   log.look(disk);
   source.state = streams::SourceState::kWaiting;
   source.trouble = Error{ErrorCode::kUnavailable, "the broker is away", "kafka", ""};
-  disk.state = app::CommitState::kDiskFull;
+  disk.state = store::CommitState::kDiskFull;
   for (int twice = 0; twice < 2; ++twice) {
     log.look(0, source);
     log.look(disk);
   }
   source.trouble.reset();
-  disk.state = app::CommitState::kOk;
+  disk.state = store::CommitState::kOk;
   log.look(0, source);
   log.look(disk);
   std::vector<std::string> told;

@@ -93,7 +93,7 @@ TEST_F(ClockFlow, AClockThatJumpsLosesNoEventAndMakesNoAlert) {
   app::Runtime& runtime = **started;
   const auto gate = [&] {
     return runtime.between_events(
-        [](app::Pipeline& pipeline, app::PendingCommit&) { return pipeline.gate_counts(0); });
+        [](app::Pipeline& pipeline, store::PendingCommit&) { return pipeline.gate_counts(0); });
   };
   const auto give = [&](int64_t off_us, uint64_t events) {
     clock.off_us = off_us;
@@ -121,7 +121,7 @@ TEST_F(ClockFlow, AClockThatJumpsLosesNoEventAndMakesNoAlert) {
   events = PartitionId{
       static_cast<uint32_t>(std::stoul(*store->get_meta("partition/metrics/0").value()))};
   EXPECT_EQ(count(*store, store::Log::kEvents, events), 180u);
-  EXPECT_EQ(count(*store, store::Log::kDeadLetters, app::kJournalPartition), 20u);
+  EXPECT_EQ(count(*store, store::Log::kDeadLetters, store::kJournalPartition), 20u);
   const auto journal = journal_of(*store);
   EXPECT_EQ(count(journal, "alert_fired"), 1u) << "20 s above, and once";
   EXPECT_EQ(count(journal, "alert_resolved"), 1u) << "by the events after them";

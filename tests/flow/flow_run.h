@@ -73,7 +73,7 @@ class FlowTest : public ::testing::Test {
   static std::vector<JournalLine> journal_of(const store::Store& store) {
     std::vector<JournalLine> lines;
     EXPECT_TRUE(store
-                    .scan(store::Log::kJournal, app::kJournalPartition, Seq{0}, Seq{~0ull},
+                    .scan(store::Log::kJournal, store::kJournalPartition, Seq{0}, Seq{~0ull},
                           [&](Seq, std::string_view bytes) {
                             const auto record = schema::decode_journal(bytes).value();
                             lines.emplace_back(record.kind, nlohmann::json::parse(record.json));

@@ -64,7 +64,7 @@ class LoopTest : public ::testing::Test {
                              })
                       .ok());
     EXPECT_TRUE(store
-                    ->scan(store::Log::kJournal, app::kJournalPartition, Seq{0}, Seq{~0ull},
+                    ->scan(store::Log::kJournal, store::kJournalPartition, Seq{0}, Seq{~0ull},
                            [&](Seq, std::string_view record) {
                              const auto journal = schema::decode_journal(record).value();
                              logs.journal.emplace_back(journal.kind, journal.json);

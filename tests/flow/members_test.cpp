@@ -88,7 +88,7 @@ class MembersTest : public FlowTest {
     wait_until("the partition goes", [&] { return handover.gone.load(); });
     runtime.value()->stop();
     uint64_t last = 0;
-    runtime.value()->between_events([&](app::Pipeline& pipeline, app::PendingCommit&) {
+    runtime.value()->between_events([&](app::Pipeline& pipeline, store::PendingCommit&) {
       for (const auto& [stream, seq] : pipeline.streams_of(0)) last = seq.value();
       return 0;
     });

@@ -133,7 +133,7 @@ class MonitorsTest : public ::testing::Test {
     auto store = store::Store::open(options, metrics).value();
     std::vector<json> found;
     EXPECT_TRUE(store
-                    ->scan(store::Log::kJournal, app::kJournalPartition, Seq{0}, Seq{~0ull},
+                    ->scan(store::Log::kJournal, store::kJournalPartition, Seq{0}, Seq{~0ull},
                            [&](Seq, std::string_view bytes) {
                              const auto record = schema::decode_journal(bytes).value();
                              if (record.kind == "drift") found.push_back(json::parse(record.json));
@@ -270,21 +270,20 @@ TEST_F(MonitorsTest, NothingIsReadFromTheRegistryBetweenTwoEvents) {
   options.folder = folder("a");
   MetricRegistry metrics;
   const auto store = store::Store::open(options, metrics).value();
-  app::Committer committer(*store, real_clock(), metrics, {});
-  app::Journal journal(*store, real_clock());
-  app::Outboxes outboxes(*store, committer, journal, real_clock(), metrics);
+  store::Committer committer(*store, real_clock(), metrics, {});
+  ASSERT_TRUE(committer.open().ok());
+  store::Lane& lane = committer.lane("events");
+  store::Journal journal(real_clock());
+  streams::Outboxes outboxes(*store, lane, journal, real_clock(), metrics);
   schema::SlicedScores elsewhere;
   Random random(1);
   for (int64_t i = 0; i < 5000; ++i) elsewhere.add(i * 1'000'000, 100 + random.uniform());
   int read = 0;
   bool under_lock = false;
-  app::Monitors monitors(*plan, committer, journal, outboxes, real_clock(),
+  app::Monitors monitors(*plan, lane, journal, outboxes, real_clock(),
                          [&](const std::string&, int64_t) -> Result<std::string> {
                            ++read;
-                           std::thread([&] {
-                             const std::unique_lock free(committer.mutex(), std::try_to_lock);
-                             under_lock = !free.owns_lock();
-                           }).join();
+                           std::thread([&] { under_lock = !lane.is_free(); }).join();
                            return elsewhere.profile().json();
                          });
   ASSERT_TRUE(monitors.open(*store, [](size_t) { return std::map<PartitionId, Seq>(); }).ok());
@@ -298,7 +297,7 @@ TEST_F(MonitorsTest, NothingIsReadFromTheRegistryBetweenTwoEvents) {
     record.event_seq = Seq{n};
     record.as_of = EventTime{static_cast<int64_t>(n) * 1'000'000};
     record.score = random.uniform();
-    const std::lock_guard lock(committer.mutex());
+    const auto held = lane.hold();
     monitors.on_decision({record, 0, PartitionId{2}});
   }
   EXPECT_EQ(read, 1);

@@ -50,12 +50,13 @@ TEST_F(OutboxesTest, AnOutcomeIsRecordedOnceHoweverOftenTheDiskRefuses) {
   rows.put_outbox("hook", Seq{1}, bytes);
   ASSERT_TRUE(store->commit(rows, store::Durability::kProcess).ok());
   Counts counts;
-  app::CommitterOptions fast;
+  store::CommitterOptions fast;
   fast.retry_us = 1000;
-  app::Committer committer(*store, real_clock(), metrics_, fast);
-  app::Journal journal(*store, real_clock());
+  store::Committer committer(*store, real_clock(), metrics_, fast);
+  ASSERT_TRUE(committer.open().ok());
+  store::Journal journal(real_clock());
   journal.watch(counts);
-  app::Outboxes outboxes(*store, committer, journal, real_clock(), metrics_);
+  streams::Outboxes outboxes(*store, committer.lane("outboxes"), journal, real_clock(), metrics_);
   committer.start();
   for (const int refuses : {1, 2, 3}) {  // the first try, the second, and so on
     disk->refused = 0;

@@ -235,7 +235,7 @@ TEST_F(RolloutTest, AVersionThatTheRegistryCannotNoteIsWarmedOnceAndServes) {
   std::atomic<int> refused{0}, second_writers{0};
   const Before before = [&](std::string_view step) -> Result<void> {
     if (step == "warming" && runtime != nullptr &&
-        runtime.load()->between_events([](app::Pipeline& pipeline, app::PendingCommit&) {
+        runtime.load()->between_events([](app::Pipeline& pipeline, store::PendingCommit&) {
           return pipeline.challenger(0) != nullptr;
         }))
       ++second_writers;
@@ -399,9 +399,8 @@ TEST_F(RolloutTest, ATrainingOfTheRunningProgramTakesOver) {
     app::IncidentRecord incident{"inc-" + std::to_string(spike), "cpu", "ended", 0, 0};
     incident.started_us = GeneratedOptions().first_us + (293 + spike * 300) * int64_t{1'000'000};
     incident.ends_us = incident.started_us + 8'000'000;
-    running->runtime->between_events([&](app::Pipeline&, app::PendingCommit& open) {
-      running->runtime->journal().append(open, app::IncidentRecord::kEnded, incident.json());
-    });
+    running->runtime->note(
+        {app::IncidentRecord::kEnded, real_clock().wall_us(), incident.json().dump()});
   }
   wait_until("the labels", [&] { return trainer.labels(kModel)->counts.real == 6; });
   wait_until("a free trainer", [&] { return trainer.request(kModel, "drift", "it drifts").ok(); });

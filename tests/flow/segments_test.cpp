@@ -167,7 +167,7 @@ TEST_F(SegmentsFlowTest, RolledHistoryIsTheHistory) {
 // A kill may come after any commit: what a segment took left the log in the same one.
 TEST_F(SegmentsFlowTest, AfterEveryCommitARecordIsInOnePlace) {
   const auto runtime = start(plan_of(rolled_app()), events(3000));
-  app::Committer& committer = runtime->committer();
+  store::Lane& lane = runtime->events();
   std::atomic<bool> watches{true};
   const std::function<void()> look = [&] {
     for (const auto& [log, partition] : {std::pair(Log::kEvents, 1u), {Log::kDecisions, 2u}}) {
@@ -177,12 +177,12 @@ TEST_F(SegmentsFlowTest, AfterEveryCommitARecordIsInOnePlace) {
       EXPECT_EQ(tail, segments->empty() ? Seq{1} : segments->back().to) << store::name_of(log);
     }
     if (!watches) return;
-    const std::lock_guard lock(committer.mutex());
-    committer.open().then.push_back(look);
+    auto held = lane.hold();
+    held.open().then.push_back(look);
   };
   {
-    const std::lock_guard lock(committer.mutex());
-    committer.open().then.push_back(look);
+    auto held = lane.hold();
+    held.open().then.push_back(look);
   }
   wait_until("the end of the events", [&] { return runtime->finished(); });
   wait_until("segments", [&] {
@@ -316,24 +316,23 @@ TEST_F(SegmentsFlowTest, AFileGoesWhenNothingBringsItsRowBack) {
     return Error{ErrorCode::kExhausted, "the disk is full", path, ""};
   };
   const auto runtime = start(plan_of(file), events(3000), steps);
-  app::Committer& committer = runtime->committer();
+  store::Lane& lane = runtime->events();
   // From here on nothing becomes durable until the promise is kept.
   std::promise<void> go_on;
   std::atomic<bool> waits{false}, looked{false};
   {
-    const std::lock_guard lock(committer.mutex());
-    committer.open().then.emplace_back([&, until = go_on.get_future().share()] {
+    auto held = lane.hold();
+    held.open().then.emplace_back([&, until = go_on.get_future().share()] {
       waits = true;
       until.wait();
     });
   }
-  committer.hurry();
+  lane.hurry();
   wait_until("a committer that waits", [&] { return waits.load(); });
   runtime->roller().roll_soon([&](const Result<void>&) { looked = true; });
   wait_until("a drop that survives a power cut", [&] {
-    const std::lock_guard lock(committer.mutex());
-    return committer.open().durability == store::Durability::kMachine &&
-           !committer.open().then.empty();
+    auto held = lane.hold();
+    return held.open().durability() == store::Durability::kMachine && !held.open().then.empty();
   });
   EXPECT_EQ(event_files(), files) << "gone before it is durable that they may go";
   go_on.set_value();
@@ -348,17 +347,18 @@ TEST_F(SegmentsFlowTest, LabelsAreReadFromSegments) {
   Seq labelled;
   {
     const auto store = open_store();
-    const auto last = store->last_seq(Log::kJournal, app::kJournalPartition);
+    const auto last = store->last_seq(Log::kJournal, store::kJournalPartition);
     const app::IncidentRecord incident{"inc-1", "cpu", "ended", 1'000'000, 2'000'000};
     std::string bytes;
     schema::encode_journal({app::IncidentRecord::kEnded, 1, incident.json().dump()}, bytes);
     store::Txn txn;
-    txn.append(Log::kJournal, app::kJournalPartition, labelled = next(*last), bytes);
+    txn.append(Log::kJournal, store::kJournalPartition, labelled = next(*last), bytes);
     ASSERT_TRUE(store->commit(txn, store::Durability::kProcess).ok());
   }
   run_and_roll(plan, events(300));
   const auto store = open_store();
-  EXPECT_GT(store::segments_of(*store, Log::kJournal, app::kJournalPartition)->back().to, labelled);
+  EXPECT_GT(store::segments_of(*store, Log::kJournal, store::kJournalPartition)->back().to,
+            labelled);
   EXPECT_EQ(app::read_label_counts(*store, *plan, 0, {})->real, 1u);
 }
 

@@ -70,7 +70,7 @@ TEST_F(SilenceTest, NobodyIsSilentWhoseEventsWait) {
   auto runtime = app::Runtime::start(plan_of(file), options, real_clock(), metrics, nullptr);
   ASSERT_TRUE(runtime.ok()) << runtime.error().to_string();
   const auto open_alerts = [&] {
-    return runtime.value()->between_events([](app::Pipeline& pipeline, app::PendingCommit&) {
+    return runtime.value()->between_events([](app::Pipeline& pipeline, store::PendingCommit&) {
       return pipeline.alerting().open_alerts();
     });
   };

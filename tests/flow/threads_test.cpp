@@ -66,7 +66,7 @@ TEST(Threads, AskingARunningApplicationChangesNothing) {
   });
   std::jthread between([&] {
     while (!done) {
-      runtime.between_events([&](app::Pipeline& pipeline, app::PendingCommit&) {
+      runtime.between_events([&](app::Pipeline& pipeline, store::PendingCommit&) {
         answers += pipeline.gate_counts(0).ok + pipeline.alerting().open_alerts();
         answers += pipeline.watermark_of(0).value() > 0 ? 1 : 0;
       });

@@ -39,12 +39,12 @@ class TrainingTest : public FlowTest {
 
   void write(const std::vector<JournalLine>& lines) {
     const auto store = open_store();
-    Seq last = store->last_seq(store::Log::kJournal, app::kJournalPartition).value();
+    Seq last = store->last_seq(store::Log::kJournal, store::kJournalPartition).value();
     store::Txn txn;
     for (const auto& [kind, body] : lines) {
       std::string bytes;
       schema::encode_journal({kind, 1, body.dump()}, bytes);
-      txn.append(store::Log::kJournal, app::kJournalPartition, last = next(last), bytes);
+      txn.append(store::Log::kJournal, store::kJournalPartition, last = next(last), bytes);
     }
     ASSERT_TRUE(store->commit(txn, store::Durability::kProcess).ok());
   }

@@ -118,8 +118,8 @@ TEST_F(WarmUpTest, NothingThatIsDecidedMeanwhileIsLost) {
   roll(3);
   const std::shared_ptr<const models::LearningEngine> engine =
       models::make_detector("ensemble", {{"activity.rate", 0.05}}).value();
-  app::Committer& committer = runtime_->committer();
-  app::WarmUp warm(runtime_->store(), committer, runtime_->pipeline(), 0, 1, engine, real_clock());
+  store::Lane& lane = runtime_->events();
+  app::WarmUp warm(runtime_->store(), lane, runtime_->pipeline(), 0, 1, engine, real_clock());
   const std::stop_token never;
   EXPECT_EQ(warm.progress().first, 0u);
   while (warm.replay(never).value() > 0) {
@@ -129,7 +129,7 @@ TEST_F(WarmUpTest, NothingThatIsDecidedMeanwhileIsLost) {
   EXPECT_EQ(read, known);
   feed(200);  // for the bridge
   {
-    const std::lock_guard lock(committer.mutex());
+    const auto held = lane.hold();
     warm.tap();
   }
   feed(200);  // put aside, and durable before the bridge is built
@@ -140,7 +140,7 @@ TEST_F(WarmUpTest, NothingThatIsDecidedMeanwhileIsLost) {
   feed(200);  // for the end
   std::unique_ptr<serve::LearningVersion> version;
   {
-    const std::lock_guard lock(committer.mutex());
+    const auto held = lane.hold();
     ASSERT_TRUE(warm.finish().ok());
     version = warm.take();
   }

@@ -26,11 +26,13 @@ class Mutant:
 
 PIPELINE, STATE = "src/app/runtime/pipeline.cpp", "src/app/runtime/pipeline_state.cpp"
 CHECKPOINT = "      txn.checkpoint(id_of(entry.key), entry.applied, entry.state->image(scratch_), entry.pages);"
+COMMITTER = "src/store/commit/committer.cpp"
+LOG_ROW = "taken_.txn.append(row.log, row.partition, last, row.bytes);"
 GATE = "for (const auto& [name, value] : changes.put) txn.put_meta(name, value);"
 
 MUTANTS = [
     Mutant("event log", PIPELINE,
-           "committer_.open().txn.append(store::Log::kEvents, moment.partition.id, moment.facts.seq, record);"),
+           "lane_.open().txn.append(store::Log::kEvents, moment.partition.id, moment.facts.seq, record);"),
     Mutant("position", PIPELINE, "if (batch.resume.empty()) return;", "if (!batch.resume.empty()) return;"),
     Mutant("gate: ids", "src/streams/gate_store.cpp", GATE,
            'for (const auto& [name, value] : changes.put)\n    if (name.find("/ids/") == std::string::npos)'
@@ -39,7 +41,8 @@ MUTANTS = [
            'for (const auto& [name, value] : changes.put)\n    if (name.find("/ids/") != std::string::npos)'
            " txn.put_meta(name, value);"),
     Mutant("dead letters", PIPELINE,
-           "committer_.open().txn.append(store::Log::kDeadLetters, kJournalPartition, dead_letters_, bytes);"),
+           "    lane_.open().append_numbered(store::Log::kDeadLetters, store::kJournalPartition,\n"
+           "                                 std::move(bytes));\n"),
     Mutant("decisions", PIPELINE, "open.txn.append(store::Log::kDecisions, stream, record.event_seq, bytes);"),
     Mutant("views", "src/store/keyed_state.cpp", CHECKPOINT,
            'options_.owner.starts_with("view/") ? 0 :\n' + CHECKPOINT),
@@ -51,12 +54,13 @@ MUTANTS = [
            "  (void)owner, (void)partition, (void)head;\n"),
     Mutant("alert state", "src/app/runtime/alerting.cpp",
            "open.txn.put_meta(meta_name(decision, stream, key), bytes);", "(void)open;"),
-    Mutant("journal", "src/app/runtime/journal.cpp",
-           "open.txn.append(store::Log::kJournal, kJournalPartition, last_, bytes);"),
-    Mutant("outbox rows", "src/app/runtime/outboxes.cpp", "open.txn.put_outbox(sink, box.last, bytes);"),
+    Mutant("journal", COMMITTER, LOG_ROW, "if (row.log != Log::kJournal) " + LOG_ROW),
+    Mutant("outbox rows", COMMITTER, "taken_.txn.put_outbox(row.sink, last, row.bytes);", "row.bytes.clear();"),
+    Mutant("other lanes than the pipeline's", COMMITTER, "if (!of_lane_.empty()) taken_.add(of_lane_);",
+           'if (lane->name() == "events") taken_.add(of_lane_);\n    else of_lane_.clear();'),
     Mutant("outbox: what was delivered", "src/streams/outbox.cpp",
            "for (const Seq seq : ended) txn.erase_outbox(options.sink, seq);"),
-    Mutant("numbers of partitions", "src/app/runtime/partitions.cpp",
+    Mutant("numbers of partitions", "src/store/commit/partitions.cpp",
            "txn.put_meta(std::string(kPrefix) + name, std::to_string(id.value()));", "(void)txn;"),
     Mutant("the database's log", "src/store/store.cpp", "options.sync = sync;",
            "options.sync = false, options.disableWAL = sync || !sync;"),

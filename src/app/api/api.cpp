@@ -290,7 +290,7 @@ void Api::recall_decisions() {
   size_t left = options_.recalled_decisions;
   for (size_t decision = 0; decision < plan_->decisions.size(); ++decision) {
     const auto streams = runtime_->between_events(
-        [&](Pipeline& pipeline, PendingCommit&) { return pipeline.streams_of(decision); });
+        [&](Pipeline& pipeline, store::PendingCommit&) { return pipeline.streams_of(decision); });
     const serve::StoredInput input(runtime_->store(), input_definition(*plan_, decision));
     for (const auto& [stream, last] : streams) {
       const auto read = store::History(runtime_->store())
@@ -310,7 +310,7 @@ void Api::recall_decisions() {
 }
 
 void Api::recall_journal() {
-  const auto last = runtime_->store().last_seq(store::Log::kJournal, kJournalPartition);
+  const auto last = runtime_->store().last_seq(store::Log::kJournal, store::kJournalPartition);
   if (!last.ok()) return;
   const uint64_t newest = last->value();
   journal_read_ = Seq{newest - std::min<uint64_t>(newest, options_.recalled_journal)};
@@ -320,7 +320,7 @@ void Api::recall_journal() {
 void Api::catch_up(Seq to, bool tell) {
   if (to <= journal_read_) return;
   const auto read = store::History(runtime_->store())
-                        .scan(store::Log::kJournal, kJournalPartition, next(journal_read_),
+                        .scan(store::Log::kJournal, store::kJournalPartition, next(journal_read_),
                               next(to), [&](Seq seq, std::string_view bytes) {
                                 const auto record = schema::decode_journal(bytes);
                                 if (!record.ok()) return true;
@@ -350,8 +350,7 @@ void Api::tell_usual(const ShownAlert& alert) {
   record.kind = kUsualKind;
   record.at_us = clock_.wall_us();
   record.json = written({{"alert_id", alert.id}, {"usual", usual_json(usual)}});
-  runtime_->between_events(
-      [&](Pipeline&, PendingCommit& open) { runtime_->journal().append(open, std::move(record)); });
+  runtime_->note(std::move(record));
 }
 
 // The greatest score of an open alert moves without a word in the journal.
@@ -372,9 +371,8 @@ void Api::change(std::string_view kind, const Json& body, const net::HttpRequest
   record.kind = kind;
   record.at_us = clock_.wall_us();
   record.json = written(body);
-  const Seq seq = runtime_->between_events([&](Pipeline&, PendingCommit& open) {
-    return runtime_->journal().append(open, std::move(record));
-  });
+  const auto seq = std::make_shared<std::atomic<uint64_t>>(0);
+  runtime_->note(std::move(record), [seq](Seq given) { *seq = given.value(); });
   runtime_->committer().hurry();
   changes_.push_back({seq, request, std::move(reply), std::move(then),
                       clock_.monotonic_ns() + options_.change_limit_ms * 1'000'000});
@@ -383,7 +381,8 @@ void Api::change(std::string_view kind, const Json& body, const net::HttpRequest
 void Api::answer_changes() {
   const int64_t now_ns = clock_.monotonic_ns();
   std::erase_if(changes_, [&](Change& change) {
-    const bool durable = change.seq <= journal_read_;
+    const Seq seq{*change.seq};
+    const bool durable = seq > Seq{} && seq <= journal_read_;
     if (!durable && now_ns < change.give_up_ns) return false;
     Outcome outcome = Refusal{503, "busy", "it was taken, but is not durable yet",
                               "look at GET /v1/status: the disk may be full"};

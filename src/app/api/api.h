@@ -131,7 +131,7 @@ class Api {
   std::atomic<uint64_t> newest_journal_{0};
   Seq journal_read_;
   struct Change {
-    Seq seq;
+    std::shared_ptr<std::atomic<uint64_t>> seq;  // in the journal; 0: not durable yet
     net::HttpRequest request;
     std::shared_ptr<net::HttpReply> reply;
     std::function<Outcome()> then;

@@ -102,7 +102,7 @@ Json ModelAnswers::one(Runtime& runtime, size_t index) const {
   for (size_t decision = 0; decision < plan_.decisions.size(); ++decision) {
     if (plan_.decisions[decision].model != index) continue;
     decisions.push_back(plan_.decisions[decision].name);
-    runtime.between_events([&](Pipeline& pipeline, PendingCommit&) {
+    runtime.between_events([&](Pipeline& pipeline, store::PendingCommit&) {
       if (const auto* version = pipeline.champion(decision)) champion = version->version();
       if (const auto* version = pipeline.challenger(decision)) challenger = version->version();
     });

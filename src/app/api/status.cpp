@@ -51,8 +51,9 @@ Json notice_json(const Notice& notice) {
           {"how_to_mend", notice.how_to_mend}};
 }
 
-bool waits_for_disk(const Committer::Status& status) {
-  return status.state == CommitState::kDiskFull || status.state == CommitState::kFailing;
+bool waits_for_disk(const store::Committer::Status& status) {
+  return status.state == store::CommitState::kDiskFull ||
+         status.state == store::CommitState::kFailing;
 }
 
 }  // namespace
@@ -70,7 +71,7 @@ StatusAnswers::StatusAnswers(const Plan& plan, const Board& board, const Clock& 
       rates_(plan.sources.size()) {}
 
 std::vector<StatusAnswers::SourceCounts> StatusAnswers::counts_of(Runtime& runtime) const {
-  return runtime.between_events([&](Pipeline& pipeline, PendingCommit&) {
+  return runtime.between_events([&](Pipeline& pipeline, store::PendingCommit&) {
     std::vector<SourceCounts> counts;
     for (size_t source = 0; source < plan_.sources.size(); ++source)
       counts.push_back({pipeline.gate_counts(source), pipeline.watermark_of(source).value()});
@@ -141,7 +142,7 @@ Json StatusAnswers::stages() const {
 }
 
 Json StatusAnswers::commit(Runtime& runtime) const {
-  const Committer::Status status = runtime.committer().status();
+  const store::Committer::Status status = runtime.committer().status();
   const bool any = status.commits > 0;
   const bool machine = plan_.file.durability.events == Durability::kMachine;
   return {
@@ -150,9 +151,9 @@ Json StatusAnswers::commit(Runtime& runtime) const {
       {"last_us", any ? Json(static_cast<double>(status.last_us)) : Json(nullptr)},
       {"age_s", any ? Json(static_cast<double>(clock_.wall_us() - status.last_ended_wall_us) * 1e-6)
                     : Json(nullptr)},
-      {"state", waits_for_disk(status)               ? "disk_full"
-                : status.state == CommitState::kSlow ? "slow"
-                                                     : "ok"}};
+      {"state", waits_for_disk(status)                      ? "disk_full"
+                : status.state == store::CommitState::kSlow ? "slow"
+                                                            : "ok"}};
 }
 
 std::string StatusAnswers::kind_of_sink(const std::string& name) const {
@@ -209,12 +210,12 @@ Json StatusAnswers::notices(Runtime& runtime) const {
   std::vector<Notice> all;
   if (const auto failure = runtime.failure())
     all.push_back({"critical", "failed", failure->where, failure->message, failure->how_to_mend});
-  const Committer::Status commit = runtime.committer().status();
-  if (commit.state == CommitState::kDiskFull)
+  const store::Committer::Status commit = runtime.committer().status();
+  if (commit.state == store::CommitState::kDiskFull)
     all.push_back({"critical", "disk_full", "data folder",
                    "The disk with the data folder is full; new events wait.",
                    "Free some space: intake resumes by itself, nothing is lost."});
-  if (commit.state == CommitState::kFailing)
+  if (commit.state == store::CommitState::kFailing)
     all.push_back({"critical", "commit_failing", "data folder", commit.message,
                    "See the log; intake resumes by itself once writing works again."});
   for (const auto& source : runtime.sources())

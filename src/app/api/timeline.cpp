@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "app/runtime/journal.h"
+#include "store/commit/journal.h"
 #include "store/segments/history.h"
 
 namespace qw::app {
@@ -237,8 +237,8 @@ Outcome TimelineAnswers::answer(const net::HttpRequest& request, const store::St
   int64_t looked_at = 0;  // the last record that was looked at
   size_t records = 0;
   const auto read = store::History(store).scan_back(
-      store::Log::kJournal, kJournalPartition, Seq{static_cast<uint64_t>(before)}, kRecordsMax,
-      [&](Seq seq, std::string_view bytes) {
+      store::Log::kJournal, store::kJournalPartition, Seq{static_cast<uint64_t>(before)},
+      kRecordsMax, [&](Seq seq, std::string_view bytes) {
         if (seq.value() <= static_cast<uint64_t>(after)) return false;
         const auto record = schema::decode_journal(bytes);
         auto entry = record.ok() ? timeline_entry(seq, *record, story_) : std::nullopt;

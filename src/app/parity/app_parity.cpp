@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <functional>
 
-#include "app/runtime/partitions.h"
 #include "app/runtime/rolled_logs.h"
 #include "app/runtime/view_states.h"
 #include "features/parity/generate.h"
+#include "store/commit/partitions.h"
 #include "store/segments/history.h"
 
 namespace qw::app {
@@ -70,7 +70,7 @@ Result<void> append_events(const store::Store& store, PartitionId partition, Seq
 // The newest events of the source, partition after partition, each in the order of arrival.
 Result<schema::EventBatch> newest_events(const PlanSource& source, const store::Store& store,
                                          size_t most) {
-  Partitions partitions;
+  store::Partitions partitions;
   QW_TRY(partitions.open(store));
   std::vector<PartitionId> of_source;
   for (const auto& [name, partition] : partitions.known())

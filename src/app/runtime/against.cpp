@@ -9,12 +9,12 @@
 #include <set>
 #include <utility>
 
-#include "app/runtime/partitions.h"
 #include "app/runtime/record_names.h"
 #include "app/runtime/stored_states.h"
 #include "app/runtime/training_run.h"
 #include "app/runtime/view_states.h"
 #include "models/load.h"
+#include "store/commit/partitions.h"
 #include "store/segments/history.h"
 
 namespace qw::app {
@@ -341,7 +341,7 @@ class Against {
   const Plan& plan_;
   const store::Store& store_;
   const models::Registry& registry_;
-  Partitions partitions_;
+  store::Partitions partitions_;
   store::Schemas schemas_{store_};
   std::vector<Finding> findings_;
 };

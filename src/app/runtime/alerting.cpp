@@ -39,7 +39,8 @@ std::vector<std::string> source_names(const Plan& plan) {
 
 }  // namespace
 
-Alerting::Alerting(const Plan& plan, Journal& journal, Outboxes& outboxes, const Clock& clock)
+Alerting::Alerting(const Plan& plan, store::Journal& journal, streams::Outboxes& outboxes,
+                   const Clock& clock)
     : plan_(plan),
       journal_(journal),
       outboxes_(outboxes),
@@ -88,14 +89,14 @@ void Alerting::name_stream(size_t decision, PartitionId stream, uint32_t source_
   if (book != books_.end()) book->second.name_partition(stream, source_partition);
 }
 
-void Alerting::keep(PendingCommit& open, size_t decision, PartitionId stream,
+void Alerting::keep(store::PendingCommit& open, size_t decision, PartitionId stream,
                     const std::string& key) {
   std::string bytes;
   if (books_.at(decision).save(stream, key, bytes))
     open.txn.put_meta(meta_name(decision, stream, key), bytes);
 }
 
-bool Alerting::observe(PendingCommit& open, size_t decision, PartitionId stream,
+bool Alerting::observe(store::PendingCommit& open, size_t decision, PartitionId stream,
                        const schema::DecisionRecord& record, monitor::Severity severity,
                        double threshold, const AlertWishes& wishes) {
   const auto found = books_.find(decision);
@@ -122,14 +123,14 @@ bool Alerting::observe(PendingCommit& open, size_t decision, PartitionId stream,
 
 // Of keys that are idle only memory knows it: what a crash can cost them is a run that is taken for
 // whole although the clock was set in it.
-void Alerting::note_clock_set(PendingCommit& open, int8_t direction) {
+void Alerting::note_clock_set(store::PendingCommit& open, int8_t direction) {
   for (auto& [decision, book] : books_) {
     book.clock_set(direction);
     for (const auto& [stream, key] : book.active()) keep(open, decision, stream, key);
   }
 }
 
-void Alerting::tick(PendingCommit& open, const std::function<Seq(PartitionId)>& newest,
+void Alerting::tick(store::PendingCommit& open, const std::function<Seq(PartitionId)>& newest,
                     const std::function<bool(size_t source)>& behind) {
   if (books_.empty()) return;
   run_clock_.tick(behind);
@@ -191,7 +192,7 @@ monitor::AlertDetail Alerting::detail_of(size_t decision, const monitor::AlertCh
   return detail;
 }
 
-void Alerting::tell(PendingCommit& open, size_t decision, const monitor::AlertChange& change,
+void Alerting::tell(store::PendingCommit& open, size_t decision, const monitor::AlertChange& change,
                     const schema::DecisionRecord* record, double threshold) {
   const monitor::AlertDetail detail = detail_of(decision, change, record, threshold);
   const std::string_view kind = monitor::name_of(change.transition.kind);

@@ -102,7 +102,7 @@ Result<AlertAudience::Entry> AlertAudience::restored(size_t decision,
   return entry;
 }
 
-void AlertAudience::keep(PendingCommit& open, const Key& key, const Entry& entry) const {
+void AlertAudience::keep(store::PendingCommit& open, const Key& key, const Entry& entry) const {
   const PlanDecision& planned = plan_.decisions[key.decision];
   std::string body;
   ByteWriter writer(body);
@@ -114,11 +114,11 @@ void AlertAudience::keep(PendingCommit& open, const Key& key, const Entry& entry
   open.txn.put_meta(meta_name(key), sealed);
 }
 
-void AlertAudience::forget(PendingCommit& open, const Key& key) {
+void AlertAudience::forget(store::PendingCommit& open, const Key& key) {
   if (entries_.erase(key) > 0) open.txn.erase_meta(meta_name(key));
 }
 
-void AlertAudience::judged(PendingCommit& open, const Key& key, bool quiet,
+void AlertAudience::judged(store::PendingCommit& open, const Key& key, bool quiet,
                            const AlertWishes& wishes) {
   if (!conditional_[key.decision]) return;
   if (quiet) {
@@ -133,7 +133,7 @@ void AlertAudience::judged(PendingCommit& open, const Key& key, bool quiet,
   keep(open, key, entry);
 }
 
-AlertWishes AlertAudience::hear(PendingCommit& open, size_t decision,
+AlertWishes AlertAudience::hear(store::PendingCommit& open, size_t decision,
                                 const monitor::AlertChange& change) {
   const Key key{decision, change.partition, change.key};
   const auto found = entries_.find(key);

@@ -7,10 +7,10 @@
 #include <tuple>
 #include <vector>
 
-#include "app/runtime/committer.h"
 #include "app/runtime/plan.h"
 #include "base/ids.h"
 #include "monitor/alerts/book.h"
+#include "store/commit/lane.h"
 #include "store/store.h"
 
 namespace qw::app {
@@ -27,7 +27,7 @@ struct AlertWishes {
 // Remembers per key what the conditions said on its newest decision, because an alert that the
 // clock fires has no event of its own to judge by, and which sinks were told. Kept in the commit
 // that changes it, only while the key has a pending or open alert, and only for decisions with
-// conditions. Used by the pipeline's thread under the committer's mutex.
+// conditions. Used by the pipeline's thread under the pipeline's lane.
 class AlertAudience {
  public:
   struct Key {
@@ -41,10 +41,10 @@ class AlertAudience {
   Result<void> open(const store::Store& store);
 
   // What the newest decision on the key says. `quiet`: nothing is pending or open, forget it.
-  void judged(PendingCommit& open, const Key& key, bool quiet, const AlertWishes& wishes);
+  void judged(store::PendingCommit& open, const Key& key, bool quiet, const AlertWishes& wishes);
   // Who hears of the change. As it fires or rises: those whose condition holds, and those that
   // heard of it before; as it ends or falls silent: those that heard.
-  AlertWishes hear(PendingCommit& open, size_t decision, const monitor::AlertChange& change);
+  AlertWishes hear(store::PendingCommit& open, size_t decision, const monitor::AlertChange& change);
 
  private:
   struct Entry {
@@ -55,8 +55,8 @@ class AlertAudience {
   };
   AlertWishes everybody(size_t decision) const;
   std::string meta_name(const Key& key) const;
-  void keep(PendingCommit& open, const Key& key, const Entry& entry) const;
-  void forget(PendingCommit& open, const Key& key);
+  void keep(store::PendingCommit& open, const Key& key, const Entry& entry) const;
+  void forget(store::PendingCommit& open, const Key& key);
   Result<Entry> restored(size_t decision, std::string_view bytes) const;
 
   const Plan& plan_;

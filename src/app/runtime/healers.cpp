@@ -126,9 +126,9 @@ class Healers::ReportingSink final : public streams::Sink {
   std::map<Seq, uint64_t> attempts_;  // since the start, of the rows that are not ended
 };
 
-Healers::Healers(const Plan& plan, Committer& committer, Journal& journal, Outboxes& outboxes,
-                 const Clock& clock)
-    : plan_(plan), committer_(committer), journal_(journal), outboxes_(outboxes), clock_(clock) {
+Healers::Healers(const Plan& plan, store::Lane& lane, store::Journal& journal,
+                 streams::Outboxes& outboxes, const Clock& clock)
+    : plan_(plan), lane_(lane), journal_(journal), outboxes_(outboxes), clock_(clock) {
   for (size_t decision = 0; decision < plan.decisions.size(); ++decision)
     for (const PlanHeal& heal : plan.decisions[decision].heals)
       heals_[decision].push_back(std::make_unique<Heal>(*heal.file, policy_of(plan, *heal.file)));
@@ -153,8 +153,7 @@ Result<void> Healers::add_sinks(const streams::Surroundings& surroundings, const
       options.sink = heal->outbox();
       // A remedy that arrives after its time would heal something else.
       options.deadline_ms = heal->file->recover_within_us / 1000;
-      QW_TRY(
-          outboxes_.add(options, std::make_unique<ReportingSink>(*this, *heal, std::move(sink))));
+      outboxes_.add(options, std::make_unique<ReportingSink>(*this, *heal, std::move(sink)));
     }
   return {};
 }
@@ -187,7 +186,7 @@ Healers::Heal* Healers::heal_named(std::string_view name) {
 }
 
 // The file names the action no more.
-void Healers::forget_job(PendingCommit& open, std::string_view heal, const Job& job) {
+void Healers::forget_job(store::PendingCommit& open, std::string_view heal, const Job& job) {
   monitor::HealStep step;
   step.kind = job.begun ? monitor::HealStepKind::kUnknown : monitor::HealStepKind::kSkip;
   step.heal = heal;
@@ -203,7 +202,7 @@ void Healers::forget_job(PendingCommit& open, std::string_view heal, const Job& 
 
 // The commands that waited or ran at the end of the last run.
 Result<std::vector<Healers::Job>> Healers::read_jobs(const store::Store& store,
-                                                     PendingCommit& open) {
+                                                     store::PendingCommit& open) {
   std::vector<Job> jobs;
   std::optional<Error> trouble;
   constexpr std::string_view kWhat = "a waiting command";
@@ -234,7 +233,7 @@ Result<std::vector<Healers::Job>> Healers::read_jobs(const store::Store& store,
   return jobs;
 }
 
-Result<void> Healers::open(const store::Store& store, PendingCommit& open) {
+Result<void> Healers::open(const store::Store& store, store::PendingCommit& open) {
   QW_ASSIGN(std::vector<Job> jobs, read_jobs(store, open));
   std::set<std::string> known;
   for (const Job& job : jobs) known.insert(job.action_id());
@@ -251,7 +250,7 @@ Result<void> Healers::open(const store::Store& store, PendingCommit& open) {
   return {};
 }
 
-void Healers::take_up_job(PendingCommit& open, Job job) {
+void Healers::take_up_job(store::PendingCommit& open, Job job) {
   if (!job.begun) {
     ++commands_left_;
     return job.heal->held.push_back(std::move(job));
@@ -273,12 +272,12 @@ Result<void> Healers::take_up_rows(const store::Store& store, Heal& heal) {
 }
 
 bool Healers::wanted_still(const Heal& heal, const std::string& action_id) {
-  const std::lock_guard lock(committer_.mutex());
+  const auto held = lane_.hold();
   return heal.healer.waits_for(action_id);
 }
 
 // Everything unread was read: what waited from before the start goes by what is the case now.
-void Healers::release(PendingCommit& open, Heal& heal) {
+void Healers::release(store::PendingCommit& open, Heal& heal) {
   heal.holds_rows = false;
   for (Job& job : std::exchange(heal.held, {})) {
     auto arguments = arguments_of(job);  // what the file allows may have changed
@@ -295,10 +294,10 @@ void Healers::release(PendingCommit& open, Heal& heal) {
 
 void Healers::push(Job job) {
   if (jobs_.closed() || jobs_.try_push(std::move(job)) || jobs_.closed()) return;
-  never_began(committer_.open(), job, fmt::format("more than {} commands wait", kCommandsMost));
+  never_began(lane_.open(), job, fmt::format("more than {} commands wait", kCommandsMost));
 }
 
-void Healers::never_began(PendingCommit& open, const Job& job, const std::string& reason) {
+void Healers::never_began(store::PendingCommit& open, const Job& job, const std::string& reason) {
   std::vector<monitor::HealStep> steps;
   job.heal->healer.never_began(job.alert_id, job.attempt, reason, clock_.wall_us(), steps);
   open.txn.erase_meta(std::string(kJobs) + job.action_id());
@@ -327,8 +326,8 @@ void Healers::stop(int64_t until_ns) {
   runner_.join();
 }
 
-void Healers::on_alert(PendingCommit& open, size_t decision, const monitor::AlertDetail& detail,
-                       const std::vector<bool>& wanted) {
+void Healers::on_alert(store::PendingCommit& open, size_t decision,
+                       const monitor::AlertDetail& detail, const std::vector<bool>& wanted) {
   const auto found = heals_.find(decision);
   if (found == heals_.end()) return;
   for (size_t index = 0; index < found->second.size(); ++index) {
@@ -345,7 +344,7 @@ void Healers::on_alert(PendingCommit& open, size_t decision, const monitor::Aler
   }
 }
 
-void Healers::tick(PendingCommit& open, KnownAt at,
+void Healers::tick(store::PendingCommit& open, KnownAt at,
                    const std::function<bool(size_t decision)>& behind) {
   for (auto& [decision, heals] : heals_) {
     const bool waits = behind(decision);
@@ -363,7 +362,7 @@ void Healers::tick(PendingCommit& open, KnownAt at,
   }
 }
 
-Result<void> Healers::reset(PendingCommit& open, const std::string& name) {
+Result<void> Healers::reset(store::PendingCommit& open, const std::string& name) {
   std::string known;
   for (auto& [decision, heals] : heals_)
     for (auto& heal : heals) {
@@ -379,7 +378,8 @@ Result<void> Healers::reset(PendingCommit& open, const std::string& name) {
 }
 
 // The steps and the state they lead to become durable together; what they start begins after that.
-void Healers::carry_out(PendingCommit& open, Heal& heal, std::vector<monitor::HealStep>& steps) {
+void Healers::carry_out(store::PendingCommit& open, Heal& heal,
+                        std::vector<monitor::HealStep>& steps) {
   if (steps.empty()) return;
   for (const monitor::HealStep& step : steps) {
     journal_.append(open, {std::string(monitor::name_of(step.kind)), clock_.wall_us(),
@@ -391,7 +391,7 @@ void Healers::carry_out(PendingCommit& open, Heal& heal, std::vector<monitor::He
   save(open, heal);
 }
 
-void Healers::begin(PendingCommit& open, Heal& heal, const monitor::HealStep& step) {
+void Healers::begin(store::PendingCommit& open, Heal& heal, const monitor::HealStep& step) {
   if (heal.webhook() == nullptr) return begin_command(open, heal, step);
   const auto story = heal.stories.find(step.alert_id);
   json body = story == heal.stories.end() ? json::object()
@@ -420,7 +420,7 @@ Result<std::vector<std::string>> Healers::arguments_of(const Job& job) const {
                file.name.text, ""};
 }
 
-void Healers::begin_command(PendingCommit& open, Heal& heal, const monitor::HealStep& step) {
+void Healers::begin_command(store::PendingCommit& open, Heal& heal, const monitor::HealStep& step) {
   Job job{&heal, step.alert_id, step.attempt, {}, false, {}};
   if (const auto story = heal.stories.find(step.alert_id); story != heal.stories.end())
     job.values = story->second.values;
@@ -434,7 +434,7 @@ void Healers::begin_command(PendingCommit& open, Heal& heal, const monitor::Heal
   ++commands_left_;
   open.txn.put_meta(std::string(kJobs) + step.action_id, job_bytes(job));
   open.then.push_back([this, job = std::move(job)] {
-    const std::lock_guard lock(committer_.mutex());
+    const auto held = lane_.hold();
     push(job);
   });
 }
@@ -453,8 +453,8 @@ void Healers::run_command(const Job& waiting, const std::stop_token& stop) {
   Job job = waiting;
   const std::string action_id = job.action_id();
   const auto note = [&](bool begun) {
-    const std::lock_guard lock(committer_.mutex());
-    PendingCommit& open = committer_.open();
+    auto held = lane_.hold();
+    store::PendingCommit& open = held.open();
     job.begun = begun;
     if (begun) job.heal->healer.on_begun(action_id);
     open.txn.put_meta(std::string(kJobs) + action_id, job_bytes(job));
@@ -462,7 +462,7 @@ void Healers::run_command(const Job& waiting, const std::stop_token& stop) {
   };
   note(true);
   // A stop came before it was durable: it waits for the next start.
-  if (!committer_.wait_durable(stop).ok()) return note(false);
+  if (!lane_.wait_durable(stop).ok()) return note(false);
   monitor::CommandLimits limits;
   limits.timeout_ms = std::get<CommandAction>(job.heal->file->action).timeout_us / 1000;
   limits.grace_ms = 1000;  // a stop leaves it a second to end politely
@@ -477,8 +477,8 @@ void Healers::run_command(const Job& waiting, const std::stop_token& stop) {
 }
 
 void Healers::finished(Heal& heal, const std::string& action_id, const std::string& journal_json) {
-  const std::lock_guard lock(committer_.mutex());
-  PendingCommit& open = committer_.open();
+  auto held = lane_.hold();
+  store::PendingCommit& open = held.open();
   heal.healer.on_finished(action_id);
   if (heal.webhook() == nullptr) {
     open.txn.erase_meta(std::string(kJobs) + action_id);
@@ -488,7 +488,7 @@ void Healers::finished(Heal& heal, const std::string& action_id, const std::stri
   save(open, heal);
 }
 
-void Healers::save(PendingCommit& open, const Heal& heal) {
+void Healers::save(store::PendingCommit& open, const Heal& heal) {
   std::string bytes;
   heal.healer.save(bytes);
   open.txn.put_meta("heal/" + heal.file->name.text, bytes);

@@ -11,16 +11,16 @@
 #include <thread>
 #include <vector>
 
-#include "app/runtime/committer.h"
-#include "app/runtime/journal.h"
-#include "app/runtime/outboxes.h"
 #include "app/runtime/plan.h"
 #include "base/bounded_queue.h"
 #include "base/ended.h"
 #include "monitor/actions/healing.h"
 #include "monitor/alerts/payload.h"
+#include "store/commit/journal.h"
+#include "store/commit/lane.h"
 #include "store/store.h"
 #include "streams/builtin.h"
+#include "streams/outboxes.h"
 
 namespace qw::app {
 
@@ -33,8 +33,8 @@ struct OwnServer {
 // Owns the healers of every decision and the thread that runs commands. Webhooks go through an
 // outbox of their own ("heal.NAME") with the action id as Idempotency-Key. Commands wait as durable
 // jobs (meta "heal_job/ACTION_ID"), begin once that they begin is durable, one after another, and
-// are never run again after a crash. Calls with a PendingCommit are made under the committer's
-// mutex.
+// are never run again after a crash. Calls with a store::PendingCommit are made
+// under the lane.
 //
 // What waited when the program ended is looked at again after the start, once the events that wait
 // unread were read: a command runs when its alert is still open, and is recorded as never begun
@@ -42,28 +42,29 @@ struct OwnServer {
 // `recover_within`: then the same holds for it.
 class Healers {
  public:
-  Healers(const Plan& plan, Committer& committer, Journal& journal, Outboxes& outboxes,
+  Healers(const Plan& plan, store::Lane& lane, store::Journal& journal, streams::Outboxes& outboxes,
           const Clock& clock);
   ~Healers();
 
   // Adds the outboxes of webhooks; before Outboxes::start.
   Result<void> add_sinks(const streams::Surroundings& surroundings, const OwnServer& own);
   // Reads the healers' states back; what had begun and not finished becomes unknown.
-  Result<void> open(const store::Store& store, PendingCommit& open);
+  Result<void> open(const store::Store& store, store::PendingCommit& open);
   void start();
   // No further command starts. The one that runs may end until then (monotonic); after that it is
   // ended, and what became of it is unknown: the next start records that.
   void stop(int64_t until_ns);
 
   // `wanted`: for each heal of the decision, whether its `when` holds.
-  void on_alert(PendingCommit& open, size_t decision, const monitor::AlertDetail& detail,
+  void on_alert(store::PendingCommit& open, size_t decision, const monitor::AlertDetail& detail,
                 const std::vector<bool>& wanted);
   // A recorded moment of the wall clock. `behind`: events of a decision's source wait unread, and
   // the recovery perhaps among them: nothing is judged.
-  void tick(PendingCommit& open, KnownAt at, const std::function<bool(size_t decision)>& behind);
+  void tick(store::PendingCommit& open, KnownAt at,
+            const std::function<bool(size_t decision)>& behind);
   // A person allows an action again that was stopped after failures in a row: from the next alert,
   // or escalation, on. kNotFound names the known ones.
-  Result<void> reset(PendingCommit& open, const std::string& name);
+  Result<void> reset(store::PendingCommit& open, const std::string& name);
   // Whether a command runs or waits for its turn. Any thread.
   bool busy() const { return commands_left_ > 0; }
 
@@ -80,29 +81,29 @@ class Healers {
   };
   class ReportingSink;
 
-  void carry_out(PendingCommit& open, Heal& heal, std::vector<monitor::HealStep>& steps);
-  void begin(PendingCommit& open, Heal& heal, const monitor::HealStep& step);
-  void begin_command(PendingCommit& open, Heal& heal, const monitor::HealStep& step);
+  void carry_out(store::PendingCommit& open, Heal& heal, std::vector<monitor::HealStep>& steps);
+  void begin(store::PendingCommit& open, Heal& heal, const monitor::HealStep& step);
+  void begin_command(store::PendingCommit& open, Heal& heal, const monitor::HealStep& step);
   void finished(Heal& heal, const std::string& action_id, const std::string& journal_json);
-  void save(PendingCommit& open, const Heal& heal);
+  void save(store::PendingCommit& open, const Heal& heal);
   Heal* heal_named(std::string_view name);
   static std::string job_bytes(const Job& job);
-  Result<std::vector<Job>> read_jobs(const store::Store& store, PendingCommit& open);
-  void forget_job(PendingCommit& open, std::string_view heal, const Job& job);
-  void take_up_job(PendingCommit& open, Job job);
+  Result<std::vector<Job>> read_jobs(const store::Store& store, store::PendingCommit& open);
+  void forget_job(store::PendingCommit& open, std::string_view heal, const Job& job);
+  void take_up_job(store::PendingCommit& open, Job job);
   Result<std::vector<std::string>> arguments_of(const Job& job) const;
   Result<void> take_up_rows(const store::Store& store, Heal& heal);
-  void release(PendingCommit& open, Heal& heal);
+  void release(store::PendingCommit& open, Heal& heal);
   void push(Job job);
-  void never_began(PendingCommit& open, const Job& job, const std::string& reason);
+  void never_began(store::PendingCommit& open, const Job& job, const std::string& reason);
   bool wanted_still(const Heal& heal, const std::string& action_id);
   void run_commands(const std::stop_token& stop);
   void run_command(const Job& waiting, const std::stop_token& stop);
 
   const Plan& plan_;
-  Committer& committer_;
-  Journal& journal_;
-  Outboxes& outboxes_;
+  store::Lane& lane_;
+  store::Journal& journal_;
+  streams::Outboxes& outboxes_;
   const Clock& clock_;
   std::map<size_t, std::vector<std::unique_ptr<Heal>>> heals_;  // by decision, in the file's order
   // Each is durable until it ran; further ones are recorded as never begun.

@@ -177,7 +177,7 @@ void Lags::read_pipeline() {
   std::vector<streams::GateCounts> counts;
   std::map<std::string, AlertKeys> alert_keys;
   const int64_t now_us = clock_.wall_us();
-  runtime_.between_events([&](Pipeline& pipeline, PendingCommit&) {
+  runtime_.between_events([&](Pipeline& pipeline, store::PendingCommit&) {
     Shown shown(watermark_gauges_);
     for (const PartitionProgress& at : pipeline.progress()) {
       if (at.watermark.value() == std::numeric_limits<int64_t>::min()) continue;
@@ -264,11 +264,11 @@ void Lags::read_limits(const std::map<std::string, AlertKeys>& alert_keys) {
 void Lags::read_commits() {
   size_t waiting_bytes = 0;
   bool empty = true;
-  runtime_.between_events([&](Pipeline&, PendingCommit& open) {
+  runtime_.between_events([&](Pipeline&, store::PendingCommit& open) {
     waiting_bytes = open.txn.bytes();
     empty = open.empty();
   });
-  const Committer::Status status = runtime_.committer().status();
+  const store::Committer::Status status = runtime_.committer().status();
   runtime_.system_log().look(status);
   metrics_.gauge("quickwater_commit_queue_bytes", "Changes that wait for the next commit.")
       .set(static_cast<double>(waiting_bytes));

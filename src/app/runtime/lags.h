@@ -66,7 +66,7 @@ class Lags final : public Observer {
   Runtime& runtime_;
   const Clock& clock_;
   MetricRegistry& metrics_;
-  std::vector<WarmUp> warm_up_;  // by decision, since the last reading; under the committer's mutex
+  std::vector<WarmUp> warm_up_;  // by decision, since the last reading; under the pipeline's lane
   std::map<std::string, Gauge*> replay_gauges_;  // by the states' owner
   std::set<Gauge*> lag_gauges_, watermark_gauges_;
   std::vector<std::optional<std::set<uint32_t>>> owned_;  // partitions, by source

@@ -80,10 +80,10 @@ struct Monitors::Watched {
   int64_t next_save_ns = 0;
 };
 
-Monitors::Monitors(const Plan& plan, Committer& committer, Journal& journal, Outboxes& outboxes,
-                   const Clock& clock, ProfileOf profile_of)
+Monitors::Monitors(const Plan& plan, store::Lane& lane, store::Journal& journal,
+                   streams::Outboxes& outboxes, const Clock& clock, ProfileOf profile_of)
     : plan_(plan),
-      committer_(committer),
+      lane_(lane),
       journal_(journal),
       outboxes_(outboxes),
       clock_(clock),
@@ -165,7 +165,7 @@ void Monitors::save(Watched& watched) {
   watched.watch.save(body);
   std::string sealed;
   seal_record(kRecordKind, kRecordVersion, body, sealed);
-  committer_.open().txn.put_meta("drift/" + plan_.decisions[watched.decision].name, sealed);
+  lane_.open().txn.put_meta("drift/" + plan_.decisions[watched.decision].name, sealed);
   watched.next_save_ns = clock_.monotonic_ns() + kSaveNs;
 }
 
@@ -306,7 +306,7 @@ void Monitors::tell(Watched& watched, const DriftLook& look, const std::string& 
                          {"event_us", look.at_us},
                          {"message", said}};
   if (drifts && !watched.file.retrain.empty()) body["retrain"] = watched.file.retrain.text;
-  journal_.append(committer_.open(), "drift", body);
+  journal_.append(lane_.open(), "drift", body);
   alert(watched, look, said);
   if (!drifts || watched.file.retrain.empty()) return;
   watched.training_wanted = true;
@@ -320,10 +320,10 @@ void Monitors::ask_for_training(Watched& watched) {
   if (const auto& look = watched.watch.last_look())
     wanted.reason = fmt::format("the scores of '{}' drifted: distance {:.2f}, {:.2f} is tolerated",
                                 wanted.model, look->distance, look->threshold);
-  committer_.open().then.push_back([this, &watched, wanted = std::move(wanted)] {
+  lane_.open().then.push_back([this, &watched, wanted = std::move(wanted)] {
     if (!training_hook_(wanted)) return;
     watched.training_wanted = false;
-    const std::lock_guard lock(committer_.mutex());
+    const auto held = lane_.hold();
     save(watched);  // or a restart would ask once more
   });
 }
@@ -361,7 +361,7 @@ void Monitors::alert(Watched& watched, const DriftLook& look, const std::string&
     row.created_at_us = clock_.wall_us();
     row.key = decision;
     row.json = monitor::notification_json(detail, sink);
-    outboxes_.put(committer_.open(), sink, row);
+    outboxes_.put(lane_.open(), sink, row);
   }
   if (!drifts) watched.opened_us = 0;
 }

@@ -11,13 +11,13 @@
 #include <string>
 #include <vector>
 
-#include "app/runtime/committer.h"
-#include "app/runtime/journal.h"
 #include "app/runtime/observer.h"
-#include "app/runtime/outboxes.h"
 #include "app/runtime/plan.h"
 #include "monitor/drift/watch.h"
+#include "store/commit/journal.h"
+#include "store/commit/lane.h"
 #include "store/store.h"
+#include "streams/outboxes.h"
 
 namespace qw::app {
 
@@ -42,7 +42,7 @@ struct TrainingWanted {
 // the decisions it was made from at every look, and at least every ten seconds; what was decided
 // after that is read again from the decision log, so a restart changes no look.
 //
-// Threads: on_decision() on the pipeline's thread, under the committer's mutex; status() from any.
+// Threads: on_decision() on the pipeline's thread, under the lane; status() from any.
 // The training hook is called on the committer's thread, once the drift is durable, and must not
 // block; a request that a crash cut off is made again after the restart.
 class Monitors final : public Observer {
@@ -53,12 +53,12 @@ class Monitors final : public Observer {
   // False: not now; it is asked again.
   using TrainingHook = std::function<bool(const TrainingWanted&)>;
 
-  Monitors(const Plan& plan, Committer& committer, Journal& journal, Outboxes& outboxes,
-           const Clock& clock, ProfileOf profile_of);
+  Monitors(const Plan& plan, store::Lane& lane, store::Journal& journal,
+           streams::Outboxes& outboxes, const Clock& clock, ProfileOf profile_of);
   ~Monitors() override;
 
   // Reads the reference of a version that is about to serve, so that nothing is read between two
-  // events. Any thread, without the committer's mutex.
+  // events. Any thread, without the lane.
   void prepare(size_t model, int64_t version);
   // Takes up where the last run ended. After Pipeline::open(), before the first decision.
   Result<void> open(const store::Store& store, const StreamsOf& streams_of);
@@ -88,9 +88,9 @@ class Monitors final : public Observer {
   void publish(const Watched& watched);
 
   const Plan& plan_;
-  Committer& committer_;
-  Journal& journal_;
-  Outboxes& outboxes_;
+  store::Lane& lane_;
+  store::Journal& journal_;
+  streams::Outboxes& outboxes_;
   const Clock& clock_;
   const ProfileOf profile_of_;
   TrainingHook training_hook_;

@@ -6,6 +6,7 @@
 
 #include "base/ids.h"
 #include "schema/records.h"
+#include "store/commit/journal.h"
 
 namespace qw::app {
 
@@ -21,13 +22,10 @@ struct DecisionSeen {
 };
 
 // Implementations are fast and never block; they are called on the runtime's threads.
-class Observer {
+class Observer : public store::JournalWatcher {
  public:
-  virtual ~Observer() = default;
   // On the pipeline's thread, before the decision is durable; in order within a partition.
   virtual void on_decision(const DecisionSeen& seen) = 0;
-  // On the committer's thread, once durable; in seq order.
-  virtual void on_journal(Seq seq, const schema::JournalRecord& record) = 0;
 };
 
 }  // namespace qw::app

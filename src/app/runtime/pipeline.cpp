@@ -16,12 +16,12 @@ namespace qw::app {
 
 using features::Cell;
 
-Pipeline::Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, Committer& committer,
-                   Journal& journal, Outboxes& outboxes, Healers& healing, const Clock& clock,
-                   MetricRegistry& metrics, PipelineOptions options)
+Pipeline::Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, store::Lane& lane,
+                   store::Journal& journal, streams::Outboxes& outboxes, Healers& healing,
+                   const Clock& clock, MetricRegistry& metrics, PipelineOptions options)
     : plan_(std::move(plan)),
       store_(store),
-      committer_(committer),
+      lane_(lane),
       journal_(journal),
       outboxes_(outboxes),
       healing_(healing),
@@ -37,8 +37,8 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, Commit
       alerting_(*plan_, journal, outboxes, clock),
       sources_(plan_->sources.size()),
       decisions_(plan_->decisions.begin(), plan_->decisions.end()) {
-  alerting_.listen([this](PendingCommit& open, size_t decision, const monitor::AlertDetail& detail,
-                          const AlertWishes& wishes) {
+  alerting_.listen([this](store::PendingCommit& open, size_t decision,
+                          const monitor::AlertDetail& detail, const AlertWishes& wishes) {
     healing_.on_alert(open, decision, detail, wishes.heals);
   });
 }
@@ -59,7 +59,7 @@ Pipeline::~Pipeline() = default;
 
 Result<void> Pipeline::accept(size_t index, streams::SourceBatch&& batch, int64_t arrived_ns) {
   SourceRun& run = sources_[index];
-  PendingCommit& open = committer_.open();
+  store::PendingCommit& open = lane_.open();
   QW_ASSIGN(PartitionRun* const partition, this->partition(index, batch.partition));
   save_position(index, *partition, batch);
   const uint64_t decided_to = batch.decided_to;
@@ -86,17 +86,17 @@ Result<void> Pipeline::accept(size_t index, streams::SourceBatch&& batch, int64_
 void Pipeline::save_position(size_t source, PartitionRun& run, const streams::SourceBatch& batch) {
   if (batch.resume.empty()) return;
   sources_[source].saved[batch.partition] = batch.resume;
-  committer_.open().txn.put_meta(
+  lane_.open().txn.put_meta(
       fmt::format("position/{}/{}", plan_->sources[source].name, run.source_partition),
       batch.resume);
 }
 
 void Pipeline::bury(const std::vector<schema::DeadLetter>& letters) {
   for (const schema::DeadLetter& letter : letters) {
-    dead_letters_ = next(dead_letters_);
     std::string bytes;
     schema::encode_dead_letter(letter, bytes);
-    committer_.open().txn.append(store::Log::kDeadLetters, kJournalPartition, dead_letters_, bytes);
+    lane_.open().append_numbered(store::Log::kDeadLetters, store::kJournalPartition,
+                                 std::move(bytes));
     if (letter.reason != streams::kCrashedBefore) continue;
     metrics_
         .counter("quickwater_quarantined_records_total",
@@ -104,7 +104,7 @@ void Pipeline::bury(const std::vector<schema::DeadLetter>& letters) {
                  {{"source", letter.source}})
         .add();
     journal_.append(
-        committer_.open(), "record_quarantined",
+        lane_.open(), "record_quarantined",
         {{"source", letter.source}, {"position", letter.position}, {"reason", letter.reason}});
   }
 }
@@ -129,7 +129,7 @@ Result<void> Pipeline::process(const Moment& moment) {
 void Pipeline::log_event(const Moment& moment, std::string_view row_bytes) {
   std::string record;
   schema::encode_event(moment.facts, moment.run.schema_id, row_bytes, record);
-  committer_.open().txn.append(store::Log::kEvents, moment.partition.id, moment.facts.seq, record);
+  lane_.open().txn.append(store::Log::kEvents, moment.partition.id, moment.facts.seq, record);
   moment.partition.last = moment.facts.seq;
 }
 
@@ -302,7 +302,7 @@ void Pipeline::conclude(const Moment& moment, size_t decision, PartitionId strea
                         schema::DecisionRecord& record, DecisionSeen& seen) {
   const PlanDecision& planned = plan_->decisions[decision];
   DecisionRun& run = decisions_[decision];
-  PendingCommit& open = committer_.open();
+  store::PendingCommit& open = lane_.open();
   auto& cells = moment.run.cells;
   for (size_t index = 0; index < planned.outputs.size(); ++index) {
     const size_t at = planned.outputs_begin + index;
@@ -367,13 +367,13 @@ void Pipeline::send(const Moment& moment, size_t decision, const schema::Decisio
     nlohmann::json body = decision_json(plan_->file.app.text, record, run.schema, threshold);
     body["action_id"] = row.action_id;
     row.json = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    outboxes_.put(committer_.open(), sink.name, row);
+    outboxes_.put(lane_.open(), sink.name, row);
   }
 }
 
 Result<void> Pipeline::tick(const std::function<bool(size_t source)>& behind) {
   const KnownAt now{clock_.wall_us()};
-  PendingCommit& open = committer_.open();
+  store::PendingCommit& open = lane_.open();
   for (SourceRun& run : sources_) {
     run.gate->tick(now);
     run.gate->stage(open.txn);

@@ -13,17 +13,17 @@
 #include <vector>
 
 #include "app/runtime/alerting.h"
-#include "app/runtime/committer.h"
 #include "app/runtime/healers.h"
-#include "app/runtime/journal.h"
 #include "app/runtime/observer.h"
-#include "app/runtime/outboxes.h"
-#include "app/runtime/partitions.h"
 #include "app/runtime/plan.h"
 #include "app/runtime/view_states.h"
 #include "base/metrics.h"
 #include "serve/learning_model.h"
+#include "store/commit/journal.h"
+#include "store/commit/lane.h"
+#include "store/commit/partitions.h"
 #include "streams/gate.h"
+#include "streams/outboxes.h"
 
 namespace qw::app {
 
@@ -56,8 +56,8 @@ struct TappedDecision {
   models::Observation observation;
 };
 
-// Where decisions of one kind are put aside for a version that is warming up. Under the committer's
-// mutex.
+// Where decisions of one kind are put aside for a version that is warming up. Under the
+// pipeline's lane.
 struct DecisionTap {
   static constexpr size_t kMost = 65'536;
   std::vector<TappedDecision> decisions;
@@ -78,16 +78,16 @@ struct StateLag {
   size_t catching_up = 0;  // keys that have not been touched since the start
 };
 
-// Applies events to views, models and alerts, and writes everything into the committer's open
-// commit.
+// Applies events to views, models and alerts, and writes everything into its lane: what it holds
+// in memory changes with what the lane has open, and is guarded by it.
 //
 // Threads: open(), then accept(), tick(), checkpoint() and the calls on versions by one thread,
-// each under committer.mutex(); read_features() by any thread.
+// each under lane.hold(); read_features() by any thread.
 class Pipeline {
  public:
-  Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, Committer& committer,
-           Journal& journal, Outboxes& outboxes, Healers& healing, const Clock& clock,
-           MetricRegistry& metrics, PipelineOptions options);
+  Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, store::Lane& lane,
+           store::Journal& journal, streams::Outboxes& outboxes, Healers& healing,
+           const Clock& clock, MetricRegistry& metrics, PipelineOptions options);
   ~Pipeline();
 
   void watch(Observer& observer) { observers_.push_back(&observer); }
@@ -270,9 +270,9 @@ class Pipeline {
 
   const std::shared_ptr<const Plan> plan_;
   store::Store& store_;
-  Committer& committer_;
-  Journal& journal_;
-  Outboxes& outboxes_;
+  store::Lane& lane_;
+  store::Journal& journal_;
+  streams::Outboxes& outboxes_;
   Healers& healing_;
   const Clock& clock_;
   MetricRegistry& metrics_;
@@ -282,11 +282,10 @@ class Pipeline {
   qw::Counter& decisions_total_;
   std::vector<Observer*> observers_;
 
-  Partitions partitions_;
+  store::Partitions partitions_;
   Alerting alerting_;
   std::vector<SourceRun> sources_;
   std::vector<DecisionRun> decisions_;
-  Seq dead_letters_;
   std::string row_bytes_;  // of the event in work
   size_t tail_read_ = 0;
   bool checkpoints_late_ = false;          // the last pass left states that were due long ago

@@ -36,7 +36,7 @@ void Pipeline::tell_loss(size_t source, const PartitionRun& run, size_t view, co
                "last of them until {}",
                lacking.name(), planned.name, run.source_partition, why,
                streams::format_time(lost_us), streams::format_time(whole_us));
-  journal_.append(committer_.open(), "view_incomplete",
+  journal_.append(lane_.open(), "view_incomplete",
                   {{"view", lacking.name()},
                    {"source", planned.name},
                    {"partition", run.source_partition},
@@ -95,7 +95,7 @@ void Pipeline::note_gap(size_t source, PartitionRun& run, bool gap,
   const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
   std::nth_element(times.begin(), middle, times.end());
   run.gap = times.empty() ? kUnknownLoss : EventTime{*middle};
-  committer_.open().txn.put_meta(gap_name(run.id), std::to_string(run.gap.value()));
+  lane_.open().txn.put_meta(gap_name(run.id), std::to_string(run.gap.value()));
   const std::lock_guard lock(tables_mutex_);
   reach_gap(source, run);
 }

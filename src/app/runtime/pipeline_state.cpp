@@ -28,9 +28,8 @@ Error placed(Error error, const std::string& source, Seq seq) {
 
 Result<void> Pipeline::open() {
   QW_TRY(partitions_.open(store_));
-  QW_ASSIGN(dead_letters_, store_.last_seq(store::Log::kDeadLetters, kJournalPartition));
   QW_TRY(alerting_.open(store_));
-  QW_TRY(healing_.open(store_, committer_.open()));
+  QW_TRY(healing_.open(store_, lane_.open()));
   for (size_t decision = 0; decision < decisions_.size(); ++decision)
     if (!plan_->models[plan_->decisions[decision].model].engine) name_records(decision);
   for (size_t source = 0; source < sources_.size(); ++source) QW_TRY(open_source(source));
@@ -48,7 +47,7 @@ Result<void> Pipeline::open_source(size_t index) {
     return error;
   }
   run.gate.emplace(std::move(gate).value());
-  run.schema_id = store::stage_schema(*planned.schema, committer_.open().txn);
+  run.schema_id = store::stage_schema(*planned.schema, lane_.open().txn);
   QW_TRY(run.gate->restore(store_));
   size_t cells = planned.inputs->size();
   for (const size_t decision : planned.decisions)
@@ -76,7 +75,7 @@ void Pipeline::name_records(size_t decision) {
   DecisionRun& run = decisions_[decision];
   const models::LearningEngine* engine = run.champion ? &run.champion->engine() : nullptr;
   run.schema = decision_schema(*plan_, decision, engine);
-  run.schema_id = store::stage_schema(run.schema, committer_.open().txn);
+  run.schema_id = store::stage_schema(run.schema, lane_.open().txn);
   alerting_.name_values(decision, run.schema);
 }
 
@@ -89,7 +88,7 @@ Result<Pipeline::PartitionRun*> Pipeline::partition(size_t source, uint32_t numb
   if (const auto found = run.partitions.find(number); found != run.partitions.end())
     return &found->second;
   const PlanSource& planned = plan_->sources[source];
-  PendingCommit& open = committer_.open();
+  store::PendingCommit& open = lane_.open();
   const std::string name = fmt::format("{}/{}", planned.name, number);
   PartitionRun made;
   made.source_partition = number;
@@ -352,7 +351,7 @@ std::map<PartitionId, Seq> Pipeline::streams_of(size_t decision) const {
 Result<size_t> Pipeline::checkpoint_table(const std::shared_ptr<store::KeyedTable>& table,
                                           const std::string& owner, PartitionId partition, Seq head,
                                           bool all, bool& late) {
-  PendingCommit& open = committer_.open();
+  store::PendingCommit& open = lane_.open();
   const int64_t now_us = all ? store::KeyedTable::kAllAreDue : clock_.monotonic_ns() / 1000;
   const size_t budget = all || checkpoints_late_ ? options_.checkpoint_catch_up_bytes
                                                  : options_.checkpoint_budget_bytes;
@@ -389,7 +388,7 @@ Result<bool> Pipeline::stage_definition(const serve::LearningVersion& version,
 }
 
 void Pipeline::erase_version(const serve::LearningVersion& version) {
-  PendingCommit& open = committer_.open();
+  store::PendingCommit& open = lane_.open();
   open.txn.erase_owner(version.owner());
   open.txn.erase_meta(definition_name(version.owner()));
   for (const auto& [stream, table] : version.tables())
@@ -414,7 +413,7 @@ Result<void> Pipeline::each_table(const Visit& visit) {
 
 Result<std::optional<Seq>> Pipeline::settle(PartitionId wanted) {
   std::optional<Seq> settled;
-  PendingCommit& open = committer_.open();
+  store::PendingCommit& open = lane_.open();
   QW_TRY(each_table([&](const std::shared_ptr<store::KeyedTable>& table, const std::string& owner,
                         PartitionId partition, Seq head) -> Result<void> {
     if (partition != wanted) return {};

@@ -31,7 +31,7 @@ Result<void> Pipeline::find_unused() {
     if (!named.contains(name)) unused_.emplace(name, 0);
     return true;
   }));
-  for (const std::string& owner : named) committer_.open().txn.erase_meta(unused_name(owner));
+  for (const std::string& owner : named) lane_.open().txn.erase_meta(unused_name(owner));
   for (auto& [owner, seconds] : unused_) {
     QW_ASSIGN(const auto saved, store_.get_meta(unused_name(owner)));
     if (saved) seconds = std::stoll(*saved);
@@ -49,7 +49,7 @@ Result<void> Pipeline::sweep() {
 
 // In running time, not by the clock, which may be wrong for a while.
 void Pipeline::sweep_owners() {
-  store::Txn& txn = committer_.open().txn;
+  store::Txn& txn = lane_.open().txn;
   for (auto at = unused_.begin(); at != unused_.end();) {
     const auto& [owner, seconds] = *at;
     if (++at->second * 1'000'000 < options_.state_ttl_us) {
@@ -71,7 +71,7 @@ void Pipeline::sweep_owners() {
 
 // In event time: a key is done with when no event that may still come can have it in a window.
 Result<void> Pipeline::sweep_keys(SourceRun& run, const PlanSource& source) {
-  PendingCommit& open = committer_.open();
+  store::PendingCommit& open = lane_.open();
   for (auto& [number, partition] : run.partitions) {
     const EventTime watermark = run.gate->watermark(partition.id);
     constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();

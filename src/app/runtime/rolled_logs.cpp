@@ -7,10 +7,10 @@
 #include <map>
 #include <set>
 
-#include "app/runtime/journal.h"
-#include "app/runtime/partitions.h"
 #include "app/runtime/record_names.h"
 #include "schema/records.h"
+#include "store/commit/journal.h"
+#include "store/commit/partitions.h"
 #include "store/duckdb/engine.h"
 #include "store/segments/listing.h"
 #include "store/segments/segment.h"
@@ -144,7 +144,7 @@ std::shared_ptr<const schema::DecisionSchema> planned_schema(const Plan& plan, s
 
 RolledLog journal_log() {
   RolledLog log{store::Log::kJournal,
-                kJournalPartition,
+                store::kJournalPartition,
                 "journal",
                 unique_columns({{"kind", schema::kString},
                                 {"happened_at", schema::kTimestamp},
@@ -160,7 +160,7 @@ RolledLog journal_log() {
 
 RolledLog dead_letter_log() {
   RolledLog log{store::Log::kDeadLetters,
-                kJournalPartition,
+                store::kJournalPartition,
                 "dead_letters",
                 unique_columns({{"source", schema::kString},
                                 {"position", schema::kString},
@@ -215,7 +215,7 @@ std::string empty_rows(const schema::Schema& columns) {
 }
 
 Result<std::vector<RolledLog>> rolled_logs(const Plan& plan, const store::Store& store) {
-  Partitions partitions;
+  store::Partitions partitions;
   QW_TRY(partitions.open(store));
   std::vector<RolledLog> logs{journal_log(), dead_letter_log()};
   for (const auto& [name, partition] : partitions.known()) {

@@ -68,11 +68,11 @@ Error stopped() { return {ErrorCode::kUnavailable, "the application is stopping"
 
 }  // namespace
 
-Roller::Roller(std::shared_ptr<const Plan> plan, store::Store& store, Committer& committer,
+Roller::Roller(std::shared_ptr<const Plan> plan, store::Store& store, store::Lane& lane,
                Pipeline& pipeline, const Clock& clock, MetricRegistry& metrics, Options options)
     : plan_(std::move(plan)),
       store_(store),
-      committer_(committer),
+      lane_(lane),
       pipeline_(pipeline),
       clock_(clock),
       metrics_(metrics),
@@ -304,7 +304,7 @@ Result<void> Roller::count(const RolledLog& log, Waiting& waiting) {
 Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_token& stop) {
   Seq end = kEnd;
   {
-    const std::lock_guard lock(committer_.mutex());
+    const auto held = lane_.hold();
     QW_ASSIGN(const auto settled, pipeline_.settle(log.partition));
     if (settled) end = next(*settled);
   }
@@ -362,7 +362,7 @@ Result<Roller::Gathered> Roller::gather(const RolledLog& log, Seq end) const {
 Result<bool> Roller::put_into_manifest(const Segment& segment, const std::stop_token& stop) {
   fail_point("segment.before_manifest");
   {
-    const std::lock_guard lock(committer_.mutex());
+    const auto held = lane_.hold();
     QW_ASSIGN(const auto settled, pipeline_.settle(segment.partition));
     if (settled && next(*settled) < segment.to) {
       std::error_code failed;
@@ -370,10 +370,10 @@ Result<bool> Roller::put_into_manifest(const Segment& segment, const std::stop_t
                               failed);
       return false;
     }
-    store::add_segment(committer_.open().txn, segment);
-    committer_.open().need(store::Durability::kMachine);
+    store::add_segment(lane_.open().txn, segment);
+    lane_.open().need(store::Durability::kMachine);
   }
-  QW_TRY(committer_.wait_durable(stop));
+  QW_TRY(lane_.wait_durable(stop));
   fail_point("segment.after_manifest");
   return true;
 }
@@ -381,7 +381,7 @@ Result<bool> Roller::put_into_manifest(const Segment& segment, const std::stop_t
 void Roller::look_at_clock() {
   std::optional<int64_t> newest_us;
   {
-    const std::lock_guard lock(committer_.mutex());
+    const auto held = lane_.hold();
     for (const PartitionProgress& at : pipeline_.progress())
       if (at.watermark.value() > 0 && is_independent(*plan_->sources[at.source].file))
         newest_us = std::max(newest_us.value_or(at.watermark.value()), at.watermark.value());
@@ -414,17 +414,17 @@ void Roller::remember_clock() {
       (clock_saved_ns_ != 0 && clock_.monotonic_ns() - clock_saved_ns_ < kSaveClockNs))
     return;
   clock_saved_ns_ = std::max<int64_t>(clock_.monotonic_ns(), 1);
-  const std::lock_guard lock(committer_.mutex());
-  committer_.open().txn.put_meta(kClockMeta, saved);
+  const auto held = lane_.hold();
+  lane_.open().txn.put_meta(kClockMeta, saved);
 }
 
 // They were written while the clock was not believed: from now on they grow old.
 void Roller::date(const std::vector<Segment>& segments) {
-  const std::lock_guard lock(committer_.mutex());
+  const auto held = lane_.hold();
   for (Segment segment : segments) {
     segment.rolled_us = clock_.wall_us();
     segment.dated = true;
-    store::change_segment(committer_.open().txn, segment);
+    store::change_segment(lane_.open().txn, segment);
   }
 }
 
@@ -441,12 +441,12 @@ Result<void> Roller::retain(const std::stop_token& stop) {
 
 Result<void> Roller::drop(const std::vector<Segment>& gone, const std::stop_token& stop) {
   {
-    const std::lock_guard lock(committer_.mutex());
-    for (const Segment& segment : gone) store::drop_segment(committer_.open().txn, segment);
+    const auto held = lane_.hold();
+    for (const Segment& segment : gone) store::drop_segment(lane_.open().txn, segment);
     // Else a power cut could bring the row back after its file went.
-    committer_.open().need(store::Durability::kMachine);
+    lane_.open().need(store::Durability::kMachine);
   }
-  QW_TRY(committer_.wait_durable(stop));
+  QW_TRY(lane_.wait_durable(stop));
   fail_point("segment.dropped");
   QW_TRY(write_views());
   for (const Segment& segment : gone) {

@@ -14,12 +14,12 @@
 #include <vector>
 
 #include "app/runtime/clock_trust.h"
-#include "app/runtime/committer.h"
 #include "app/runtime/pipeline.h"
 #include "app/runtime/plan.h"
 #include "app/runtime/rolled_logs.h"
 #include "base/env.h"
 #include "base/metrics.h"
+#include "store/commit/lane.h"
 #include "store/segments/parquet.h"
 #include "store/segments/segment.h"
 #include "store/store.h"
@@ -28,7 +28,7 @@ namespace qw::app {
 
 // Owns a thread that looks at every log now and then. A log's partition is rolled when its records
 // in the database are more than a segment, or the oldest waits for long; never records that a start
-// might replay into a state. One segment at a time; the committer's mutex is held only to put the
+// might replay into a state. One segment at a time; the lane is held only to put the
 // finished file into the manifest. A failure (disk full) is said once, loses nothing and is tried
 // again. Nothing is removed for its age by a clock that is not believed (see ClockTrust): what was
 // written under one is as old as the moment at which the clock was believed again. Calls from any
@@ -42,7 +42,7 @@ class Roller {
     store::SegmentSteps steps = store::real_segment_steps();
     bool accept_loss = false;  // give up segments that are damaged
   };
-  Roller(std::shared_ptr<const Plan> plan, store::Store& store, Committer& committer,
+  Roller(std::shared_ptr<const Plan> plan, store::Store& store, store::Lane& lane,
          Pipeline& pipeline, const Clock& clock, MetricRegistry& metrics, Options options);
   ~Roller();
 
@@ -108,7 +108,7 @@ class Roller {
 
   const std::shared_ptr<const Plan> plan_;
   store::Store& store_;
-  Committer& committer_;
+  store::Lane& lane_;
   Pipeline& pipeline_;
   const Clock& clock_;
   MetricRegistry& metrics_;

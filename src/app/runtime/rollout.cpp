@@ -58,12 +58,12 @@ Result<RollbackAsked> ask_rollback(const Plan& plan, models::Registry& registry,
 }
 
 Rollout::Rollout(std::shared_ptr<const Plan> plan, store::Store& store, std::string registry_folder,
-                 Committer& committer, Pipeline& pipeline, Journal& journal, const Clock& clock,
+                 store::Lane& lane, Pipeline& pipeline, store::Journal& journal, const Clock& clock,
                  Options options, Prepare prepare)
     : plan_(std::move(plan)),
       store_(store),
       registry_folder_(std::move(registry_folder)),
-      committer_(committer),
+      lane_(lane),
       pipeline_(pipeline),
       journal_(journal),
       clock_(clock),
@@ -166,8 +166,8 @@ Result<void> Rollout::roll_out(const Change& change, const std::stop_token& stop
   fail_point("swap.warming");
   Warming warming;
   for (const size_t decision : decisions_of(change.model))
-    warming.push_back(std::make_unique<WarmUp>(store_, committer_, pipeline_, decision,
-                                               change.version, engine.value(), clock_));
+    warming.push_back(std::make_unique<WarmUp>(store_, lane_, pipeline_, decision, change.version,
+                                               engine.value(), clock_));
   show(change, warming);
   struct Hides {
     Rollout& rollout;
@@ -227,7 +227,7 @@ Result<void> Rollout::warm(Warming& warming, const std::stop_token& stop) {
       QW_ASSIGN(left, one->replay(stop));
     }
   {
-    const std::lock_guard lock(committer_.mutex());
+    const auto held = lane_.hold();
     for (const auto& one : warming) one->tap();
   }
   fail_point("swap.tapped");
@@ -236,7 +236,7 @@ Result<void> Rollout::warm(Warming& warming, const std::stop_token& stop) {
 }
 
 Result<void> Rollout::bridge(Warming& warming, const std::stop_token& stop) {
-  QW_TRY(committer_.wait_durable(stop));
+  QW_TRY(lane_.wait_durable(stop));
   for (const auto& one : warming) QW_TRY(one->bridge(stop));
   for (const auto& one : warming) {
     size_t left = kDrained;
@@ -249,7 +249,7 @@ Result<void> Rollout::bridge(Warming& warming, const std::stop_token& stop) {
 
 // All of them or, when one of them fails, none.
 Result<void> Rollout::install(Warming& warming) {
-  const std::lock_guard lock(committer_.mutex());
+  const auto held = lane_.hold();
   for (const auto& one : warming) {
     QW_TRY(before("finish"));
     QW_TRY(one->finish());
@@ -260,7 +260,7 @@ Result<void> Rollout::install(Warming& warming) {
 
 // Nothing of a version that will not serve is left behind.
 void Rollout::give_up(Warming& warming) {
-  const std::lock_guard lock(committer_.mutex());
+  const auto held = lane_.hold();
   for (const auto& one : warming) pipeline_.erase_version(one->version());
 }
 
@@ -268,8 +268,8 @@ Result<void> Rollout::swap(const Change& change, const std::stop_token& stop) {
   const PlanModel& planned = plan_->models[change.model];
   std::vector<std::unique_ptr<serve::LearningVersion>> old;
   {
-    const std::lock_guard lock(committer_.mutex());
-    PendingCommit& open = committer_.open();
+    auto held = lane_.hold();
+    store::PendingCommit& open = held.open();
     for (const size_t decision : decisions_of(change.model)) {
       old.push_back(pipeline_.swap_challenger(decision));
       pipeline_.erase_version(*old.back());
@@ -286,12 +286,12 @@ Result<void> Rollout::swap(const Change& change, const std::stop_token& stop) {
            fmt::format("it took the place of version {}", change.before));
   }
   fail_point("swap.done");
-  QW_TRY(committer_.wait_durable(stop));
+  QW_TRY(lane_.wait_durable(stop));
   fail_point("swap.durable");
   return registry_->promote(planned.registry_name, change.version, clock_.wall_us());
 }
 
-void Rollout::tell(PendingCommit& open, size_t model, int64_t version, const char* phase,
+void Rollout::tell(store::PendingCommit& open, size_t model, int64_t version, const char* phase,
                    const std::string& title, const std::string& detail) {
   journal_.append(open, "model",
                   nlohmann::json{{"phase", phase},
@@ -313,8 +313,8 @@ Result<void> Rollout::set_state(const Change& change, VersionState state, const 
   else if (state == VersionState::kFailed)
     QW_TRY(registry_->set_state(name, change.before, VersionState::kChampion,
                                 "not rolled back: " + reason, clock_.wall_us()));
-  const std::lock_guard lock(committer_.mutex());
-  tell(committer_.open(), change.model, change.version, std::string(models::name_of(state)).c_str(),
+  const auto held = lane_.hold();
+  tell(lane_.open(), change.model, change.version, std::string(models::name_of(state)).c_str(),
        title, reason);
   return {};
 }

@@ -13,13 +13,13 @@
 #include <thread>
 #include <vector>
 
-#include "app/runtime/committer.h"
-#include "app/runtime/journal.h"
 #include "app/runtime/pipeline.h"
 #include "app/runtime/plan.h"
 #include "app/runtime/warm_up.h"
 #include "base/env.h"
 #include "models/registry.h"
+#include "store/commit/journal.h"
+#include "store/commit/lane.h"
 #include "store/store.h"
 
 namespace qw::app {
@@ -65,10 +65,10 @@ class Rollout {
     // Asked before a step ("warming", "finish", "warmed"), whose error it gives: for tests.
     std::function<Result<void>(std::string_view step)> before;
   };
-  // Called before a version serves, without the committer's mutex.
+  // Called before a version serves, without a lane held.
   using Prepare = std::function<void(size_t model, int64_t version)>;
   Rollout(std::shared_ptr<const Plan> plan, store::Store& store, std::string registry_folder,
-          Committer& committer, Pipeline& pipeline, Journal& journal, const Clock& clock,
+          store::Lane& lane, Pipeline& pipeline, store::Journal& journal, const Clock& clock,
           Options options, Prepare prepare);
   ~Rollout();
 
@@ -106,7 +106,7 @@ class Rollout {
   Result<void> before(std::string_view step) const;
   void give_up(Warming& warming);
   Result<void> swap(const Change& change, const std::stop_token& stop);
-  void tell(PendingCommit& open, size_t model, int64_t version, const char* phase,
+  void tell(store::PendingCommit& open, size_t model, int64_t version, const char* phase,
             const std::string& title, const std::string& detail);
   Result<void> set_state(const Change& change, models::VersionState state, const std::string& title,
                          const std::string& reason);
@@ -115,9 +115,9 @@ class Rollout {
   const std::shared_ptr<const Plan> plan_;
   store::Store& store_;
   const std::string registry_folder_;
-  Committer& committer_;
+  store::Lane& lane_;
   Pipeline& pipeline_;
-  Journal& journal_;
+  store::Journal& journal_;
   const Clock& clock_;
   const Options options_;
   const Prepare prepare_;

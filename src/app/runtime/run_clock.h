@@ -14,7 +14,7 @@ namespace qw::app {
 
 // Counts ticks, and of each source the *quiet time*: how long the program ran with nothing of it
 // unread. Time away, a pause of the process, unread events and a clock that is set do not pass.
-// Used by the pipeline's thread under the committer's mutex.
+// Used by the pipeline's thread under the pipeline's lane.
 class RunClock {
  public:
   RunClock(const Clock& clock, std::vector<std::string> sources);

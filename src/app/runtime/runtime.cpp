@@ -138,10 +138,10 @@ class Runtime::SourceThread final : public streams::SourceHost {
                  "was decided; the rest of it is dropped here",
                  runtime_.plan_->sources[index_].name, partitions.size());
     drop_in_hand(partitions);
-    const std::lock_guard lock(runtime_.committer_->mutex());
+    const auto held = runtime_.events_->hold();
     for (const uint32_t partition : partitions) lost_before_[partition] = turn_;
   }
-  // Under the committer's mutex: the batch is of a partition that was lost since it was read.
+  // Under the pipeline's lane: the batch is of a partition that was lost since it was read.
   bool is_lost(uint32_t partition, uint64_t turn) const {
     const auto found = lost_before_.find(partition);
     return found != lost_before_.end() && turn <= found->second;
@@ -201,7 +201,7 @@ class Runtime::SourceThread final : public streams::SourceHost {
   uint64_t queue_rows_ = 0;
   std::optional<Inbound> in_hand_;  // polled, and not in the inbox yet; the source thread's
   uint64_t turn_ = 0;
-  std::map<uint32_t, uint64_t> lost_before_;  // turns of a partition; the committer's mutex
+  std::map<uint32_t, uint64_t> lost_before_;  // turns of a partition; the pipeline's lane
   std::jthread thread_;
 };
 
@@ -232,23 +232,26 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
                            ? models::Registry::open_or_rebuild(options_.data_folder, losses)
                            : models::Registry::open(options_.data_folder));
   QW_TRY(store_->note_registry());
-  CommitterOptions commits;
+  store::CommitterOptions commits;
   commits.interval_us = plan_->file.durability.commit_interval_us;
   commits.on_broken = [this](const Error& error) { fail(error); };
-  committer_ = std::make_unique<Committer>(*store_, clock_, metrics_, commits);
-  journal_ = std::make_unique<Journal>(*store_, clock_);
-  QW_TRY(journal_->open());
-  outboxes_ = std::make_unique<Outboxes>(*store_, *committer_, *journal_, clock_, metrics_);
+  committer_ = std::make_unique<store::Committer>(*store_, clock_, metrics_, commits);
+  QW_TRY(committer_->open());
+  events_ = &committer_->lane("events");
+  outside_ = &committer_->lane("outside");
+  journal_ = std::make_unique<store::Journal>(clock_);
+  outboxes_ = std::make_unique<streams::Outboxes>(*store_, committer_->lane("outboxes"), *journal_,
+                                                  clock_, metrics_);
   const streams::Surroundings surroundings{clock_, metrics_, http_server, store_->id()};
   for (const PlanDecision& decision : plan_->decisions)
     for (const PlanSink& sink : decision.sinks) {
       QW_ASSIGN(auto made, connect_sink(*plan_, *sink.file, surroundings));
-      QW_TRY(outboxes_->add(outbox_options_of(*sink.file), std::move(made)));
+      outboxes_->add(outbox_options_of(*sink.file), std::move(made));
     }
-  healing_ = std::make_unique<Healers>(*plan_, *committer_, *journal_, *outboxes_, clock_);
+  healing_ = std::make_unique<Healers>(*plan_, *events_, *journal_, *outboxes_, clock_);
   QW_TRY(healing_->add_sinks(surroundings, options_.own_server));
-  pipeline_ = std::make_unique<Pipeline>(plan_, *store_, *committer_, *journal_, *outboxes_,
-                                         *healing_, clock_, metrics_, pipeline_options(*plan_));
+  pipeline_ = std::make_unique<Pipeline>(plan_, *store_, *events_, *journal_, *outboxes_, *healing_,
+                                         clock_, metrics_, pipeline_options(*plan_));
   for (Observer* observer : options_.observers) {
     pipeline_->watch(*observer);
     journal_->watch(*observer);
@@ -271,7 +274,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
     sources_.push_back(std::make_unique<SourceThread>(*this, index, std::move(source)));
     QW_TRY(sources_.back()->open());
   }
-  system_log_ = std::make_unique<SystemLog>(*plan_, *store_, *committer_, *journal_);
+  system_log_ = std::make_unique<SystemLog>(*plan_, *store_, committer_->lane("system"), *journal_);
   QW_TRY(system_log_->started(tail.to_replay, losses));
   committer_->start();
   QW_TRY(outboxes_->start());
@@ -290,17 +293,18 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
 
 void Runtime::open_learning() {
   rollout_ = std::make_unique<Rollout>(
-      plan_, *store_, options_.data_folder, *committer_, *pipeline_, *journal_, clock_,
+      plan_, *store_, options_.data_folder, *events_, *pipeline_, *journal_, clock_,
       options_.rollout,
       [this](size_t model, int64_t version) { monitors_->prepare(model, version); });
-  trainer_ = std::make_unique<Trainer>(plan_, *store_, options_.data_folder, *committer_, *journal_,
-                                       clock_, options_.trainer, [this] { rollout_->wake(); });
+  trainer_ =
+      std::make_unique<Trainer>(plan_, *store_, options_.data_folder, committer_->lane("training"),
+                                *journal_, clock_, options_.trainer, [this] { rollout_->wake(); });
 }
 
 Result<void> Runtime::open_segments(std::vector<store::Loss>& losses) {
   Roller::Options rolling = options_.roller;
   rolling.accept_loss = options_.accept_loss;
-  roller_ = std::make_unique<Roller>(plan_, *store_, *committer_, *pipeline_, clock_, metrics_,
+  roller_ = std::make_unique<Roller>(plan_, *store_, *events_, *pipeline_, clock_, metrics_,
                                      std::move(rolling));
   QW_ASSIGN(const auto lost, roller_->open());
   losses.insert(losses.end(), lost.begin(), lost.end());
@@ -332,7 +336,7 @@ Result<void> Runtime::open_monitors() {
     return std::move(package.profile);
   };
   monitors_ =
-      std::make_unique<Monitors>(*plan_, *committer_, *journal_, *outboxes_, clock_, profile_of);
+      std::make_unique<Monitors>(*plan_, *events_, *journal_, *outboxes_, clock_, profile_of);
   monitors_->on_training_wanted([this](const TrainingWanted& wanted) {
     if (options_.on_training_wanted && !options_.on_training_wanted(wanted)) return false;
     const auto asked = trainer_->request(wanted.model, "drift", wanted.reason, wanted.training);
@@ -368,8 +372,8 @@ void Runtime::run_pipeline() {
 void Runtime::checkpoint_for_stop() {
   const int64_t give_up_ns = stop_share_ns(50);
   while (clock_.monotonic_ns() < give_up_ns) {
-    std::unique_lock lock(committer_->mutex());
-    if (!committer_->wait_for_room(lock, 100'000)) continue;
+    auto held = events_->hold();
+    if (!held.wait_for_room(100'000)) continue;
     const auto left = pipeline_->checkpoint(/*all=*/true);
     if (!left.ok())
       return log::warning("stop", "states are not checkpointed: {}", left.error().to_string());
@@ -379,9 +383,9 @@ void Runtime::checkpoint_for_stop() {
 
 void Runtime::apply(Inbound& inbound) {
   if (inbound.flushed) {
-    const std::lock_guard lock(committer_->mutex());
-    committer_->open().then.push_back([flushed = inbound.flushed] { flushed->set_value(); });
-    return committer_->hurry();
+    auto held = events_->hold();
+    held.open().then.push_back([flushed = inbound.flushed] { flushed->set_value(); });
+    return events_->hurry();
   }
   streams::SourceBatch& batch = *inbound.batch;
   const size_t rows = batch.rows.rows();
@@ -398,17 +402,17 @@ void Runtime::apply(Inbound& inbound) {
 
 bool Runtime::apply_chunk(const Inbound& inbound, streams::SourceBatch&& chunk, bool last) {
   const size_t source = inbound.source;
-  committer_->give_way();
-  std::unique_lock lock(committer_->mutex());
+  events_->give_way();
+  auto held = events_->hold();
   // Full (a disk or a sink that is away): intake waits here, and with it the sources.
-  while (!committer_->wait_for_room(lock, 100'000) || !outboxes_->room()) {
+  while (!held.wait_for_room(100'000) || !outboxes_->room()) {
     if (sources_[source]->is_lost(chunk.partition, inbound.turn)) break;
     if (stopping_) abandoned_ = true;
     if (abandoned_) return false;
     if (!outboxes_->room()) {
-      lock.unlock();
+      held.let_go();
       clock_.sleep_us(10'000);
-      lock.lock();
+      held.take_again();
     }
   }
   // What follows a batch that was left out, or that broke off, must not be taken in without it.
@@ -422,14 +426,14 @@ bool Runtime::apply_chunk(const Inbound& inbound, streams::SourceBatch&& chunk, 
   const auto accepted = pipeline_->accept(source, std::move(chunk), inbound.arrived_ns);
   if (!accepted.ok()) {
     // Neither what was done of it nor what follows may become durable: all of it is read again.
-    committer_->mutex().tear();
+    held.tear();
     abandoned_ = true;
-    lock.unlock();
+    held.let_go();
     fail(accepted.error());
     return false;
   }
   if (last)
-    committer_->open().then.push_back([this, from = sources_[source].get(), partition, resume] {
+    held.open().then.push_back([this, from = sources_[source].get(), partition, resume] {
       from->source().committed(partition, resume);
       ++batches_durable_;
     });
@@ -439,7 +443,7 @@ bool Runtime::apply_chunk(const Inbound& inbound, streams::SourceBatch&& chunk, 
 void Runtime::housekeeping() {
   const int64_t now_ns = clock_.monotonic_ns();
   if (now_ns < next_tick_ns_ && now_ns < next_checkpoint_ns_) return;
-  const std::lock_guard lock(committer_->mutex());
+  const auto held = events_->hold();
   Result<void> done;
   if (now_ns >= next_tick_ns_) {
     next_tick_ns_ = now_ns + kTickNs;
@@ -450,6 +454,11 @@ void Runtime::housekeeping() {
     if (const auto left = pipeline_->checkpoint(); !left.ok()) done = left.error();
   }
   if (!done.ok()) fail(done.error());
+}
+
+void Runtime::note(schema::JournalRecord record, store::Journal::Durable durable) {
+  auto held = outside_->hold();
+  journal_->append(held.open(), std::move(record), std::move(durable));
 }
 
 void Runtime::fail(const Error& error) {

@@ -7,12 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "app/runtime/committer.h"
 #include "app/runtime/healers.h"
-#include "app/runtime/journal.h"
 #include "app/runtime/monitors.h"
 #include "app/runtime/observer.h"
-#include "app/runtime/outboxes.h"
 #include "app/runtime/pipeline.h"
 #include "app/runtime/plan.h"
 #include "app/runtime/roller.h"
@@ -23,7 +20,10 @@
 #include "base/env.h"
 #include "base/net/http.h"
 #include "models/registry.h"
+#include "store/commit/committer.h"
+#include "store/commit/journal.h"
 #include "store/store.h"
+#include "streams/outboxes.h"
 #include "streams/source.h"
 
 namespace qw::app {
@@ -76,9 +76,14 @@ class Runtime {
   const Plan& plan() const { return *plan_; }
   store::Store& store() { return *store_; }
   models::Registry& registry() { return *registry_; }
-  Committer& committer() { return *committer_; }
-  Journal& journal() { return *journal_; }
-  Outboxes& outboxes() { return *outboxes_; }
+  store::Committer& committer() { return *committer_; }
+  store::Journal& journal() { return *journal_; }
+  // The pipeline's, and of all that changes with it.
+  store::Lane& events() { return *events_; }
+  // Writes a journal record of somebody outside the event path; `durable` hears of its number on
+  // the committer's thread.
+  void note(schema::JournalRecord record, store::Journal::Durable durable = {});
+  streams::Outboxes& outboxes() { return *outboxes_; }
   Pipeline& pipeline() { return *pipeline_; }
   const Monitors& monitors() const { return *monitors_; }
   Trainer& trainer() { return *trainer_; }
@@ -86,17 +91,17 @@ class Runtime {
   Roller& roller() { return *roller_; }
   // See Healers::reset; durable within a few milliseconds.
   Result<void> reset_heal(const std::string& name) {
-    const std::lock_guard lock(committer_->mutex());
-    return healing_->reset(committer_->open(), name);
+    auto held = events_->hold();
+    return healing_->reset(held.open(), name);
   }
   SystemLog& system_log() { return *system_log_; }
   const Clock& clock() const { return clock_; }
 
-  // Runs `work` between two events, under the committer's mutex, on the calling thread.
+  // Runs `work` between two events, under the pipeline's lane, on the calling thread.
   template <class Work>
   auto between_events(const Work& work) {
-    const std::lock_guard lock(committer_->mutex());
-    return work(*pipeline_, committer_->open());
+    auto held = events_->hold();
+    return work(*pipeline_, held.open());
   }
 
   struct SourceHealth {
@@ -138,9 +143,12 @@ class Runtime {
   MetricRegistry& metrics_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<models::Registry> registry_;
-  std::unique_ptr<Committer> committer_;
-  std::unique_ptr<Journal> journal_;
-  std::unique_ptr<Outboxes> outboxes_;
+  std::unique_ptr<store::Committer> committer_;
+  // The committer's: of the pipeline and whatever changes with it, and of who comes from outside.
+  store::Lane* events_ = nullptr;
+  store::Lane* outside_ = nullptr;
+  std::unique_ptr<store::Journal> journal_;
+  std::unique_ptr<streams::Outboxes> outboxes_;
   std::unique_ptr<Healers> healing_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<Monitors> monitors_;

@@ -51,8 +51,8 @@ double SystemLog::look(size_t source, const streams::GateCounts& counts, bool la
 }
 
 void SystemLog::tell(const char* phase, const std::string& title, const std::string& detail) {
-  const std::lock_guard lock(committer_.mutex());
-  journal_.append(committer_.open(), "system",
+  const auto held = lane_.hold();
+  journal_.append(lane_.open(), "system",
                   nlohmann::json{{"phase", phase}, {"title", title}, {"detail", detail}});
 }
 
@@ -78,9 +78,9 @@ Result<void> SystemLog::started(uint64_t to_replay, const std::vector<store::Los
   tell("started", fmt::format("'{}' started", plan_.file.app.text), detail);
   for (const store::Loss& loss : losses)
     tell("loss_accepted", "Damage was accepted: " + loss.where, loss.what);
-  const std::lock_guard lock(committer_.mutex());
-  committer_.open().txn.put_meta(kMeta, "running");
-  remember_app_file(plan_, committer_.open().txn);
+  const auto held = lane_.hold();
+  lane_.open().txn.put_meta(kMeta, "running");
+  remember_app_file(plan_, lane_.open().txn);
   started_ = true;
   return {};
 }
@@ -88,8 +88,8 @@ Result<void> SystemLog::started(uint64_t to_replay, const std::vector<store::Los
 void SystemLog::stopped(const std::string& why) {
   if (!started_) return;
   tell("stopped", fmt::format("'{}' stopped", plan_.file.app.text), why);
-  const std::lock_guard lock(committer_.mutex());
-  committer_.open().txn.put_meta(kMeta, "stopped");
+  const auto held = lane_.hold();
+  lane_.open().txn.put_meta(kMeta, "stopped");
 }
 
 void SystemLog::look(size_t source, const streams::SourceStatus& status) {
@@ -108,8 +108,9 @@ void SystemLog::look(size_t source, const streams::SourceStatus& status) {
     tell("source_recovered", fmt::format("Source '{}' works again", name), "");
 }
 
-void SystemLog::look(const Committer::Status& status) {
-  const bool full = status.state == CommitState::kDiskFull || status.state == CommitState::kFailing;
+void SystemLog::look(const store::Committer::Status& status) {
+  const bool full =
+      status.state == store::CommitState::kDiskFull || status.state == store::CommitState::kFailing;
   if (full == disk_full_) return;
   disk_full_ = full;
   if (full)

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "app/runtime/committer.h"
-#include "app/runtime/journal.h"
 #include "app/runtime/plan.h"
 #include "base/result.h"
+#include "store/commit/journal.h"
+#include "store/commit/committer.h"
 #include "store/store.h"
 #include "streams/gate.h"
 #include "streams/source.h"
@@ -42,15 +42,15 @@ class LateShare {
 // disk takes nothing is written once it does, with the time at which it was seen.
 class SystemLog {
  public:
-  SystemLog(const Plan& plan, const store::Store& store, Committer& committer, Journal& journal)
-      : plan_(plan), store_(store), committer_(committer), journal_(journal) {}
+  SystemLog(const Plan& plan, const store::Store& store, store::Lane& lane, store::Journal& journal)
+      : plan_(plan), store_(store), lane_(lane), journal_(journal) {}
 
   // Says, too, whether the program had stopped by itself. `to_replay`: records behind the
   // checkpoints. `losses`: what this start goes on without, as it was told to.
   Result<void> started(uint64_t to_replay, const std::vector<store::Loss>& losses);
   // One reading; tells what is another than at the one before.
   void look(size_t source, const streams::SourceStatus& status);
-  void look(const Committer::Status& status);
+  void look(const store::Committer::Status& status);
   // What a source's gate decided. Returns the share of late events lately. `last`: no more come.
   double look(size_t source, const streams::GateCounts& counts, bool last = false);
   // A limit that made something worse `bitten` times so far: told when that grows, and again after
@@ -65,8 +65,8 @@ class SystemLog {
 
   const Plan& plan_;
   const store::Store& store_;
-  Committer& committer_;
-  Journal& journal_;
+  store::Lane& lane_;
+  store::Journal& journal_;
   bool started_ = false;
   std::set<size_t> failed_;          // sources
   std::map<size_t, uint64_t> gaps_;  // of sources, that were told

@@ -65,12 +65,12 @@ std::optional<TrainingStatus> status_of(const schema::JournalRecord& record) {
 }  // namespace
 
 Trainer::Trainer(std::shared_ptr<const Plan> plan, const store::Store& store,
-                 std::string registry_folder, Committer& committer, Journal& journal,
+                 std::string registry_folder, store::Lane& lane, store::Journal& journal,
                  const Clock& clock, Options options, std::function<void()> on_published)
     : plan_(std::move(plan)),
       store_(store),
       registry_folder_(std::move(registry_folder)),
-      committer_(committer),
+      lane_(lane),
       journal_(journal),
       clock_(clock),
       options_(options),
@@ -130,17 +130,19 @@ void Trainer::keep_newest(std::vector<TrainingStatus>& runs) const {
 // Runs of before, behind those asked for since the start.
 Result<void> Trainer::recover(const std::stop_token& stop) {
   std::vector<TrainingStatus> before;  // newest first
-  QW_TRY(store::History(store_).scan(
-      store::Log::kJournal, kJournalPartition, Seq{}, Seq{~0ull}, [&](Seq, std::string_view bytes) {
-        const auto record = schema::decode_journal(bytes);
-        if (!record.ok() || record->kind != "training") return true;
-        auto run = status_of(*record);
-        if (!run) return true;
-        std::erase_if(before, [&](const TrainingStatus& one) { return one.run_id == run->run_id; });
-        before.insert(before.begin(), std::move(*run));
-        keep_newest(before);
-        return !stop.stop_requested();
-      }));
+  QW_TRY(store::History(store_).scan(store::Log::kJournal, store::kJournalPartition, Seq{},
+                                     Seq{~0ull}, [&](Seq, std::string_view bytes) {
+                                       const auto record = schema::decode_journal(bytes);
+                                       if (!record.ok() || record->kind != "training") return true;
+                                       auto run = status_of(*record);
+                                       if (!run) return true;
+                                       std::erase_if(before, [&](const TrainingStatus& one) {
+                                         return one.run_id == run->run_id;
+                                       });
+                                       before.insert(before.begin(), std::move(*run));
+                                       keep_newest(before);
+                                       return !stop.stop_requested();
+                                     }));
   for (TrainingStatus& run : before) {
     if (run.state != "queued" && run.state != "running") continue;
     run.state = "failed";
@@ -271,16 +273,16 @@ void Trainer::tell(const TrainingStatus& run, const char* phase, const std::stri
   body["phase"] = phase;
   body["title"] = title;
   body["detail"] = detail;
-  const std::lock_guard lock(committer_.mutex());
-  journal_.append(committer_.open(), "training", body);
+  const auto held = lane_.hold();
+  journal_.append(lane_.open(), "training", body);
 }
 
 void Trainer::tell_version(const models::VersionInfo& version, const TrainingWish& wish) {
   const std::string& model = plan_->models[wish.model].name;
   const std::string number = std::to_string(version.version);
   const bool refused = version.state == models::VersionState::kRefused;
-  const std::lock_guard lock(committer_.mutex());
-  journal_.append(committer_.open(), "model",
+  const auto held = lane_.hold();
+  journal_.append(lane_.open(), "model",
                   json{{"phase", refused ? "refused" : "published"},
                        {"model", model},
                        {"version", number},

@@ -12,11 +12,11 @@
 #include <thread>
 #include <vector>
 
-#include "app/runtime/committer.h"
-#include "app/runtime/journal.h"
 #include "app/runtime/plan.h"
 #include "app/runtime/training_run.h"
 #include "base/env.h"
+#include "store/commit/journal.h"
+#include "store/commit/lane.h"
 #include "store/store.h"
 
 namespace qw::app {
@@ -54,7 +54,7 @@ class Trainer {
   };
   // `on_published` is called on the training thread.
   Trainer(std::shared_ptr<const Plan> plan, const store::Store& store, std::string registry_folder,
-          Committer& committer, Journal& journal, const Clock& clock, Options options,
+          store::Lane& lane, store::Journal& journal, const Clock& clock, Options options,
           std::function<void()> on_published);
   ~Trainer();
 
@@ -91,8 +91,8 @@ class Trainer {
   const std::shared_ptr<const Plan> plan_;
   const store::Store& store_;
   const std::string registry_folder_;
-  Committer& committer_;
-  Journal& journal_;
+  store::Lane& lane_;
+  store::Journal& journal_;
   const Clock& clock_;
   const Options options_;
   const std::function<void()> on_published_;

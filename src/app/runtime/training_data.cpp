@@ -8,12 +8,12 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "app/runtime/journal.h"
-#include "app/runtime/partitions.h"
 #include "app/runtime/record_names.h"
 #include "app/runtime/truth.h"
 #include "base/bytes.h"
 #include "serve/learning_model.h"
+#include "store/commit/journal.h"
+#include "store/commit/partitions.h"
 #include "store/segments/history.h"
 
 namespace qw::app {
@@ -102,12 +102,13 @@ class Truth {
 Result<Truth> read_truth(const store::Store& store, const Plan& plan, size_t model) {
   Truth truth(plan, model);
   Result<void> taken;
-  QW_TRY(store::History(store).scan(
-      store::Log::kJournal, kJournalPartition, Seq{}, kEnd, [&](Seq, std::string_view bytes) {
-        const auto record = schema::decode_journal(bytes);
-        taken = record.ok() ? truth.take(*record) : Result<void>(record.error());
-        return taken.ok();
-      }));
+  QW_TRY(store::History(store).scan(store::Log::kJournal, store::kJournalPartition, Seq{}, kEnd,
+                                    [&](Seq, std::string_view bytes) {
+                                      const auto record = schema::decode_journal(bytes);
+                                      taken = record.ok() ? truth.take(*record)
+                                                          : Result<void>(record.error());
+                                      return taken.ok();
+                                    }));
   QW_TRY(taken);
   return truth;
 }
@@ -116,7 +117,7 @@ using Inputs = std::map<PartitionId, std::shared_ptr<const serve::StoredInput>>;
 
 // The streams of the decisions that the model serves, each with what the model reads there.
 Result<Inputs> streams_of_model(const store::Store& store, const Plan& plan, size_t model) {
-  Partitions partitions;
+  store::Partitions partitions;
   QW_TRY(partitions.open(store));
   Inputs streams;
   for (size_t decision = 0; decision < plan.decisions.size(); ++decision) {

@@ -13,11 +13,11 @@ Error stopped() { return {ErrorCode::kUnavailable, "the application is stopping"
 
 }  // namespace
 
-WarmUp::WarmUp(const store::Store& store, Committer& committer, Pipeline& pipeline, size_t decision,
+WarmUp::WarmUp(const store::Store& store, store::Lane& lane, Pipeline& pipeline, size_t decision,
                int64_t version, std::shared_ptr<const models::LearningEngine> engine,
                const Clock& clock)
     : history_(store),
-      committer_(committer),
+      lane_(lane),
       pipeline_(pipeline),
       decision_(decision),
       clock_(clock),
@@ -25,7 +25,7 @@ WarmUp::WarmUp(const store::Store& store, Committer& committer, Pipeline& pipeli
                                                         version, std::move(engine))) {}
 
 WarmUp::~WarmUp() {
-  const std::lock_guard lock(committer_.mutex());
+  const auto held = lane_.hold();
   pipeline_.tap_decision(decision_, nullptr);
 }
 
@@ -42,7 +42,7 @@ Result<size_t> WarmUp::replay(const std::stop_token& stop) {
   QW_TRY(claim(stop));
   std::map<PartitionId, Seq> streams;
   {
-    const std::lock_guard lock(committer_.mutex());
+    const auto held = lane_.hold();
     streams = pipeline_.streams_of(decision_);
   }
   uint64_t known = 0;
@@ -82,7 +82,7 @@ Result<size_t> WarmUp::replay_stream(PartitionId stream, Seq until, const std::s
     if (read == 0) break;  // the rest is not durable yet
     QW_TRY(checkpoint_if_many());
     // Half a core at the most: live events come first. A thread of low priority would hold the
-    // committer's lock for too long when others keep it from the processor.
+    // lane for too long when others keep it from the processor.
     if (read == kRecordsAtOnce) clock_.sleep_us((clock_.monotonic_ns() - began_ns) / 1000);
   }
   return records;
@@ -101,10 +101,10 @@ Result<void> WarmUp::claim(const std::stop_token& stop) {
   if (claimed_) return {};
   bool anew = false;
   {
-    const std::lock_guard lock(committer_.mutex());
-    QW_ASSIGN(anew, pipeline_.stage_definition(*version_, committer_.open().txn));
+    const auto held = lane_.hold();
+    QW_ASSIGN(anew, pipeline_.stage_definition(*version_, lane_.open().txn));
   }
-  if (anew) QW_TRY(committer_.wait_durable(stop));
+  if (anew) QW_TRY(lane_.wait_durable(stop));
   claimed_ = true;
   return {};
 }
@@ -123,9 +123,9 @@ Result<void> WarmUp::checkpoint_if_many() {
     return states * version_->engine().state_bytes();
   };
   while (dirty() > kDirtyBytesMax) {
-    committer_.give_way();
-    std::unique_lock lock(committer_.mutex());
-    if (!committer_.wait_for_room(lock, kRoomUs)) return {};  // a full disk: later
+    lane_.give_way();
+    auto held = lane_.hold();
+    if (!held.wait_for_room(kRoomUs)) return {};  // a full disk: later
     QW_TRY(pipeline_.checkpoint_version(*version_, learned_));
   }
   return {};
@@ -158,7 +158,7 @@ Result<void> WarmUp::learn(const std::vector<TappedDecision>& decisions) {
 Result<size_t> WarmUp::drain() {
   std::vector<TappedDecision> taken;
   {
-    const std::lock_guard lock(committer_.mutex());
+    const auto held = lane_.hold();
     if (tap_.full)
       return Error{ErrorCode::kExhausted, "more was decided than could be put aside", "warm-up",
                    ""};

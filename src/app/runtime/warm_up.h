@@ -10,9 +10,9 @@
 #include <stop_token>
 #include <utility>
 
-#include "app/runtime/committer.h"
 #include "app/runtime/pipeline.h"
 #include "serve/learning_model.h"
+#include "store/commit/lane.h"
 #include "store/segments/history.h"
 #include "store/store.h"
 
@@ -21,7 +21,7 @@ namespace qw::app {
 // One decision's new version on its way. The decision log holds every model input bit by bit, so a
 // version that replays it is the version that had served from the beginning.
 //
-//   replay()   reads the log as far as it is durable, without the committer's lock but for
+//   replay()   reads the log as far as it is durable, without the lane but for
 //              checkpoints; again, until little is left;
 //   tap()      under the lock: from now on every observation is also put aside;
 //   bridge()   once all before tap() is durable: reads the rest of the log;
@@ -35,7 +35,7 @@ namespace qw::app {
 // an error: begin with replay() again. After take() it is empty: drop it.
 class WarmUp {
  public:
-  WarmUp(const store::Store& store, Committer& committer, Pipeline& pipeline, size_t decision,
+  WarmUp(const store::Store& store, store::Lane& lane, Pipeline& pipeline, size_t decision,
          int64_t version, std::shared_ptr<const models::LearningEngine> engine, const Clock& clock);
   ~WarmUp();
   WarmUp(const WarmUp&) = delete;
@@ -67,7 +67,7 @@ class WarmUp {
   Result<void> learn(const std::vector<TappedDecision>& decisions);
 
   store::History history_;
-  Committer& committer_;
+  store::Lane& lane_;
   Pipeline& pipeline_;
   const size_t decision_;
   const Clock& clock_;

@@ -321,16 +321,18 @@ Result<SpoolRecovery> recover_spools(const std::string& folder, const Store& sto
   for (const std::string& file : recovery.files)
     QW_TRY(recover_file(file, store, staged, recovery));
   txn = std::move(staged);
+  QW_TRY(store.scan_meta(kMetaPrefix, [&](std::string_view, std::string_view) {
+    recovery.remembered = true;
+    return false;
+  }));
   return recovery;
 }
 
 Result<void> remove_spools(const SpoolRecovery& recovery, Txn& txn) {
-  for (const std::string& file : recovery.files) {
+  for (const std::string& file : recovery.files)
     if (::unlink(file.c_str()) != 0 && errno != ENOENT)
       return internal::system_error("cannot remove a spool", file, errno);
-    const std::string name = std::filesystem::path(file).stem();
-    txn.erase_meta(std::string(kMetaPrefix) + name);
-  }
+  txn.erase_meta_prefix(kMetaPrefix);
   return {};
 }
 

@@ -72,6 +72,7 @@ class Spool {
 struct SpoolRecovery {
   std::vector<std::string> files;  // to remove once the transaction is committed
   uint64_t records = 0;
+  bool remembered = false;  // the store remembers spools, also of a process that ended cleanly
   std::vector<std::string> notes;  // what a power cut took: for the log
 };
 
@@ -81,7 +82,8 @@ struct SpoolRecovery {
 // its end though the machine did not restart in between, so acknowledged records are missing;
 // nothing is staged or removed.
 Result<SpoolRecovery> recover_spools(const std::string& folder, const Store& store, Txn& txn);
-// Removes recovered files, then stages the end of what the store remembers of them.
+// Removes recovered files, then stages the end of all that the store remembers of spools, so that
+// ids may be given anew once that is committed. While no spool is open.
 Result<void> remove_spools(const SpoolRecovery& recovery, Txn& txn);
 
 }  // namespace qw::store

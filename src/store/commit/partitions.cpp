@@ -1,14 +1,14 @@
-#include "app/runtime/partitions.h"
+#include "store/commit/partitions.h"
 
 #include <algorithm>
 #include <charconv>
 
-namespace qw::app {
+namespace qw::store {
 namespace {
 constexpr std::string_view kPrefix = "partition/";
 }
 
-Result<void> Partitions::open(const store::Store& store) {
+Result<void> Partitions::open(const Store& store) {
   bool damaged = false;
   QW_TRY(store.scan_meta(kPrefix, [&](std::string_view name, std::string_view value) {
     uint32_t number = 0;
@@ -23,7 +23,7 @@ Result<void> Partitions::open(const store::Store& store) {
   return {};
 }
 
-PartitionId Partitions::id_of(const std::string& name, store::Txn& txn) {
+PartitionId Partitions::id_of(const std::string& name, Txn& txn) {
   const auto found = ids_.find(name);
   if (found != ids_.end()) return found->second;
   const PartitionId id{++last_};
@@ -32,4 +32,4 @@ PartitionId Partitions::id_of(const std::string& name, store::Txn& txn) {
   return id;
 }
 
-}  // namespace qw::app
+}  // namespace qw::store

@@ -1,4 +1,4 @@
-#include "app/runtime/committer.h"
+#include "store/commit/committer.h"
 
 #include <algorithm>
 #include <chrono>
@@ -7,13 +7,12 @@
 #include "base/guard.h"
 #include "base/log.h"
 #include "base/nice.h"
+#include "store/commit/journal.h"
 
-namespace qw::app {
+namespace qw::store {
 namespace {
 
-Error no_more_commits() {
-  return {ErrorCode::kUnavailable, "the application is stopping", "commit", ""};
-}
+std::string spool_folder(const Store& store) { return store.folder() + "/spool"; }
 
 }  // namespace
 
@@ -29,26 +28,61 @@ std::string_view name_of(CommitState state) {
   return "unknown";
 }
 
-void PendingCommit::clear() {
-  txn.clear();
-  durability = store::Durability::kProcess;
-  waiting.clear();
-  then.clear();
-  arrivals.clear();
-}
-
-Committer::Committer(store::Store& store, const Clock& clock, MetricRegistry& metrics,
+Committer::Committer(Store& store, const Clock& clock, MetricRegistry& metrics,
                      CommitterOptions options)
     : store_(store),
       clock_(clock),
       options_(std::move(options)),
       durable_latency_(metrics.latency("quickwater_stage_latency_seconds",
                                        "From an event's arrival to the end of a stage.",
-                                       {{"stage", "durable"}})) {}
+                                       {{"stage", "durable"}})),
+      taken_(turns_),
+      of_lane_(turns_) {}
 
 Committer::~Committer() {
   give_up_at(0);
   stop();
+}
+
+Result<void> Committer::open() {
+  QW_TRY(recover());
+  for (const Log log : {Log::kJournal, Log::kDeadLetters}) {
+    QW_ASSIGN(last_row_[std::pair(log, kJournalPartition)],
+              store_.last_seq(log, kJournalPartition));
+  }
+  QW_ASSIGN(const auto sinks, store_.outbox_sinks());
+  for (const std::string& sink : sinks) {
+    QW_ASSIGN(last_outbox_row_[sink], store_.last_outbox_seq(sink));
+  }
+  return {};
+}
+
+Result<void> Committer::recover() {
+  Txn txn;
+  QW_ASSIGN(const SpoolRecovery found, recover_spools(spool_folder(store_), store_, txn));
+  for (const std::string& note : found.notes) log::warning("commit", "{}", note);
+  if (found.files.empty() && !found.remembered) return {};
+  if (found.records > 0)
+    log::info("commit", "{} records of a process that was killed are taken in", found.records);
+  // The files go, so the rows must outlive a power cut as they would have.
+  QW_TRY(store_.commit(txn, Durability::kMachine));
+  fail_point("spool.recovered");
+  QW_TRY(remove_spools(found, txn));
+  fail_point("spool.removed");
+  return store_.commit(txn, Durability::kMachine);
+}
+
+Result<Spool*> Committer::spool() {
+  QW_ASSERT(!thread_.joinable());
+  QW_ASSIGN(auto made, Spool::create(spool_folder(store_), spools_.size() + 1));
+  spools_.push_back(std::move(made));
+  return spools_.back().get();
+}
+
+Lane& Committer::lane(std::string name) {
+  QW_ASSERT(!thread_.joinable());
+  lanes_.push_back(std::unique_ptr<Lane>(new Lane(*this, std::move(name))));
+  return *lanes_.back();
 }
 
 void Committer::hurry() {
@@ -69,43 +103,6 @@ bool Committer::wait_for_turn(int64_t last_turn_ns) {
   return !stopping_;
 }
 
-bool Committer::wait_for_room(std::unique_lock<CommitMutex>& lock, int64_t limit_us) {
-  return room_.wait_for(lock, microseconds(limit_us), [this] {
-    return stopping_ || ended_ || open_.txn.bytes() < options_.max_pending_bytes;
-  });
-}
-
-Result<void> Committer::wait_durable(const std::stop_token& stop) {
-  const auto durable = std::make_shared<std::promise<void>>();
-  auto done = durable->get_future();
-  {
-    const std::lock_guard lock(mutex_);
-    if (ended_) return no_more_commits();
-    open_.then.push_back([durable] { durable->set_value(); });
-  }
-  hurry();
-  // A disk that refuses is tried again until it takes it.
-  while (done.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
-    if (stop.stop_requested()) return no_more_commits();
-    const std::lock_guard lock(mutex_);
-    if (ended_) return no_more_commits();
-  }
-  return {};
-}
-
-Result<void> Committer::commit(const std::function<void(PendingCommit&)>& fill) {
-  std::promise<Result<void>> done;
-  auto written = done.get_future();
-  {
-    const std::lock_guard lock(mutex_);
-    if (ended_) return no_more_commits();
-    fill(open_);
-    open_.waiting.push_back(&done);
-  }
-  hurry();
-  return written.get();
-}
-
 void Committer::start() {
   thread_ = std::jthread([this] { run(); });
 }
@@ -117,7 +114,7 @@ bool Committer::stop() {
     stopping_ = true;
   }
   work_.notify_one();
-  room_.notify_all();
+  for (const auto& lane : lanes_) lane->room_.notify_all();
   thread_.join();
   return !lost_;
 }
@@ -131,37 +128,69 @@ void Committer::run() {
     // A library that throws in the middle of a commit leaves the store as nobody knows it.
     const auto more = guarded("commit", [&] { return turn(goes_on); });
     if (!more.ok()) broken(more.error());
-    if (!more.value_or(false)) return end(taken_);
+    if (!more.value_or(false)) return end();
   }
 }
 
-// One commit. False: there are no more.
 bool Committer::turn(bool goes_on) {
-  PendingCommit& taken = taken_;
-  taken.clear();
-  due_.store(true, std::memory_order_release);
-  bool torn = false;
-  {
-    const std::lock_guard lock(mutex_);
-    torn = mutex_.torn();
-    if (!torn && !open_.empty()) std::swap(taken, open_);
-  }
-  due_.store(false, std::memory_order_release);
-  due_.notify_all();
-  if (torn) {
+  if (!gather()) {
     broken({ErrorCode::kExhausted, "work on a commit broke off in the middle", "commit",
             "see the lines before; a start goes on from what is durable"});
     return false;
   }
-  if (taken.empty()) return goes_on;
-  room_.notify_all();
-  if (!write(taken)) return false;
-  const int64_t now_ns = clock_.monotonic_ns();
-  for (const auto& [arrived_ns, rows] : taken.arrivals)
-    for (uint32_t row = 0; row < rows; ++row) durable_latency_.record_ns(now_ns - arrived_ns);
-  for (; !taken.waiting.empty(); taken.waiting.pop_back()) taken.waiting.back()->set_value({});
-  for (const auto& follow : taken.then) follow();
+  if (taken_.empty()) return goes_on;
+  number_rows();
+  if (!write()) return false;
+  tell();
   return true;
+}
+
+Result<void> Committer::step() {
+  QW_ASSERT(!thread_.joinable());
+  if (!gather())
+    return Error{ErrorCode::kExhausted, "work on a commit broke off in the middle", "commit", ""};
+  number_rows();
+  QW_TRY(store_.commit(taken_.txn, taken_.durability()));
+  tell();
+  return {};
+}
+
+bool Committer::gather() {
+  taken_.clear();
+  for (const auto& lane : lanes_) {
+    if (!lane->take(of_lane_)) return false;
+    if (!of_lane_.empty()) taken_.add(of_lane_);
+  }
+  for (const auto& spool : spools_) spool->drain(taken_.txn);
+  return true;
+}
+
+void Committer::number_rows() {
+  auto& rows = taken_.numbered_;
+  std::sort(rows.begin(), rows.end(),
+            [](const auto& one, const auto& other) { return one.turn < other.turn; });
+  for (PendingCommit::NumberedRow& row : rows) {
+    const bool of_log = row.sink.empty();
+    Seq& last = of_log ? last_row_[{row.log, row.partition}] : last_outbox_row_[row.sink];
+    last = next(last);
+    if (of_log)
+      taken_.txn.append(row.log, row.partition, last, row.bytes);
+    else
+      taken_.txn.put_outbox(row.sink, last, row.bytes);
+    row.seq = last;
+  }
+}
+
+void Committer::tell() {
+  for (const auto& spool : spools_) spool->release();
+  const int64_t now_ns = clock_.monotonic_ns();
+  for (const auto& [arrived_ns, rows] : taken_.arrivals)
+    for (uint32_t row = 0; row < rows; ++row) durable_latency_.record_ns(now_ns - arrived_ns);
+  auto& waiting = taken_.waiting_;
+  for (; !waiting.empty(); waiting.pop_back()) waiting.back()->set_value({});
+  for (const PendingCommit::NumberedRow& row : taken_.numbered_)
+    if (row.durable) row.durable(row.seq);
+  for (const auto& follow : taken_.then) follow();
 }
 
 void Committer::broken(const Error& why) {
@@ -170,24 +199,19 @@ void Committer::broken(const Error& why) {
   if (options_.on_broken) options_.on_broken(why);
 }
 
-void Committer::end(PendingCommit& taken) {
-  due_.store(false, std::memory_order_release);
-  due_.notify_all();
-  const std::lock_guard lock(mutex_);
-  ended_ = true;
-  if (!open_.empty()) lost_ = true;
-  for (auto* commit : {&taken, &open_}) {
-    for (auto* const done : commit->waiting) done->set_value(no_more_commits());
-    commit->waiting.clear();
-  }
-  room_.notify_all();
+void Committer::end() {
+  bool lost = lost_;
+  taken_.give_up();
+  of_lane_.give_up();
+  for (const auto& lane : lanes_) lane->end(lost);
+  lost_ = lost;
 }
 
-bool Committer::write(PendingCommit& taken) {
+bool Committer::write() {
   while (true) {
     const int64_t began_ns = clock_.monotonic_ns();
     fail_point("commit.before");
-    const auto written = store_.commit(taken.txn, taken.durability);
+    const auto written = store_.commit(taken_.txn, taken_.durability());
     fail_point("commit.after");
     note(written, began_ns);
     if (written.ok()) return true;
@@ -233,4 +257,4 @@ Committer::Status Committer::status() const {
   return status_;
 }
 
-}  // namespace qw::app
+}  // namespace qw::store

@@ -1,0 +1,52 @@
+// The outboxes of the application: one worker per sink, fed by commits.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "store/commit/journal.h"
+#include "store/commit/lane.h"
+#include "streams/outbox.h"
+
+namespace qw::streams {
+
+// Owns the workers. add(), then start() by one thread; put() by whoever holds a lane; the rest from
+// any thread.
+class Outboxes final : public OutboxHost {
+ public:
+  // What became of deliveries is written into `lane`.
+  Outboxes(const store::Store& store, store::Lane& lane, store::Journal& journal,
+           const Clock& clock, MetricRegistry& metrics);
+
+  // Before start(). The sink's name is unique.
+  void add(OutboxOptions options, std::unique_ptr<Sink> sink);
+  Result<void> start();
+  void end_soon();
+  // Lets what is being delivered end until then (monotonic), and cancels what does not.
+  void stop(int64_t until_ns);
+
+  // Writes the row into an open commit and wakes the worker once it is durable. A full outbox that
+  // drops counts and writes nothing.
+  void put(store::PendingCommit& open, const std::string& sink, const OutboxRow& row);
+  // False while a sink that pauses its sources is full.
+  bool room() const;
+  std::map<std::string, OutboxStatus> status() const;
+
+  Result<void> commit(const Stage& stage,
+                      const std::vector<schema::JournalRecord>& records) override;
+
+ private:
+  // Rows that wait for a sink that the application no longer has: kept, and said at every start.
+  Result<void> tell_of_removed_sinks();
+
+  const store::Store& store_;
+  store::Lane& lane_;
+  store::Journal& journal_;
+  const Clock& clock_;
+  MetricRegistry& metrics_;
+  std::map<std::string, std::unique_ptr<OutboxWorker>> workers_;  // by sink
+};
+
+}  // namespace qw::streams
