@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 #include "base/bytes.h"
 
 namespace qw::store {
@@ -86,41 +88,49 @@ void KeyedTable::unschedule(const Due& due) {
   first_unapplied_.erase({due.first, due.key});
 }
 
-Result<KeyedTable::Entry*> KeyedTable::find(std::string_view key, bool make) {
-  const auto found = entries_.find(key);
-  if (found == entries_.end()) return load(key, make);
+Result<KeyedTable::Entry*> KeyedTable::find(Lock& lock, std::string_view key, bool make) {
+  const std::chrono::microseconds limit(options_.load_limit_us);
+  auto found = entries_.find(key);
+  for (; found == entries_.end(); found = entries_.find(key)) {
+    if (!loading_.contains(key)) return load(lock, key, make);
+    if (!loaded_.wait_for(lock, limit, [&] { return !loading_.contains(key); }))
+      return Error{ErrorCode::kTimeout, fmt::format("the state of \"{}\" is not read in time", key),
+                   options_.owner, "see whether the disk answers"};
+  }
   Entry& entry = found->second;
   if (entry.recent != recent_.begin()) recent_.splice(recent_.begin(), recent_, entry.recent);
   return &entry;
 }
 
-Result<KeyedTable::Entry*> KeyedTable::load(std::string_view key, bool make) {
-  Entry loaded;
-  QW_ASSIGN(const std::optional<StateImage> image, store_.load_state(id_of(key), loaded.pages));
+// While the key is marked nobody else makes, changes or erases its state, in memory or on disk.
+Result<KeyedTable::Entry*> KeyedTable::load(Lock& lock, std::string_view key, bool make) {
+  struct Mark {
+    KeyedTable& table;
+    Lock& lock;
+    std::set<std::string, std::less<>>::iterator at;
+    ~Mark() {
+      if (!lock.owns_lock()) lock.lock();
+      table.loading_.erase(at);
+      table.loaded_.notify_all();
+    }
+  } const mark{*this, lock, loading_.emplace(key).first};
+  std::vector<Seq> waiting;
   const auto pending = pending_.find(key);
-  if (!image.has_value() && pending == pending_.end() && !make)
-    return Error{ErrorCode::kNotFound, fmt::format("no state for key \"{}\"", key), options_.owner,
-                 ""};
-  if (image.has_value()) {
-    QW_ASSIGN(loaded.state, kind_->decode(key, image->bytes));
-    loaded.applied = image->applied;
-  } else {
-    loaded.state = kind_->fresh(key);
-  }
-  loaded.key = key;
-  if (pending != pending_.end()) {
-    QW_TRY(catch_up(loaded, pending->second));
-    // Due as its pending records were; the views into the pending node move to the entry's.
-    unschedule(pending->second.due);
-    loaded.due = pending->second.due;
-    loaded.dirty = true;
-    pending_records_ -= pending->second.count;
-    pending_.erase(pending);
-  }
-  const auto node = entries_.emplace(key, std::move(loaded)).first;
+  if (pending != pending_.end()) waiting = pending->second.seqs();
+  lock.unlock();
+  auto read = this->read(key, waiting, make);
+  lock.lock();
+  if (!read.ok()) return std::move(read).error();
+  const auto node = entries_.emplace(key, std::move(read).value()).first;
   Entry& entry = node->second;
   entry.key = node->first;
-  if (entry.dirty) {
+  if (!waiting.empty()) {
+    // Due as its pending records were; the views into the pending node move to the entry's.
+    unschedule(pending->second.due);
+    entry.due = pending->second.due;
+    entry.dirty = true;
+    pending_records_ -= pending->second.count;
+    pending_.erase(pending);
     entry.due.key = entry.key;
     due_.insert(entry.due);
     first_unapplied_.emplace(entry.due.first, entry.key);
@@ -132,9 +142,27 @@ Result<KeyedTable::Entry*> KeyedTable::load(std::string_view key, bool make) {
   return &entry;
 }
 
-Result<void> KeyedTable::catch_up(Entry& entry, Pending& pending) {
+Result<KeyedTable::Entry> KeyedTable::read(std::string_view key, const std::vector<Seq>& pending,
+                                           bool make) const {
+  Entry loaded;
+  QW_ASSIGN(const std::optional<StateImage> image, store_.load_state(id_of(key), loaded.pages));
+  if (!image.has_value() && pending.empty() && !make)
+    return Error{ErrorCode::kNotFound, fmt::format("no state for key \"{}\"", key), options_.owner,
+                 ""};
+  if (image.has_value()) {
+    QW_ASSIGN(loaded.state, kind_->decode(key, image->bytes));
+    loaded.applied = image->applied;
+  } else {
+    loaded.state = kind_->fresh(key);
+  }
+  loaded.key = key;
+  QW_TRY(catch_up(loaded, pending));
+  return loaded;
+}
+
+Result<void> KeyedTable::catch_up(Entry& entry, const std::vector<Seq>& pending) const {
   std::vector<Seq> seqs;
-  for (const Seq seq : pending.seqs())
+  for (const Seq seq : pending)
     if (seq > entry.applied) seqs.push_back(seq);
   Result<void> replayed;  // stops at the first record that cannot be replayed
   QW_TRY(store_.read(options_.log, options_.partition, seqs, [&](Seq seq, std::string_view record) {
@@ -233,7 +261,7 @@ size_t KeyedTable::checkpoint(Entry& entry, Txn& txn, uint64_t ticket) {
 }
 
 Result<CheckpointPass> KeyedTable::checkpoint_some(Txn& txn, int64_t now_us, size_t budget_bytes) {
-  const std::lock_guard lock(mutex_);
+  Lock lock(mutex_);
   QW_ASSERT(recovered_ || pending_.empty());
   CheckpointPass pass;
   pass.ticket = ++last_ticket_;
@@ -241,7 +269,7 @@ Result<CheckpointPass> KeyedTable::checkpoint_some(Txn& txn, int64_t now_us, siz
   while (!due_.empty() && due_.begin()->at_us <= now_us &&
          (pass.states == 0 || pass.bytes < budget_bytes)) {
     const std::string key(due_.begin()->key);
-    QW_ASSIGN(Entry* const entry, find(key, true));
+    QW_ASSIGN(Entry* const entry, find(lock, key, true));
     in_flight_.back().keys.push_back(key);
     pass.bytes += checkpoint(*entry, txn, pass.ticket);
     ++pass.states;

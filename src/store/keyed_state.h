@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <compare>
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <list>
@@ -32,7 +33,7 @@ class KeyedState {
   virtual size_t memory_bytes() const = 0;
 };
 
-// Makes the states of a table. Used under the table's lock; must not call the table.
+// Makes the states of a table, for several keys at once: any thread. Must not call the table.
 class KeyedStateKind {
  public:
   virtual ~KeyedStateKind() = default;
@@ -74,6 +75,7 @@ struct KeyedTableOptions {
   int64_t replay_max_us = 30'000'000;  // a change is checkpointed within this time
   // Performance. Shared with other tables, or null: the table's own, of this limit.
   std::shared_ptr<MemoryBudget> memory = nullptr;
+  int64_t load_limit_us = 10'000'000;  // how long one waits for a key that another thread reads
   size_t memory_limit_bytes = size_t{256} << 20;
 };
 
@@ -98,8 +100,9 @@ struct Sweep {
 //
 // Threads: every call takes the table's own lock and may come from any thread, but changes (apply,
 // checkpoint_some, committed) come from one thread, in log order, into transactions that are
-// committed in order. A state that is not in memory is read from disk under the lock: see
-// docs/adr/0001-commit.md for how long that takes.
+// committed in order. The lock is held for microseconds: a state that is not in memory is read, and
+// catches up, without it; who needs the same key meanwhile waits for it (kTimeout after
+// load_limit_us), nobody else does. docs/adr/0001-commit.md says how long that takes.
 //
 // Start: for each record of the log after the stored low_water: add_pending(key, seq); then
 // finish_recovery(). Nothing is replayed then: a key catches up when it is first touched, or when
@@ -119,8 +122,8 @@ class KeyedTable {
   // when that record is in the state already. State must be the kind's.
   template <class State, class Change>
   Result<bool> apply(std::string_view key, Seq seq, int64_t now_us, const Change& change) {
-    const std::lock_guard lock(mutex_);
-    QW_ASSIGN(Entry* const entry, find(key, true));
+    Lock lock(mutex_);
+    QW_ASSIGN(Entry* const entry, find(lock, key, true));
     if (seq <= entry->applied) return false;
     change(static_cast<State&>(*entry->state));
     changed(*entry, seq, now_us);
@@ -130,8 +133,8 @@ class KeyedTable {
   // Runs `look` on the key's state, catching up first. kNotFound when the key was never applied to.
   template <class State, class Look>
   Result<void> with_state(std::string_view key, const Look& look) {
-    const std::lock_guard lock(mutex_);
-    QW_ASSIGN(Entry* const entry, find(key, false));
+    Lock lock(mutex_);
+    QW_ASSIGN(Entry* const entry, find(lock, key, false));
     look(static_cast<const State&>(*entry->state));
     return {};
   }
@@ -149,12 +152,12 @@ class KeyedTable {
   // begins anew. States that are not on disk as they are stay.
   template <class State, class Ended>
   Result<Sweep> sweep(Txn& txn, size_t count, const Ended& ended) {
-    const std::lock_guard lock(mutex_);
+    Lock lock(mutex_);
     Sweep sweep{++last_ticket_, 0, true};
     QW_ASSIGN(const std::vector<std::string> keys, next_keys(count));
     for (const std::string& key : keys) {
       const bool here = entries_.contains(key);
-      QW_ASSIGN(Entry* const entry, find(key, true));
+      QW_ASSIGN(Entry* const entry, find(lock, key, true));
       // What is not on disk as it is has just changed.
       if (!entry->dirty && entry->ticket == 0 && ended(static_cast<const State&>(*entry->state))) {
         erase(*entry, txn, sweep.ticket);
@@ -186,6 +189,7 @@ class KeyedTable {
   Stats stats() const;
 
  private:
+  using Lock = std::unique_lock<std::mutex>;
   struct Due {  // ordered by when, then by seq: the same on every run
     int64_t at_us = 0;
     Seq first;
@@ -221,10 +225,13 @@ class KeyedTable {
     std::vector<std::string> keys;
   };
 
-  // The key's caught-up state; makes one when there is none and `make` is set.
-  Result<Entry*> find(std::string_view key, bool make);
-  Result<Entry*> load(std::string_view key, bool make);
-  Result<void> catch_up(Entry& entry, Pending& pending);
+  // The key's caught-up state; makes one when there is none and `make` is set. May let the lock go
+  // and take it again.
+  Result<Entry*> find(Lock& lock, std::string_view key, bool make);
+  Result<Entry*> load(Lock& lock, std::string_view key, bool make);
+  // Without the lock: from disk, and then by these records.
+  Result<Entry> read(std::string_view key, const std::vector<Seq>& pending, bool make) const;
+  Result<void> catch_up(Entry& entry, const std::vector<Seq>& pending) const;
   void changed(Entry& entry, Seq seq, int64_t now_us);
   void schedule(Due& due, std::string_view key, Seq first, int64_t now_us);
   void unschedule(const Due& due);
@@ -249,8 +256,10 @@ class KeyedTable {
   };
   std::unordered_map<std::string, Entry, TextHash, std::equal_to<>> entries_;
   std::unordered_map<std::string, Pending, TextHash, std::equal_to<>> pending_;
-  std::list<Entry*> recent_;  // most recently used first
-  std::set<Due> due_;         // what is not on disk as it is: dirty entries and pending keys
+  std::set<std::string, std::less<>> loading_;  // keys that some thread reads at this moment
+  std::condition_variable loaded_;              // one of them less
+  std::list<Entry*> recent_;                    // most recently used first
+  std::set<Due> due_;  // what is not on disk as it is: dirty entries and pending keys
   std::set<std::pair<Seq, std::string_view>> first_unapplied_;  // of the same
   std::deque<InFlight> in_flight_;
   uint64_t last_ticket_ = 0;

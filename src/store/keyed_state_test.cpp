@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "base/bytes.h"
+#include "base/env.h"
 
 namespace qw::store {
 namespace {
@@ -90,6 +91,12 @@ class Pipeline {
     std::filesystem::remove_all(folder_);
   }
 
+  // A start with another kind and limit.
+  void restart_with(std::shared_ptr<const KeyedStateKind> kind, int64_t load_limit_us) {
+    kind_ = std::move(kind);
+    options_.load_limit_us = load_limit_us;
+    start(false);
+  }
   // Everything in memory is lost; records that were not committed come again from the source.
   void crash(bool reopen_store) {
     start(reopen_store);
@@ -143,7 +150,7 @@ class Pipeline {
       options.folder = folder_;
       store = Store::open(options, metrics).value();
     }
-    table = std::make_unique<KeyedTable>(*store, options_, std::make_shared<ChainKind>());
+    table = std::make_unique<KeyedTable>(*store, options_, kind_);
     const auto low = store->get_meta(kLowWater).value();
     low_water = low.has_value() ? std::stoull(*low) : 0;
     head = low_water;
@@ -159,6 +166,7 @@ class Pipeline {
   }
 
   KeyedTableOptions options_;
+  std::shared_ptr<const KeyedStateKind> kind_ = std::make_shared<ChainKind>();
   std::string folder_;
   std::vector<std::pair<uint64_t, std::string>> uncommitted_;
 };
@@ -369,6 +377,90 @@ TEST(KeyedTable, ReadersSeeWholeStatesWhileOneThreadApplies) {
     if (seq % 10 == 0) pipeline.commit(true);
   }
   stop = true;
+}
+
+// A kind whose images are read no faster than the test wants.
+class SlowKind final : public KeyedStateKind {
+ public:
+  std::unique_ptr<KeyedState> fresh(std::string_view key) const override {
+    return inner.fresh(key);
+  }
+  Result<std::unique_ptr<KeyedState>> decode(std::string_view key,
+                                             std::string_view image) const override {
+    ++reads;
+    while (key == slow && !go_on) std::this_thread::yield();
+    return inner.decode(key, image);
+  }
+  Result<void> replay(KeyedState& state, std::string_view key, Seq seq,
+                      std::string_view record) const override {
+    return inner.replay(state, key, seq, record);
+  }
+  ChainKind inner;
+  std::string slow;
+  std::atomic<bool> go_on{false};
+  mutable std::atomic<int> reads{0};
+};
+
+TEST(KeyedTable, OnlyWhoNeedsAKeyWaitsUntilItIsRead) {
+  Pipeline pipeline(size_t{1} << 20, 1000);
+  for (uint64_t seq = 1; seq <= 4; ++seq) pipeline.add(seq, seq % 2 == 0 ? "slow" : "other");
+  pipeline.checkpoint(KeyedTable::kAllAreDue, SIZE_MAX);
+  pipeline.commit(true);
+  const auto kind = std::make_shared<SlowKind>();
+  kind->slow = "slow";
+  pipeline.restart_with(kind, 20'000);
+  const auto read = [&](const std::string& key) {
+    return pipeline.table->with_state<Chain>(key, [](const Chain&) {});
+  };
+  std::atomic<bool> read_at_last{false};
+  std::jthread reader([&] {
+    EXPECT_TRUE(read("slow").ok());
+    read_at_last = true;
+  });
+  while (kind->reads == 0) std::this_thread::yield();
+  // The rest of the table goes on ...
+  pipeline.add(5, "other");
+  pipeline.add(6, "new");
+  EXPECT_EQ(pipeline.checkpoint(KeyedTable::kAllAreDue, SIZE_MAX).states, 2u);
+  pipeline.commit(true);
+  // ... and who needs the key does not wait for ever.
+  const auto late = read("slow");
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code, ErrorCode::kTimeout);
+  EXPECT_FALSE(read_at_last);
+  std::jthread opens([&] {
+    real_clock().sleep_us(2'000);
+    kind->go_on = true;
+  });
+  pipeline.add(7, "slow");
+  reader.join();
+  EXPECT_EQ(kind->reads, 2) << "once for each key";
+  Chain wanted;
+  for (const uint64_t seq : {2, 4, 7}) wanted.add(Seq{seq}, "slow#" + std::to_string(seq));
+  ASSERT_TRUE(
+      pipeline.table
+          ->with_state<Chain>(
+              "slow", [&](const Chain& state) { EXPECT_EQ(image_of(state), image_of(wanted)); })
+          .ok());
+}
+
+// A key that one thread looks for in vain, while another makes it.
+TEST(KeyedTable, AKeyThatIsMadeWhileItIsLookedForIsOne) {
+  Pipeline pipeline(size_t{1} << 20, 1000);
+  std::atomic<bool> stop{false};
+  std::jthread reader([&] {
+    for (uint64_t number = 0; !stop; ++number) {
+      const auto seen = pipeline.table->with_state<Chain>(
+          key_of(number % 2000), [](const Chain& state) { EXPECT_NE(state.chain, 0u); });
+      if (!seen.ok()) {
+        EXPECT_EQ(seen.error().code, ErrorCode::kNotFound);
+      }
+    }
+  });
+  for (uint64_t seq = 1; seq <= 4000; ++seq) pipeline.add(seq, key_of(seq % 2000));
+  stop = true;
+  reader.join();
+  EXPECT_EQ(pipeline.table->stats().in_memory, 2000u);
 }
 
 // A sweep erases what it may and nothing else; what comes for an erased key, before its end is on

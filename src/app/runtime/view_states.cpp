@@ -22,6 +22,7 @@ Result<std::unique_ptr<store::KeyedState>> ViewStateKind::decode(std::string_vie
 
 Result<void> ViewStateKind::replay(store::KeyedState& state, std::string_view, Seq,
                                    std::string_view record) const {
+  const std::lock_guard lock(replay_mutex_);
   QW_ASSIGN(const schema::EventBatch event, rows_.of(record));
   static_cast<ViewState&>(state).rows().apply(worker_, event.rows, 0, event.facts.front());
   return {};

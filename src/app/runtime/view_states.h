@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -56,7 +57,7 @@ class StoredRows {
   std::map<uint64_t, std::unique_ptr<const schema::RowMapping>> mappings_;
 };
 
-// Replays from the event log. Used under its table's lock.
+// Replays from the event log.
 class ViewStateKind final : public store::KeyedStateKind {
  public:
   ViewStateKind(const store::Store& store, features::ViewPtr view,
@@ -69,6 +70,8 @@ class ViewStateKind final : public store::KeyedStateKind {
 
  private:
   features::ViewPtr view_;
+  // Several keys catch up at once; each takes its turn with what replaying works with.
+  mutable std::mutex replay_mutex_;
   mutable StoredRows rows_;
   mutable features::ViewWorker worker_;
 };
