@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/bytes.h"
@@ -68,24 +69,47 @@ Result<void> KeyedTable::finish_recovery(int64_t now_us) {
   if (!pending_.empty())
     QW_TRY(store_.scan_states(options_.owner, options_.partition, drop_applied));
   recovered_ = true;
-  for (auto& [key, pending] : pending_) schedule(pending.due, key, pending.first, now_us);
+  std::vector<std::pair<Seq, std::string_view>> by_last;
+  for (auto& [key, pending] : pending_) {
+    pending.due = due_of(key, pending.first, now_us);
+    pending_due_.insert(pending.due);
+    first_unapplied_.emplace(pending.first, key);
+    by_last.emplace_back(pending.last, key);
+  }
+  std::sort(by_last.begin(), by_last.end());
+  for (const auto& [last, key] : by_last) to_warm_.emplace_back(key);
   return {};
+}
+
+Result<bool> KeyedTable::warm() {
+  Lock lock(mutex_);
+  while (!to_warm_.empty()) {
+    const std::string key = std::move(to_warm_.back());
+    to_warm_.pop_back();
+    if (!pending_.contains(key) || loading_.contains(key)) continue;  // it was asked for
+    QW_TRY(load(lock, key, true));
+    return true;
+  }
+  to_warm_.shrink_to_fit();
+  return false;
 }
 
 // A key is due between half and nine tenths of the allowed time after its first change, at a share
 // of its own: keys that change in step are not all written in the same commit.
-void KeyedTable::schedule(Due& due, std::string_view key, Seq first, int64_t now_us) {
+KeyedTable::Due KeyedTable::due_of(std::string_view key, Seq first, int64_t now_us) const {
   const auto share = static_cast<int64_t>(checksum64(key) % 1000);
   const int64_t wait_us =
       options_.replay_max_us / 2 + options_.replay_max_us / 10 * 4 * share / 1000;
-  due = Due{now_us + wait_us, first, key};
-  due_.insert(due);
-  first_unapplied_.emplace(first, key);
+  return {now_us + wait_us, first, key};
 }
 
-void KeyedTable::unschedule(const Due& due) {
-  due_.erase(due);
-  first_unapplied_.erase({due.first, due.key});
+// Reading a key that nobody asked for keeps others waiting: warm() is given as long again for it.
+std::optional<std::string> KeyedTable::next_due(int64_t now_us) const {
+  if (!due_.empty() && due_.begin()->at_us <= now_us) return std::string(due_.begin()->key);
+  if (!pending_due_.empty() &&
+      pending_due_.begin()->at_us <= now_us - (now_us == kAllAreDue ? 0 : options_.replay_max_us))
+    return std::string(pending_due_.begin()->key);
+  return std::nullopt;
 }
 
 Result<KeyedTable::Entry*> KeyedTable::find(Lock& lock, std::string_view key, bool make) {
@@ -126,9 +150,10 @@ Result<KeyedTable::Entry*> KeyedTable::load(Lock& lock, std::string_view key, bo
   entry.key = node->first;
   if (!waiting.empty()) {
     // Due as its pending records were; the views into the pending node move to the entry's.
-    unschedule(pending->second.due);
     entry.due = pending->second.due;
     entry.dirty = true;
+    pending_due_.erase(entry.due);
+    first_unapplied_.erase({entry.due.first, entry.due.key});
     pending_records_ -= pending->second.count;
     pending_.erase(pending);
     entry.due.key = entry.key;
@@ -178,7 +203,9 @@ void KeyedTable::changed(Entry& entry, Seq seq, int64_t now_us) {
   entry.erased = false;
   if (!entry.dirty) {
     entry.dirty = true;
-    schedule(entry.due, entry.key, seq, now_us);
+    entry.due = due_of(entry.key, seq, now_us);
+    due_.insert(entry.due);
+    first_unapplied_.emplace(seq, entry.key);
   }
   account(entry);
   evict();
@@ -253,7 +280,8 @@ void KeyedTable::erase(Entry& entry, Txn& txn, uint64_t ticket) {
 size_t KeyedTable::checkpoint(Entry& entry, Txn& txn, uint64_t ticket) {
   const size_t bytes =
       txn.checkpoint(id_of(entry.key), entry.applied, entry.state->image(scratch_), entry.pages);
-  unschedule(entry.due);
+  due_.erase(entry.due);
+  first_unapplied_.erase({entry.due.first, entry.key});
   entry.dirty = false;
   entry.ticket = ticket;
   account(entry);
@@ -266,16 +294,16 @@ Result<CheckpointPass> KeyedTable::checkpoint_some(Txn& txn, int64_t now_us, siz
   CheckpointPass pass;
   pass.ticket = ++last_ticket_;
   in_flight_.push_back({pass.ticket, {}});
-  while (!due_.empty() && due_.begin()->at_us <= now_us &&
-         (pass.states == 0 || pass.bytes < budget_bytes)) {
-    const std::string key(due_.begin()->key);
-    QW_ASSIGN(Entry* const entry, find(lock, key, true));
-    in_flight_.back().keys.push_back(key);
+  while (pass.states == 0 || pass.bytes < budget_bytes) {
+    const auto key = next_due(now_us);
+    if (!key) break;
+    QW_ASSIGN(Entry* const entry, find(lock, *key, true));
+    in_flight_.back().keys.push_back(*key);
     pass.bytes += checkpoint(*entry, txn, pass.ticket);
     ++pass.states;
   }
   if (pass.states == 0) in_flight_.pop_back();  // nobody will say that nothing is on disk
-  pass.left = due_.size();
+  pass.left = due_.size() + pending_due_.size();
   if (!due_.empty()) pass.behind_us = std::max<int64_t>(0, now_us - due_.begin()->at_us);
   if (!recent_.empty()) evict();  // others may have taken what is shared
   return pass;
@@ -322,7 +350,7 @@ KeyedTable::Stats KeyedTable::stats() const {
   const std::lock_guard lock(mutex_);
   Stats stats;
   stats.in_memory = entries_.size();
-  stats.dirty = due_.size();
+  stats.dirty = due_.size() + pending_due_.size();
   stats.pending_keys = pending_.size();
   stats.pending_records = pending_records_;
   stats.memory_bytes = memory_bytes_;

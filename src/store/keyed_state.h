@@ -11,6 +11,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -105,8 +106,8 @@ struct Sweep {
 // load_limit_us), nobody else does. docs/adr/0001-commit.md says how long that takes.
 //
 // Start: for each record of the log after the stored low_water: add_pending(key, seq); then
-// finish_recovery(). Nothing is replayed then: a key catches up when it is first touched, or when
-// its checkpoint is due.
+// finish_recovery(). Nothing is replayed then: a key catches up when it is first touched, or by
+// warm(). What nobody asked for is caught up by the checkpoint passes, within twice replay_max.
 class KeyedTable {
  public:
   KeyedTable(const Store& store, KeyedTableOptions options,
@@ -117,6 +118,10 @@ class KeyedTable {
   void add_pending(std::string_view key, Seq seq);
   // Forgets what checkpoints already hold. `now_us` is monotonic, here and below.
   Result<void> finish_recovery(int64_t now_us);
+
+  // Lets one of the keys that wait catch up, the one that changed last: what is asked for next is
+  // likely to be in memory then. From a thread of its own. False: nobody waits.
+  Result<bool> warm();
 
   // Runs `change` on the key's state as record `seq` of the log, or does nothing and returns false
   // when that record is in the state already. State must be the kind's.
@@ -233,8 +238,9 @@ class KeyedTable {
   Result<Entry> read(std::string_view key, const std::vector<Seq>& pending, bool make) const;
   Result<void> catch_up(Entry& entry, const std::vector<Seq>& pending) const;
   void changed(Entry& entry, Seq seq, int64_t now_us);
-  void schedule(Due& due, std::string_view key, Seq first, int64_t now_us);
-  void unschedule(const Due& due);
+  Due due_of(std::string_view key, Seq first, int64_t now_us) const;
+  // The key that a pass writes next, or nothing that is due.
+  std::optional<std::string> next_due(int64_t now_us) const;
   size_t checkpoint(Entry& entry, Txn& txn, uint64_t ticket);
   Result<std::vector<std::string>> next_keys(size_t count);
   void erase(Entry& entry, Txn& txn, uint64_t ticket);
@@ -259,8 +265,10 @@ class KeyedTable {
   std::set<std::string, std::less<>> loading_;  // keys that some thread reads at this moment
   std::condition_variable loaded_;              // one of them less
   std::list<Entry*> recent_;                    // most recently used first
-  std::set<Due> due_;  // what is not on disk as it is: dirty entries and pending keys
-  std::set<std::pair<Seq, std::string_view>> first_unapplied_;  // of the same
+  std::set<Due> due_;                           // entries that are not on disk as they are
+  std::set<Due> pending_due_;                   // pending keys
+  std::set<std::pair<Seq, std::string_view>> first_unapplied_;  // of both
+  std::vector<std::string> to_warm_;                            // pending keys, the next one last
   std::deque<InFlight> in_flight_;
   uint64_t last_ticket_ = 0;
   std::string swept_;  // the last key that a sweep looked at; empty: it begins at the first

@@ -200,9 +200,10 @@ void run_random_life(uint64_t seed) {
   for (int step = 0; step < 1500 && !::testing::Test::HasFailure(); ++step) {
     pipeline.now_us += static_cast<int64_t>(random.below(4'000));
     const std::string key = key_of(random.below(random.below(10) == 0 ? 60 : 8));
-    switch (random.below(8)) {
+    switch (random.below(9)) {
       case 0: pipeline.checkpoint(pipeline.now_us, random.below(6'000)); break;
       case 1: pipeline.commit(random.below(2) == 0); break;
+      case 4: ASSERT_TRUE(pipeline.table->warm().ok()); break;
       case 2: expect_equal(key_of(random.below(60))); break;
       case 3:
         if (random.below(8) == 0) pipeline.crash(random.below(4) == 0);
@@ -334,11 +335,70 @@ TEST(KeyedTable, PendingKeysCatchUpInTheBackground) {
   EXPECT_EQ(pipeline.table->stats().pending_keys, 10u);
   EXPECT_EQ(pipeline.table->stats().pending_records, 50u);
   EXPECT_EQ(pipeline.table->low_water(Seq{50}), Seq{0});
-  EXPECT_EQ(pipeline.checkpoint(pipeline.now_us + 1'000'000, SIZE_MAX).states, 10u);
+  // Those that changed last come first.
+  EXPECT_TRUE(pipeline.table->warm().value());
+  EXPECT_TRUE(pipeline.table->warm().value());
+  EXPECT_EQ(pipeline.table->stats().pending_records, 40u);
+  EXPECT_EQ(pipeline.table->stats().loads, 2u);
+  for (const uint64_t key : {0, 9})
+    ASSERT_TRUE(pipeline.table->with_state<Chain>(key_of(key), [](const Chain&) {}).ok());
+  EXPECT_EQ(pipeline.table->stats().loads, 2u) << "in memory";
+  // A pass writes what caught up; what did not has as long again.
+  EXPECT_EQ(pipeline.checkpoint(pipeline.now_us + 1'000'000, SIZE_MAX).states, 2u);
+  EXPECT_EQ(pipeline.low_water, 0u);
+  while (pipeline.table->warm().value()) {
+  }
+  EXPECT_EQ(pipeline.checkpoint(pipeline.now_us + 1'000'000, SIZE_MAX).states, 8u);
   EXPECT_EQ(pipeline.low_water, 50u);
   pipeline.commit(true);
   pipeline.crash(true);
   EXPECT_EQ(pipeline.table->stats().pending_keys, 0u);
+  EXPECT_FALSE(pipeline.table->warm().value());
+}
+
+TEST(KeyedTable, PendingKeysThatNobodyWarmsAreWrittenWithinTwiceReplayMax) {
+  Pipeline pipeline(1 << 20, 1'000'000);
+  for (uint64_t seq = 1; seq <= 50; ++seq) pipeline.add(seq, key_of(seq % 10));
+  pipeline.commit(true);
+  pipeline.crash(true);
+  EXPECT_EQ(pipeline.checkpoint(pipeline.now_us + 1'000'000, SIZE_MAX).states, 0u);
+  EXPECT_EQ(pipeline.checkpoint(pipeline.now_us + 2'000'000, SIZE_MAX).states, 10u);
+  EXPECT_EQ(pipeline.low_water, 50u);
+}
+
+// Warmed while others apply and passes write: as if nobody had.
+TEST(KeyedTable, WarmingBesideTheEventPathChangesNothing) {
+  Pipeline pipeline(50'000, 200'000);
+  std::map<std::string, Chain> model;
+  uint64_t seq = 0;
+  const auto add = [&](uint64_t key) {
+    pipeline.add(++seq, key_of(key));
+    model[key_of(key)].add(Seq{seq}, key_of(key) + "#" + std::to_string(seq));
+  };
+  Random random(11);
+  for (int life = 0; life < 5; ++life) {
+    std::atomic<bool> stop{false};
+    std::jthread warms([&] {
+      while (!stop) EXPECT_TRUE(pipeline.table->warm().ok());
+    });
+    for (int step = 0; step < 500; ++step) {
+      pipeline.now_us += 1000;
+      add(random.below(300));
+      if (step % 10 == 0) pipeline.checkpoint(pipeline.now_us, 20'000);
+      if (step % 10 == 5) pipeline.commit(true);
+    }
+    stop = true;
+    warms.join();
+    pipeline.commit(true);
+    pipeline.crash(life % 2 == 0);
+  }
+  for (const auto& [key, wanted] : model)
+    ASSERT_TRUE(pipeline.table
+                    ->with_state<Chain>(key,
+                                        [&](const Chain& state) {
+                                          EXPECT_EQ(image_of(state), image_of(wanted)) << key;
+                                        })
+                    .ok());
 }
 
 TEST(KeyedTable, ACheckpointThatNoLowWaterFollowedIsNotReplayedOver) {
