@@ -21,6 +21,10 @@ def blank(text):
     return re.sub(r"[^\n]", " ", text)
 
 
+def blank_comments(text):
+    return TOKEN.sub(lambda match: blank(match.group(0)) if match.group("comment") else match.group(0), text)
+
+
 def blank_comments_and_strings(text):
     def replace(match):
         if match.lastgroup == "number" or match.group("number"):

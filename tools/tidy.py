@@ -7,6 +7,7 @@ banned     calls that have a better replacement (tools/banned.txt)
 forbidden  words that no tracked file may hold (tools/forbidden.txt)
 unbuilt    sources that no CMakeLists.txt names, headers that nobody includes
 contract   public types without a comment that says what they are
+meta       names of the store's meta rows that are spelled outside their table (META_TABLE)
 exception  tools/tidy_exceptions.txt: entries that are not needed, or more of them than before
 
 Prints `path:line: rule: detail: what to do` for each finding. Exit code 0: none; 1: some.
@@ -26,6 +27,7 @@ SOURCE_MAX, FUNCTION_MAX = 600, 70
 LINE_MAX = {".cpp": 100, ".h": 100, ".py": 120, ".sh": 120}  # the page's files have their own formatter
 CPP = (".cpp", ".h")
 SIZED = (".cpp", ".h", ".py", ".sh", ".ts")
+META_TABLE = "src/store/commit/meta_names"
 COMPILED_FOLDERS = ("src/", "tests/", "bench/", "examples/", "tools/", "cmake/")
 
 
@@ -216,7 +218,26 @@ def check_contracts(tree):
                               " what may run concurrently and how it fails")
 
 
-CHECKS = (check_layers, check_sizes, check_banned, check_forbidden, check_unbuilt, check_contracts)
+def check_meta_names(tree):
+    """In a call: no literal, no constant of the file's own. Elsewhere: no literal that begins like a name."""
+    table = tree.text(f"{META_TABLE}.h") if f"{META_TABLE}.h" in tree.paths else ""
+    # Parts of a name begin too much else.
+    names = [name for name in re.findall(r'\bk\w+ = "([^"]+)"', table) if re.match(r"\w{3,}[/-]", name)]
+    spelled = re.compile(r'(?<!include )"(' + "|".join(map(re.escape, names)) + ")") if names else None
+    call = re.compile(r"\b(?:put|get|scan|erase)_meta(?:_prefix)?\(\s*(?=[,)+]|fmt::|std::(?!string_view)|k[A-Z])")
+    for path in tree.cpp("src/"):
+        if path.startswith(META_TABLE) or path.endswith("_test.cpp"):
+            continue
+        for match in call.finditer(tree.code(path)):
+            yield Finding(path, line_of(tree.code(path), match.start()), "meta", match.group(0).split("(")[0],
+                          f"build the name by a function of {META_TABLE}.h")
+        text = cpp_scan.blank_comments(tree.text(path))
+        for match in spelled.finditer(text) if spelled else ():
+            yield Finding(path, line_of(text, match.start()), "meta", match.group(1),
+                          f"it is spelled in {META_TABLE}.h alone")
+
+
+CHECKS = (check_layers, check_sizes, check_banned, check_forbidden, check_unbuilt, check_contracts, check_meta_names)
 EXCEPTIONS = "tools/tidy_exceptions.txt"
 
 

@@ -183,6 +183,28 @@ class PlantedFaults(unittest.TestCase):
                     "template <class T>\nstruct Box {\n  struct Inside {\n    T x;\n  };\n};\n")
         self.assertEqual(self.findings(), [])
 
+    META_TABLE = '#pragma once\nconstexpr auto kGap = "gap/", kPart = "p/";\n'
+    META_USER = '#include "store/commit/meta_names.h"\n#include "store/internal/i.h"\n'
+
+    def test_meta_name_outside_its_table(self):
+        self.write("src/store/commit/meta_names.h", self.META_TABLE)
+        faults = [("put_meta", 'put_meta("x", 1);'), ("get_meta", "get_meta(kOwn);"),
+                  ("erase_meta", "erase_meta(std::string(kOwn) + x);"),
+                  ("scan_meta", 'scan_meta(\n    "a/" + x, y);'),
+                  ("erase_meta_prefix", 'erase_meta_prefix(fmt::format("{}/", x));'),
+                  ("gap/", 'auto name = "gap/" + x;')]
+        for detail, fault in faults:
+            with self.subTest(fault):
+                self.write("src/store/s.cpp", f"{self.META_USER}void f() {{ {fault} }}\n")
+                self.expect("meta", "src/store/s.cpp", detail)
+
+    def test_meta_name_from_its_table(self):
+        self.write("src/store/commit/meta_names.h", self.META_TABLE)
+        sound = 'put_meta(meta::gap(x), 1);\nscan_meta(store::meta::kGap, y);\nget_meta(name);\ng("p/", "gaps");\n'
+        sound = f"void put_meta(std::string_view name);\n// \"gap/2\"\nvoid f() {{\n{sound}}}\n"
+        self.write("src/store/s.cpp", self.META_USER + sound)
+        self.assertEqual(self.findings(), [])
+
     def test_exception_covers_its_finding_alone(self):
         self.append("src/base/a.cpp", "void f() { throw A{}; }\nvoid g() { abort(); }\n")
         self.write("tools/tidy_exceptions.txt", "count 1\nbanned src/base/a.cpp throw\n")

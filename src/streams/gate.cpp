@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/crash_watch.h"
+#include "store/commit/meta_names.h"
 #include "streams/decoders/decoder.h"
 #include "streams/decoders/time.h"
 
@@ -327,7 +328,7 @@ Seq Gate::last_seq(PartitionId partition) const {
   return Seq{found == partitions_.end() ? 0 : found->second.last_seq};
 }
 
-std::string Gate::meta_prefix() const { return "gate/" + options_.source + "/"; }
+std::string Gate::meta_prefix() const { return store::meta::gate(options_.source); }
 
 StoredChanges Gate::take_changes() {
   StoredChanges changes;
@@ -340,7 +341,7 @@ StoredChanges Gate::take_changes() {
     writer.i64(state.last_known_us);
     state.watermark.write(writer);
     seal_record(kPartitionKind, kVersion, body, sealed);
-    changes.put.emplace_back(fmt::format("{}p/{}", meta_prefix(), partition.value()), sealed);
+    changes.put.emplace_back(store::meta::gate_partition(options_.source, partition), sealed);
   }
   ids_.take_changes(changes);
   return changes;
@@ -354,8 +355,8 @@ Result<void> Gate::restore_value(std::string_view name, std::string_view value) 
   std::string_view rest = name;
   if (!rest.starts_with(meta_prefix())) return damaged();
   rest.remove_prefix(meta_prefix().size());
-  if (!rest.starts_with("p/")) return ids_.restore_value(rest, value);
-  rest.remove_prefix(2);
+  if (!rest.starts_with(store::meta::kGatePartition)) return ids_.restore_value(rest, value);
+  rest.remove_prefix(store::meta::kGatePartition.size());
   QW_ASSIGN(const SealedRecord sealed, open_record(value));
   if (sealed.version > kVersion)
     return Error{ErrorCode::kUnsupported, "the ingest state was written by a newer Quickwater",

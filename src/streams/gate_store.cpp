@@ -1,4 +1,5 @@
 // The gate's way to and from the store.
+#include "store/commit/meta_names.h"
 #include "store/store.h"
 #include "streams/gate.h"
 
@@ -19,7 +20,7 @@ Result<void> Gate::restore(const store::Store& store) {
     outcome = restore_value(name, value);
     return outcome.ok();
   };
-  QW_TRY(store.scan_meta(meta_prefix() + "p/", take));
+  QW_TRY(store.scan_meta(meta_prefix() + std::string(store::meta::kGatePartition), take));
   for (const std::string_view part : SeenIds::kRestored) {
     QW_TRY(outcome);
     QW_TRY(store.scan_meta(meta_prefix() + std::string(part), take));

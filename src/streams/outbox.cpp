@@ -14,6 +14,7 @@
 #include "base/guard.h"
 #include "base/log.h"
 #include "schema/stored_record.h"
+#include "store/commit/meta_names.h"
 #include "store/store.h"
 
 namespace qw::streams {
@@ -25,9 +26,6 @@ constexpr int64_t kSaveTriesNs = 1'000'000'000;
 constexpr int64_t kAnyTime = std::numeric_limits<int64_t>::max() / 1000;
 constexpr int64_t kTickNs = 1'000'000'000;
 constexpr int64_t kMaxAskedDelayMs = 3'600'000;  // Retry-After beyond an hour is cut
-
-std::string state_name(std::string_view sink) { return fmt::format("outbox/{}/state", sink); }
-std::string tries_name(std::string_view sink) { return fmt::format("outbox/{}/tries", sink); }
 
 // The row that fails: how often it was tried, and how long ago, while the process ran, it first
 // failed.
@@ -80,10 +78,10 @@ class StoreReader final : public OutboxReader {
   }
   Result<Seq> last() override { return store_.last_outbox_seq(sink_); }
   Result<std::optional<std::string>> saved_state() override {
-    return store_.get_meta(state_name(sink_));
+    return store_.get_meta(store::meta::outbox_state(sink_));
   }
   Result<std::optional<std::string>> saved_tries() override {
-    return store_.get_meta(tries_name(sink_));
+    return store_.get_meta(store::meta::outbox_tries(sink_));
   }
 
  private:
@@ -303,8 +301,8 @@ bool OutboxWorker::Impl::settle() {
   fail_point("outbox.before_erase");
   const auto stage = [this](store::Txn& txn) {
     for (const Seq seq : ended) txn.erase_outbox(options.sink, seq);
-    if (pending_state) txn.put_meta(state_name(options.sink), *pending_state);
-    if (pending_tries) txn.put_meta(tries_name(options.sink), *pending_tries);
+    if (pending_state) txn.put_meta(store::meta::outbox_state(options.sink), *pending_state);
+    if (pending_tries) txn.put_meta(store::meta::outbox_tries(options.sink), *pending_tries);
   };
   auto committed = host.commit(stage, pending_records);
   if (!committed.ok()) {

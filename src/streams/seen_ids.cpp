@@ -1,7 +1,5 @@
 #include "streams/seen_ids.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 
@@ -14,7 +12,6 @@ constexpr uint8_t kChunkKind = 41, kRunKind = 47, kVersion = 1;
 constexpr int64_t kSlicesPerHorizon = 32;
 constexpr size_t kSliceIds = 4096;      // so that writing one out takes about a millisecond
 constexpr int64_t kRunsPerHorizon = 2;  // an id that is not here costs a look into each of three
-constexpr std::string_view kChunks = "ids/", kRuns = "run/", kRows = "seen/";
 
 int64_t saturating_sub(int64_t a, int64_t b) {
   int64_t out = 0;
@@ -85,7 +82,7 @@ void SeenIds::drop_from_memory(Slice& slice) {
     if (entry != ids_.end() && entry->second.slice == slice.number) ids_.erase(entry);
   }
   for (const uint64_t chunk : slice.chunks)
-    erase_.push_back(fmt::format("{}{}{:016x}", options_.prefix, kChunks, chunk));
+    erase_.push_back(store::meta::gate_chunk(options_.prefix, chunk));
 }
 
 void SeenIds::forget_before(int64_t at_us) {
@@ -146,7 +143,7 @@ void SeenIds::stage_chunks(StoredChanges& changes) {
       writer.i64(slice.ids[i].second);
     }
     seal_record(kChunkKind, kVersion, body, sealed);
-    changes.put.emplace_back(fmt::format("{}{}{:016x}", options_.prefix, kChunks, next_chunk_),
+    changes.put.emplace_back(store::meta::gate_chunk(options_.prefix, next_chunk_),
                              std::move(sealed));
     slice.chunks.push_back(next_chunk_++);
     slice.staged = slice.ids.size();
@@ -192,8 +189,8 @@ SeenIds::Run& SeenIds::open_run(const Slice& slice) {
 }
 
 void SeenIds::name_run(uint64_t number, Run& run) const {
-  run.name = fmt::format("{}{}{:016x}", options_.prefix, kRuns, number);
-  run.prefix = fmt::format("{}{}{:016x}/", options_.prefix, kRows, number);
+  run.name = store::meta::gate_run(options_.prefix, number);
+  run.prefix = store::meta::gate_seen(options_.prefix, number);
 }
 
 bool SeenIds::read_run(std::string_view value, Run& run) {
@@ -224,7 +221,7 @@ void SeenIds::write_to_run(Slice& slice, StoredChanges& changes) {
   seal_record(kRunKind, kVersion, body, sealed);
   changes.put.emplace_back(run.name, std::move(sealed));
   for (const uint64_t chunk : slice.chunks)
-    erase_.push_back(fmt::format("{}{}{:016x}", options_.prefix, kChunks, chunk));
+    erase_.push_back(store::meta::gate_chunk(options_.prefix, chunk));
   slice.chunks.clear();
 }
 
@@ -233,12 +230,12 @@ Result<void> SeenIds::restore_value(std::string_view rest, std::string_view valu
   const std::string_view digits = rest.substr(rest.find('/') + 1);
   if (std::from_chars(digits.data(), digits.data() + digits.size(), number, 16).ec != std::errc{})
     return damaged(rest);
-  if (rest.starts_with(kChunks)) {
+  if (rest.starts_with(store::meta::kGateChunk)) {
     QW_ASSIGN(const SealedRecord sealed, open_record(value));
     return sealed.kind == kChunkKind ? restore_chunk(number, sealed.body) : damaged(rest);
   }
   Run run;
-  if (!rest.starts_with(kRuns) || !read_run(value, run)) return damaged(rest);
+  if (!rest.starts_with(store::meta::kGateRun) || !read_run(value, run)) return damaged(rest);
   name_run(number, run);
   next_run_ = std::max(next_run_, number + 1);
   runs_.push_back(std::move(run));
@@ -258,7 +255,7 @@ Result<void> SeenIds::restore_chunk(uint64_t number, std::string_view body) {
     if (slice == nullptr) slice = &open_slice(at_us);
     append(*slice, id, at_us);
   }
-  if (!reader.ok() || slice == nullptr) return damaged(kChunks);
+  if (!reader.ok() || slice == nullptr) return damaged(store::meta::kGateChunk);
   slice->chunks.push_back(number);
   slice->staged = slice->ids.size();
   return {};

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/commit/meta_names.h"
 
 namespace qw::streams {
 
@@ -60,7 +61,7 @@ class SeenIds {
   // A value saved by take_changes(), by its name without the prefix; in the names' order. kCorrupt.
   Result<void> restore_value(std::string_view rest, std::string_view value);
   // Below these names (without the prefix) lies what restore_value() wants.
-  static constexpr std::string_view kRestored[] = {"ids/", "run/"};
+  static constexpr std::string_view kRestored[] = {store::meta::kGateChunk, store::meta::kGateRun};
 
   size_t in_memory() const { return ids_.size(); }
   uint64_t on_disk() const;

@@ -49,7 +49,7 @@ MUTANTS = [
     Mutant("detectors", "src/store/keyed_state.cpp", CHECKPOINT,
            'options_.owner.starts_with("model/") ? 0 :\n' + CHECKPOINT),
     Mutant("how far checkpoints reach", STATE,
-           "  open.txn.put_meta(low_water_name(owner, partition),\n"
+           "  open.txn.put_meta(store::meta::low_water(owner, partition),\n"
            "                    std::to_string(table->low_water(head).value()));\n",
            "  (void)owner, (void)partition, (void)head;\n"),
     Mutant("alert state", "src/app/runtime/alerting.cpp",
@@ -61,7 +61,7 @@ MUTANTS = [
     Mutant("outbox: what was delivered", "src/streams/outbox.cpp",
            "for (const Seq seq : ended) txn.erase_outbox(options.sink, seq);"),
     Mutant("numbers of partitions", "src/store/commit/partitions.cpp",
-           "txn.put_meta(std::string(kPrefix) + name, std::to_string(id.value()));", "(void)txn;"),
+           "txn.put_meta(meta::partition(name), std::to_string(id.value()));", "(void)txn;"),
     Mutant("the database's log", "src/store/store.cpp", "options.sync = sync;",
            "options.sync = false, options.disableWAL = sync || !sync;"),
 ]

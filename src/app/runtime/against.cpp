@@ -14,6 +14,7 @@
 #include "app/runtime/training_run.h"
 #include "app/runtime/view_states.h"
 #include "models/load.h"
+#include "store/commit/meta_names.h"
 #include "store/commit/partitions.h"
 #include "store/segments/history.h"
 
@@ -325,11 +326,13 @@ class Against {
     std::set<std::string> views;
     for (const PlanSource& source : plan_.sources)
       for (const PlanView& view : source.views) views.insert(view.view->name());
-    constexpr std::string_view kPrefix = "low_water/view/";
     std::set<std::string> removed;
-    QW_TRY(store_.scan_meta(kPrefix, [&](std::string_view name, std::string_view) {
-      name.remove_prefix(kPrefix.size());
-      const std::string view(name.substr(0, name.find('@')));
+    const std::string states = store::meta::low_waters_of_views();
+    QW_TRY(store_.scan_meta(states, [&](std::string_view name, std::string_view) {
+      const auto low = store::meta::parse_low_water(name);
+      if (!low) return true;
+      const size_t begin = low->owner.find('/') + 1;
+      const std::string view(low->owner.substr(begin, low->owner.find('@') - begin));
       if (!views.contains(view)) removed.insert(view);
       return true;
     }));

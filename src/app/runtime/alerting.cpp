@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/decision_json.h"
+#include "store/commit/meta_names.h"
 
 namespace qw::app {
 namespace {
@@ -59,23 +60,21 @@ Alerting::Alerting(const Plan& plan, store::Journal& journal, streams::Outboxes&
 }
 
 std::string Alerting::meta_name(size_t decision, PartitionId stream, std::string_view key) const {
-  return fmt::format("alert/{}/{}/{}", plan_.decisions[decision].name, stream.value(), key);
+  return store::meta::alert(plan_.decisions[decision].name, stream, key);
 }
 
 Result<void> Alerting::open(const store::Store& store) {
   QW_TRY(audience_.open(store));
   QW_TRY(run_clock_.open(store));
   for (auto& [decision, book] : books_) {
-    const std::string prefix = fmt::format("alert/{}/", plan_.decisions[decision].name);
+    const std::string prefix = store::meta::alerts_of(plan_.decisions[decision].name);
     std::optional<Error> trouble;
     QW_TRY(
         store.scan_meta(prefix, [&, &book = book](std::string_view name, std::string_view bytes) {
-          name.remove_prefix(prefix.size());
-          const size_t slash = std::min(name.find('/'), name.size());
-          uint32_t stream = 0;
-          std::from_chars(name.data(), name.data() + slash, stream);
-          const auto restored = book.restore(PartitionId{stream},
-                                             name.substr(std::min(slash + 1, name.size())), bytes);
+          const auto series = store::meta::parse_series(prefix, name);
+          const auto restored =
+              series ? book.restore(series->stream, series->key, bytes)
+                     : Error{ErrorCode::kCorrupt, "the name of an alert is damaged", "", ""};
           if (!restored.ok()) trouble = restored.error();
           return restored.ok();
         }));

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/bytes.h"
+#include "store/commit/meta_names.h"
 
 namespace qw::app {
 namespace {
@@ -29,6 +30,8 @@ std::set<std::string, std::less<>> read_names(ByteReader& reader) {
   return names;
 }
 
+Error damaged() { return {ErrorCode::kCorrupt, "the audience of an alert is damaged", "", ""}; }
+
 }  // namespace
 
 AlertAudience::AlertAudience(const Plan& plan) : plan_(plan) {
@@ -46,27 +49,22 @@ AlertWishes AlertAudience::everybody(size_t decision) const {
 }
 
 std::string AlertAudience::meta_name(const Key& key) const {
-  return fmt::format("audience/{}/{}/{}", plan_.decisions[key.decision].name, key.stream.value(),
-                     key.key);
+  return store::meta::audience(plan_.decisions[key.decision].name, key.stream, key.key);
 }
 
 Result<void> AlertAudience::open(const store::Store& store) {
   for (size_t decision = 0; decision < plan_.decisions.size(); ++decision) {
     if (!conditional_[decision]) continue;
-    const std::string prefix = fmt::format("audience/{}/", plan_.decisions[decision].name);
+    const std::string prefix = store::meta::audiences_of(plan_.decisions[decision].name);
     Result<void> read;
     QW_TRY(store.scan_meta(prefix, [&](std::string_view name, std::string_view bytes) {
-      name.remove_prefix(prefix.size());
-      const size_t slash = std::min(name.find('/'), name.size());
-      uint32_t stream = 0;
-      std::from_chars(name.data(), name.data() + slash, stream);
+      const auto series = store::meta::parse_series(prefix, name);
       auto entry = restored(decision, bytes);
-      if (!entry.ok()) {
-        read = entry.error();
+      if (!series || !entry.ok()) {
+        read = series ? entry.error() : damaged();
         return false;
       }
-      const std::string_view key = name.substr(std::min(slash + 1, name.size()));
-      entries_[{decision, PartitionId{stream}, std::string(key)}] = std::move(entry).value();
+      entries_[{decision, series->stream, std::string(series->key)}] = std::move(entry).value();
       return true;
     }));
     QW_TRY(read);
@@ -87,8 +85,7 @@ Result<AlertAudience::Entry> AlertAudience::restored(size_t decision,
   const auto told = read_names(reader);
   const auto sinks = read_names(reader);
   const auto heals = read_names(reader);
-  if (!reader.done())
-    return Error{ErrorCode::kCorrupt, "the audience of an alert is damaged", "", ""};
+  if (!reader.done()) return damaged();
   Entry entry{everybody(decision), {}};
   const PlanDecision& planned = plan_.decisions[decision];
   for (size_t index = 0; index < planned.sinks.size(); ++index) {

@@ -15,13 +15,13 @@
 #include "base/log.h"
 #include "monitor/actions/command.h"
 #include "schema/stored_record.h"
+#include "store/commit/meta_names.h"
 
 namespace qw::app {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kJobs = "heal_job/";
 constexpr uint8_t kJobKind = 0x47, kJobVersion = 1;
 constexpr const char* kEndedMeanwhile = "its alert ended before it could begin";
 constexpr size_t kRememberedAlerts =
@@ -197,7 +197,7 @@ void Healers::forget_job(store::PendingCommit& open, std::string_view heal, cons
   step.note = "the application file names the action no more";
   journal_.append(
       open, {std::string(monitor::name_of(step.kind)), step.at_us, monitor::journal_json(step)});
-  open.txn.erase_meta(std::string(kJobs) + step.action_id);
+  open.txn.erase_meta(store::meta::heal_job(step.action_id));
 }
 
 // The commands that waited or ran at the end of the last run.
@@ -206,7 +206,7 @@ Result<std::vector<Healers::Job>> Healers::read_jobs(const store::Store& store,
   std::vector<Job> jobs;
   std::optional<Error> trouble;
   constexpr std::string_view kWhat = "a waiting command";
-  QW_TRY(store.scan_meta(kJobs, [&](std::string_view, std::string_view bytes) {
+  QW_TRY(store.scan_meta(store::meta::kHealJob, [&](std::string_view, std::string_view bytes) {
     auto record = schema::open_stored(bytes, kJobKind, kJobVersion, kWhat);
     if (!record.ok()) trouble = record.error();
     if (trouble) return false;
@@ -239,7 +239,7 @@ Result<void> Healers::open(const store::Store& store, store::PendingCommit& open
   for (const Job& job : jobs) known.insert(job.action_id());
   for (auto& [decision, heals] : heals_)
     for (auto& heal : heals) {
-      QW_ASSIGN(const auto saved, store.get_meta("heal/" + heal->file->name.text));
+      QW_ASSIGN(const auto saved, store.get_meta(store::meta::heal(heal->file->name.text)));
       if (saved) QW_TRY(heal->healer.restore(*saved));
       if (heal->webhook() != nullptr) QW_TRY(take_up_rows(store, *heal));
       std::vector<monitor::HealStep> steps;
@@ -255,7 +255,7 @@ void Healers::take_up_job(store::PendingCommit& open, Job job) {
     ++commands_left_;
     return job.heal->held.push_back(std::move(job));
   }
-  open.txn.erase_meta(std::string(kJobs) + job.action_id());
+  open.txn.erase_meta(store::meta::heal_job(job.action_id()));
   std::vector<monitor::HealStep> steps;
   job.heal->healer.is_unknown(job.alert_id, job.attempt, clock_.wall_us(), steps);
   carry_out(open, *job.heal, steps);
@@ -300,7 +300,7 @@ void Healers::push(Job job) {
 void Healers::never_began(store::PendingCommit& open, const Job& job, const std::string& reason) {
   std::vector<monitor::HealStep> steps;
   job.heal->healer.never_began(job.alert_id, job.attempt, reason, clock_.wall_us(), steps);
-  open.txn.erase_meta(std::string(kJobs) + job.action_id());
+  open.txn.erase_meta(store::meta::heal_job(job.action_id()));
   --commands_left_;
   carry_out(open, *job.heal, steps);
 }
@@ -432,7 +432,7 @@ void Healers::begin_command(store::PendingCommit& open, Heal& heal, const monito
   }
   job.arguments = std::move(arguments).value();
   ++commands_left_;
-  open.txn.put_meta(std::string(kJobs) + step.action_id, job_bytes(job));
+  open.txn.put_meta(store::meta::heal_job(step.action_id), job_bytes(job));
   open.then.push_back([this, job = std::move(job)] {
     const auto held = lane_.hold();
     push(job);
@@ -457,7 +457,7 @@ void Healers::run_command(const Job& waiting, const std::stop_token& stop) {
     store::PendingCommit& open = held.open();
     job.begun = begun;
     if (begun) job.heal->healer.on_begun(action_id);
-    open.txn.put_meta(std::string(kJobs) + action_id, job_bytes(job));
+    open.txn.put_meta(store::meta::heal_job(action_id), job_bytes(job));
     save(open, *job.heal);
   };
   note(true);
@@ -481,7 +481,7 @@ void Healers::finished(Heal& heal, const std::string& action_id, const std::stri
   store::PendingCommit& open = held.open();
   heal.healer.on_finished(action_id);
   if (heal.webhook() == nullptr) {
-    open.txn.erase_meta(std::string(kJobs) + action_id);
+    open.txn.erase_meta(store::meta::heal_job(action_id));
     --commands_left_;
   }
   journal_.append(open, {"action_finished", clock_.wall_us(), journal_json});
@@ -491,7 +491,7 @@ void Healers::finished(Heal& heal, const std::string& action_id, const std::stri
 void Healers::save(store::PendingCommit& open, const Heal& heal) {
   std::string bytes;
   heal.healer.save(bytes);
-  open.txn.put_meta("heal/" + heal.file->name.text, bytes);
+  open.txn.put_meta(store::meta::heal(heal.file->name.text), bytes);
 }
 
 }  // namespace qw::app

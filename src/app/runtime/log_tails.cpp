@@ -7,6 +7,7 @@
 
 #include "app/runtime/rolled_logs.h"
 #include "base/files.h"
+#include "store/commit/meta_names.h"
 #include "store/segments/parquet.h"
 #include "store/segments/segment.h"
 
@@ -14,7 +15,6 @@ namespace qw::app {
 namespace {
 
 constexpr Seq kEnd{std::numeric_limits<uint64_t>::max()};
-constexpr const char* kAppFileMeta = "system/app_file";
 // Held in memory at once; the rest goes into further files.
 constexpr size_t kFileBytes = 16u << 20;
 
@@ -83,11 +83,11 @@ Result<std::string> write_tails(const Plan& plan, const store::Store& store,
 void remember_app_file(const Plan& plan, store::Txn& txn) {
   std::error_code failed;
   const auto absolute = std::filesystem::absolute(plan.file.path, failed);
-  if (!failed && !plan.file.path.empty()) txn.put_meta(kAppFileMeta, absolute.string());
+  if (!failed && !plan.file.path.empty()) txn.put_meta(store::meta::kAppFile, absolute.string());
 }
 
 Result<std::string> remembered_app_file(const store::Store& store) {
-  QW_ASSIGN(const auto path, store.get_meta(kAppFileMeta));
+  QW_ASSIGN(const auto path, store.get_meta(store::meta::kAppFile));
   if (path) return *path;
   return Error{ErrorCode::kNotFound, "the data folder does not name its application file",
                store.folder(), "start the application once"};

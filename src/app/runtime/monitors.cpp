@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "monitor/alerts/payload.h"
+#include "store/commit/meta_names.h"
 #include "store/segments/history.h"
 
 namespace qw::app {
@@ -104,7 +105,7 @@ Monitors::~Monitors() = default;
 
 Result<void> Monitors::open(const store::Store& store, const StreamsOf& streams_of) {
   for (auto& [decision, watched] : watched_) {
-    QW_ASSIGN(const auto saved, store.get_meta("drift/" + plan_.decisions[decision].name));
+    QW_ASSIGN(const auto saved, store.get_meta(store::meta::drift(plan_.decisions[decision].name)));
     // Without a state there is nothing to go on with: the watch begins with the next decision.
     if (!saved) continue;
     const auto restored = restore(*watched, *saved);
@@ -165,7 +166,8 @@ void Monitors::save(Watched& watched) {
   watched.watch.save(body);
   std::string sealed;
   seal_record(kRecordKind, kRecordVersion, body, sealed);
-  lane_.open().txn.put_meta("drift/" + plan_.decisions[watched.decision].name, sealed);
+  lane_.open().txn.put_meta(store::meta::drift(plan_.decisions[watched.decision].name),
+                                 sealed);
   watched.next_save_ns = clock_.monotonic_ns() + kSaveNs;
 }
 
@@ -337,7 +339,7 @@ void Monitors::alert(Watched& watched, const DriftLook& look, const std::string&
   monitor::AlertDetail detail;
   detail.scope = {plan_.file.app.text, "drift", watched.file.model.text};
   detail.labels = {{"decision", decision}};
-  detail.series_id = "drift/" + decision;
+  detail.series_id = detail.scope.decision + "/" + decision;
   detail.metric = "score_distribution";
   detail.entity = watched.served_by;
   detail.model = watched.file.model.text;

@@ -10,6 +10,7 @@
 #include "base/crash_watch.h"
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "store/commit/meta_names.h"
 #include "streams/decoders/decoder.h"
 
 namespace qw::app {
@@ -87,8 +88,7 @@ void Pipeline::save_position(size_t source, PartitionRun& run, const streams::So
   if (batch.resume.empty()) return;
   sources_[source].saved[batch.partition] = batch.resume;
   lane_.open().txn.put_meta(
-      fmt::format("position/{}/{}", plan_->sources[source].name, run.source_partition),
-      batch.resume);
+      store::meta::position(plan_->sources[source].name, run.source_partition), batch.resume);
 }
 
 void Pipeline::bury(const std::vector<schema::DeadLetter>& letters) {

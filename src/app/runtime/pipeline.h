@@ -213,10 +213,6 @@ class Pipeline {
   };
   static constexpr EventTime kUnknownLoss{std::numeric_limits<int64_t>::max()};
 
-  // Where what a partition's log, or a view, lacks is kept.
-  static std::string gap_name(PartitionId partition);
-  static std::string lost_name(const std::string& owner, PartitionId partition);
-
   Result<void> open_source(size_t index);
   Result<PartitionRun*> partition(size_t source, uint32_t number);
   Result<void> index_tail(size_t source, PartitionRun& run);

@@ -7,6 +7,7 @@
 
 #include "app/runtime/pipeline.h"
 #include "base/log.h"
+#include "store/commit/meta_names.h"
 #include "store/segments/history.h"
 #include "streams/decoders/time.h"
 
@@ -17,14 +18,6 @@ namespace {
 constexpr size_t kGapJudges = 9;
 
 }  // namespace
-
-std::string Pipeline::gap_name(PartitionId partition) {
-  return fmt::format("gap/{}", partition.value());
-}
-
-std::string Pipeline::lost_name(const std::string& owner, PartitionId partition) {
-  return fmt::format("lost/{}/{}", owner, partition.value());
-}
 
 void Pipeline::tell_loss(size_t source, const PartitionRun& run, size_t view, const char* why) {
   const PlanSource& planned = plan_->sources[source];
@@ -76,7 +69,7 @@ Result<void> Pipeline::note_lost_events(size_t source, PartitionRun& run,
   for (size_t index = 0; index < run.views.size(); ++index) {
     if (next(low[index]) >= first) continue;
     run.lost[index] = std::max(run.lost[index], lost);
-    txn.put_meta(lost_name(planned.views[index].owner, run.id),
+    txn.put_meta(store::meta::lost(planned.views[index].owner, run.id),
                  std::to_string(run.lost[index].value()));
     tell_loss(source, run, index, "is built from a log that retention has trimmed");
   }
@@ -95,7 +88,7 @@ void Pipeline::note_gap(size_t source, PartitionRun& run, bool gap,
   const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
   std::nth_element(times.begin(), middle, times.end());
   run.gap = times.empty() ? kUnknownLoss : EventTime{*middle};
-  lane_.open().txn.put_meta(gap_name(run.id), std::to_string(run.gap.value()));
+  lane_.open().txn.put_meta(store::meta::gap(run.id), std::to_string(run.gap.value()));
   const std::lock_guard lock(tables_mutex_);
   reach_gap(source, run);
 }

@@ -10,6 +10,7 @@
 #include "app/runtime/stored_states.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "store/commit/meta_names.h"
 #include "store/schemas.h"
 #include "store/segments/history.h"
 #include "streams/decoders/time.h"
@@ -58,9 +59,9 @@ Result<void> Pipeline::open_source(size_t index) {
   run.view_texts.resize(planned.views.size());
   for (const features::Derived& derived : planned.derived)
     run.derived.emplace_back(derived.expression);
-  const std::string prefix = fmt::format("position/{}/", planned.name);
-  QW_TRY(store_.scan_meta(prefix, [&](std::string_view name, std::string_view value) {
-    run.saved[static_cast<uint32_t>(std::stoul(std::string(name.substr(prefix.size()))))] = value;
+  const std::string positions = store::meta::positions_of(planned.name);
+  QW_TRY(store_.scan_meta(positions, [&](std::string_view name, std::string_view value) {
+    if (const auto number = store::meta::parse_position(name)) run.saved[*number] = value;
     return true;
   }));
   for (const auto& [name, id] : partitions_.known()) {
@@ -105,10 +106,10 @@ Result<Pipeline::PartitionRun*> Pipeline::partition(size_t source, uint32_t numb
         store_, options, std::make_shared<ViewStateKind>(store_, view.view, planned.schema)));
   }
   for (const PlanView& view : planned.views) {
-    QW_ASSIGN(const auto lost, store_.get_meta(lost_name(view.owner, made.id)));
+    QW_ASSIGN(const auto lost, store_.get_meta(store::meta::lost(view.owner, made.id)));
     made.lost.emplace_back(lost ? std::stoll(*lost) : std::numeric_limits<int64_t>::min());
   }
-  QW_ASSIGN(const auto gap, store_.get_meta(gap_name(made.id)));
+  QW_ASSIGN(const auto gap, store_.get_meta(store::meta::gap(made.id)));
   if (gap) made.gap = EventTime{std::stoll(*gap)};
   reach_gap(source, made);
   QW_TRY(index_tail(source, made));
@@ -257,7 +258,8 @@ Result<void> Pipeline::checkpoint_now(const std::shared_ptr<store::KeyedTable>& 
   store::Txn txn;
   QW_ASSIGN(const store::CheckpointPass pass,
             table->checkpoint_some(txn, store::KeyedTable::kAllAreDue, SIZE_MAX));
-  txn.put_meta(low_water_name(owner, partition), std::to_string(table->low_water(head).value()));
+  txn.put_meta(store::meta::low_water(owner, partition),
+               std::to_string(table->low_water(head).value()));
   QW_TRY(store_.commit(txn, store::Durability::kProcess));
   table->committed(pass.ticket);
   return {};
@@ -309,7 +311,7 @@ Result<void> Pipeline::install_champion(size_t decision,
   store::Txn txn;
   QW_ASSIGN(const bool anew, stage_definition(*version, txn));
   // What was measured of other scores says nothing of these.
-  if (anew) txn.erase_meta("drift/" + plan_->decisions[decision].name);
+  if (anew) txn.erase_meta(store::meta::drift(plan_->decisions[decision].name));
   if (anew)
     log::warning("recovery",
                  "{}: the model is defined in another way than what its states were made by; they "
@@ -358,7 +360,7 @@ Result<size_t> Pipeline::checkpoint_table(const std::shared_ptr<store::KeyedTabl
   QW_ASSIGN(const store::CheckpointPass pass, table->checkpoint_some(open.txn, now_us, budget));
   late |= pass.behind_us > options_.replay_max_us / 20;
   if (pass.states == 0) return pass.left;
-  open.txn.put_meta(low_water_name(owner, partition),
+  open.txn.put_meta(store::meta::low_water(owner, partition),
                     std::to_string(table->low_water(head).value()));
   open.then.push_back([table, ticket = pass.ticket] { table->committed(ticket); });
   return pass.left;
@@ -379,20 +381,20 @@ Result<bool> Pipeline::stage_definition(const serve::LearningVersion& version,
     QW_ASSIGN(const auto low_waters, stored_low_waters(store_, version.owner()));
     txn.erase_owner(version.owner());
     for (const auto& [stream, low] : low_waters)
-      txn.erase_meta(low_water_name(version.owner(), stream));
+      txn.erase_meta(store::meta::low_water(version.owner(), stream));
   }
-  QW_ASSIGN(const auto stored, store_.get_meta(definition_name(version.owner())));
+  QW_ASSIGN(const auto stored, store_.get_meta(store::meta::definition(version.owner())));
   if (stored != definition_of(version))
-    txn.put_meta(definition_name(version.owner()), definition_of(version));
+    txn.put_meta(store::meta::definition(version.owner()), definition_of(version));
   return states == StatesAre::kAnothers;
 }
 
 void Pipeline::erase_version(const serve::LearningVersion& version) {
   store::PendingCommit& open = lane_.open();
   open.txn.erase_owner(version.owner());
-  open.txn.erase_meta(definition_name(version.owner()));
+  open.txn.erase_meta(store::meta::definition(version.owner()));
   for (const auto& [stream, table] : version.tables())
-    open.txn.erase_meta(low_water_name(version.owner(), stream));
+    open.txn.erase_meta(store::meta::low_water(version.owner(), stream));
 }
 
 template <class Visit>
@@ -419,7 +421,7 @@ Result<std::optional<Seq>> Pipeline::settle(PartitionId wanted) {
     if (partition != wanted) return {};
     const Seq low = table->low_water(head);
     settled = settled ? std::min(*settled, low) : low;
-    open.txn.put_meta(low_water_name(owner, partition), std::to_string(low.value()));
+    open.txn.put_meta(store::meta::low_water(owner, partition), std::to_string(low.value()));
     return {};
   }));
   return settled;

@@ -8,14 +8,13 @@
 #include "app/runtime/pipeline.h"
 #include "app/runtime/stored_states.h"
 #include "base/log.h"
+#include "store/commit/meta_names.h"
 
 namespace qw::app {
 namespace {
 
 constexpr size_t kSweptAtOnce = 32;  // states of a view in a second: each may be read from disk
 constexpr int64_t kUnusedSavedEvery = 60;  // seconds
-
-std::string unused_name(const std::string& owner) { return "unused/" + owner; }
 
 }  // namespace
 
@@ -24,16 +23,16 @@ Result<void> Pipeline::find_unused() {
   std::set<std::string, std::less<>> named;
   for (const PlanSource& source : plan_->sources)
     for (const PlanView& view : source.views) named.insert(view.owner);
-  constexpr std::string_view kPrefix = "low_water/";
-  QW_TRY(store_.scan_meta("low_water/view/", [&](std::string_view name, std::string_view) {
-    name.remove_prefix(kPrefix.size());
-    name = name.substr(0, name.rfind('/'));
-    if (!named.contains(name)) unused_.emplace(name, 0);
+  const std::string views = store::meta::low_waters_of_views();
+  QW_TRY(store_.scan_meta(views, [&](std::string_view name, std::string_view) {
+    const auto low = store::meta::parse_low_water(name);
+    if (low && !named.contains(low->owner)) unused_.emplace(low->owner, 0);
     return true;
   }));
-  for (const std::string& owner : named) lane_.open().txn.erase_meta(unused_name(owner));
+  for (const std::string& owner : named)
+    lane_.open().txn.erase_meta(store::meta::unused(owner));
   for (auto& [owner, seconds] : unused_) {
-    QW_ASSIGN(const auto saved, store_.get_meta(unused_name(owner)));
+    QW_ASSIGN(const auto saved, store_.get_meta(store::meta::unused(owner)));
     if (saved) seconds = std::stoll(*saved);
   }
   return {};
@@ -54,15 +53,15 @@ void Pipeline::sweep_owners() {
     const auto& [owner, seconds] = *at;
     if (++at->second * 1'000'000 < options_.state_ttl_us) {
       if (seconds % kUnusedSavedEvery == 0)
-        txn.put_meta(unused_name(owner), std::to_string(seconds));
+        txn.put_meta(store::meta::unused(owner), std::to_string(seconds));
       ++at;
       continue;
     }
     txn.erase_owner(owner);
-    txn.erase_meta(unused_name(owner));
+    txn.erase_meta(store::meta::unused(owner));
     for (const auto& [name, id] : partitions_.known()) {
-      txn.erase_meta(low_water_name(owner, id));
-      txn.erase_meta(lost_name(owner, id));
+      txn.erase_meta(store::meta::low_water(owner, id));
+      txn.erase_meta(store::meta::lost(owner, id));
     }
     log::info("views", "erased the states of {}, which no plan has named for state_ttl", owner);
     at = unused_.erase(at);

@@ -19,6 +19,7 @@
 #include "base/guard.h"
 #include "base/log.h"
 #include "base/nice.h"
+#include "store/commit/meta_names.h"
 
 namespace qw::app {
 namespace {
@@ -30,7 +31,6 @@ using store::Segment;
 constexpr size_t kAskedMax = 64;
 constexpr int64_t kTailsKeptNs = 600'000'000'000;  // for who asked and was killed
 constexpr Seq kEnd{std::numeric_limits<uint64_t>::max()};
-constexpr const char* kClockMeta = "clock/believed";
 constexpr int64_t kSaveClockNs = 60'000'000'000;
 
 Labels label_of(Log log) { return {{"log", std::string(store::name_of(log))}}; }
@@ -90,7 +90,7 @@ Result<std::vector<store::Loss>> Roller::open() {
   for (const std::string& place : check.aside)
     log::warning("segments",
                  "no list names this segment, and its records are nowhere else: kept as {}", place);
-  QW_ASSIGN(const auto clock, store_.get_meta(kClockMeta));
+  QW_ASSIGN(const auto clock, store_.get_meta(store::meta::kClockTrust));
   clock_trust_.emplace(clock_, clock.value_or(""));
   QW_TRY(make_folders(store::segment_folder(store_.folder())));
   std::error_code failed;
@@ -415,7 +415,7 @@ void Roller::remember_clock() {
     return;
   clock_saved_ns_ = std::max<int64_t>(clock_.monotonic_ns(), 1);
   const auto held = lane_.hold();
-  lane_.open().txn.put_meta(kClockMeta, saved);
+  lane_.open().txn.put_meta(store::meta::kClockTrust, saved);
 }
 
 // They were written while the clock was not believed: from now on they grow old.

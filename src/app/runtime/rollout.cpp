@@ -11,6 +11,7 @@
 #include "base/guard.h"
 #include "base/log.h"
 #include "models/load.h"
+#include "store/commit/meta_names.h"
 #include "train/publish.h"
 
 namespace qw::app {
@@ -274,7 +275,7 @@ Result<void> Rollout::swap(const Change& change, const std::stop_token& stop) {
       old.push_back(pipeline_.swap_challenger(decision));
       pipeline_.erase_version(*old.back());
     }
-    open.txn.put_meta(serving_meta_name(planned), std::to_string(change.version));
+    open.txn.put_meta(store::meta::serving(planned.registry_name), std::to_string(change.version));
     open.need(store::Durability::kMachine);
     if (change.back)
       tell(open, change.model, change.before, "rolled_back",

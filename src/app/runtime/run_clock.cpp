@@ -4,11 +4,11 @@
 
 #include "base/bytes.h"
 #include "schema/stored_record.h"
+#include "store/commit/meta_names.h"
 
 namespace qw::app {
 namespace {
 
-constexpr const char* kMeta = "clock/run";
 constexpr uint8_t kRecordKind = 0x46, kRecordVersion = 1;
 constexpr int64_t kMaxStepUs = 5'000'000;  // between two ticks; more is a pause
 constexpr int64_t kSetUs = 5'000'000;      // a smaller step of the wall clock is a correction
@@ -23,7 +23,7 @@ RunClock::RunClock(const Clock& clock, std::vector<std::string> sources)
 }
 
 Result<void> RunClock::open(const store::Store& store) {
-  QW_ASSIGN(const auto saved, store.get_meta(kMeta));
+  QW_ASSIGN(const auto saved, store.get_meta(store::meta::kRunClock));
   if (!saved) return {};
   constexpr std::string_view kWhat = "the clock of alerts";
   QW_ASSIGN(ByteReader reader, schema::open_stored(*saved, kRecordKind, kRecordVersion, kWhat));
@@ -62,7 +62,7 @@ void RunClock::save(store::Txn& txn) {
     writer.i64(source.quiet_us);
   }
   seal_record(kRecordKind, kRecordVersion, body, sealed);
-  txn.put_meta(kMeta, sealed);
+  txn.put_meta(store::meta::kRunClock, sealed);
 }
 
 RunClock::Reading RunClock::read(size_t source, int64_t wall_us) {

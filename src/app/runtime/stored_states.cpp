@@ -5,12 +5,10 @@
 #include <charconv>
 #include <optional>
 
+#include "store/commit/meta_names.h"
+
 namespace qw::app {
 namespace {
-
-std::string low_water_prefix(const std::string& owner) {
-  return fmt::format("low_water/{}/", owner);
-}
 
 template <class Number>
 bool read_number(std::string_view text, Number& number) {
@@ -37,19 +35,13 @@ Result<bool> are_of_size(const store::Store& store, const serve::LearningVersion
 
 }  // namespace
 
-std::string low_water_name(const std::string& owner, PartitionId partition) {
-  return low_water_prefix(owner) + std::to_string(partition.value());
-}
-
-std::string definition_name(const std::string& owner) { return "definition/" + owner; }
-
 std::string definition_of(const serve::LearningVersion& version) {
   return fmt::format("{:016x}", version.definition());
 }
 
 Result<Seq> stored_low_water(const store::Store& store, const std::string& owner,
                              PartitionId partition) {
-  const std::string name = low_water_name(owner, partition);
+  const std::string name = store::meta::low_water(owner, partition);
   QW_ASSIGN(const auto value, store.get_meta(name));
   uint64_t seq = 0;
   if (value && !read_number(*value, seq)) return damaged(store, name);
@@ -59,13 +51,13 @@ Result<Seq> stored_low_water(const store::Store& store, const std::string& owner
 Result<std::map<PartitionId, Seq>> stored_low_waters(const store::Store& store,
                                                      const std::string& owner) {
   std::map<PartitionId, Seq> all;
-  const std::string prefix = low_water_prefix(owner);
   std::optional<Error> trouble;
-  QW_TRY(store.scan_meta(prefix, [&](std::string_view name, std::string_view value) {
-    uint32_t partition = 0;
+  const std::string low_waters = store::meta::low_waters_of(owner);
+  QW_TRY(store.scan_meta(low_waters, [&](std::string_view name, std::string_view value) {
+    const auto low = store::meta::parse_low_water(name);
     uint64_t seq = 0;
-    if (read_number(name.substr(prefix.size()), partition) && read_number(value, seq))
-      all[PartitionId{partition}] = Seq{seq};
+    if (low && read_number(value, seq))
+      all[low->partition] = Seq{seq};
     else
       trouble = damaged(store, std::string(name));
     return !trouble;
@@ -77,7 +69,7 @@ Result<std::map<PartitionId, Seq>> stored_low_waters(const store::Store& store,
 Result<StatesAre> states_of(const store::Store& store, const serve::LearningVersion& version) {
   QW_ASSIGN(const auto low_waters, stored_low_waters(store, version.owner()));
   if (low_waters.empty()) return StatesAre::kNobodys;
-  QW_ASSIGN(const auto stored, store.get_meta(definition_name(version.owner())));
+  QW_ASSIGN(const auto stored, store.get_meta(store::meta::definition(version.owner())));
   if (stored) return *stored == definition_of(version) ? StatesAre::kOurs : StatesAre::kAnothers;
   for (const auto& [stream, low] : low_waters) {
     QW_ASSIGN(const bool fit, are_of_size(store, version, stream));

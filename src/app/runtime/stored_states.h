@@ -13,11 +13,7 @@
 
 namespace qw::app {
 
-// Settings of the store. `owner` is a StateId's.
-std::string low_water_name(const std::string& owner, PartitionId partition);
-std::string definition_name(const std::string& owner);
-
-// Up to here every state of the owner is on disk; Seq{0}: none is.
+// Up to here every state of the owner (a StateId's) is on disk; Seq{0}: none is.
 Result<Seq> stored_low_water(const store::Store& store, const std::string& owner,
                              PartitionId partition);
 // Of every partition where the owner has one.

@@ -6,11 +6,10 @@
 
 #include "app/runtime/log_tails.h"
 #include "base/log.h"
+#include "store/commit/meta_names.h"
 
 namespace qw::app {
 namespace {
-
-constexpr const char* kMeta = "system/state";  // "running" from a start to its stop
 
 constexpr uint64_t kLateEnough = 100;  // events that are worth a share
 constexpr int kLooksPerSpan = 60;
@@ -69,7 +68,7 @@ void SystemLog::look(const std::string& limit, uint64_t bitten, const std::strin
 }
 
 Result<void> SystemLog::started(uint64_t to_replay, const std::vector<store::Loss>& losses) {
-  QW_ASSIGN(const auto before, store_.get_meta(kMeta));
+  QW_ASSIGN(const auto before, store_.get_meta(store::meta::kState));
   std::string detail;
   if (before && *before == "running")
     detail = fmt::format("it was killed before; {} records are replayed", to_replay);
@@ -79,7 +78,7 @@ Result<void> SystemLog::started(uint64_t to_replay, const std::vector<store::Los
   for (const store::Loss& loss : losses)
     tell("loss_accepted", "Damage was accepted: " + loss.where, loss.what);
   const auto held = lane_.hold();
-  lane_.open().txn.put_meta(kMeta, "running");
+  lane_.open().txn.put_meta(store::meta::kState, "running");
   remember_app_file(plan_, lane_.open().txn);
   started_ = true;
   return {};
@@ -89,7 +88,7 @@ void SystemLog::stopped(const std::string& why) {
   if (!started_) return;
   tell("stopped", fmt::format("'{}' stopped", plan_.file.app.text), why);
   const auto held = lane_.hold();
-  lane_.open().txn.put_meta(kMeta, "stopped");
+  lane_.open().txn.put_meta(store::meta::kState, "stopped");
 }
 
 void SystemLog::look(size_t source, const streams::SourceStatus& status) {

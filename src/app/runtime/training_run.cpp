@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "models/package.h"
+#include "store/commit/meta_names.h"
 
 namespace qw::app {
 namespace {
@@ -136,8 +137,6 @@ Result<size_t> trainable_model(const Plan& plan, const std::string& name) {
                "choose one with --model: " + known};
 }
 
-std::string serving_meta_name(const PlanModel& model) { return "serving/" + model.registry_name; }
-
 std::optional<int64_t> pinned_version(const PlanModel& model) {
   if (model.file == nullptr || !model.file->champion) return std::nullopt;
   const std::string& alias = model.file->champion->alias;
@@ -151,7 +150,7 @@ Result<int64_t> serving_version(const store::Store* store, const models::Registr
                                 const PlanModel& model) {
   if (const auto pinned = pinned_version(model)) return *pinned;
   if (store != nullptr) {
-    QW_ASSIGN(const auto served, store->get_meta(serving_meta_name(model)));
+    QW_ASSIGN(const auto served, store->get_meta(store::meta::serving(model.registry_name)));
     if (served) return static_cast<int64_t>(std::stoll(*served));
   }
   QW_ASSIGN(const auto champion, registry.alias(model.registry_name, "champion"));

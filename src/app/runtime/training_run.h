@@ -47,7 +47,6 @@ Result<size_t> trainable_model(const Plan& plan, const std::string& name);
 // null. A version the file pins (`registry:NAME@7`) comes before all.
 Result<int64_t> serving_version(const store::Store* store, const models::Registry& registry,
                                 const PlanModel& model);
-std::string serving_meta_name(const PlanModel& model);
 // The number in `registry:NAME@7`.
 std::optional<int64_t> pinned_version(const PlanModel& model);
 

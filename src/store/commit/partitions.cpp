@@ -3,17 +3,17 @@
 #include <algorithm>
 #include <charconv>
 
+#include "store/commit/meta_names.h"
+
 namespace qw::store {
-namespace {
-constexpr std::string_view kPrefix = "partition/";
-}
 
 Result<void> Partitions::open(const Store& store) {
   bool damaged = false;
-  QW_TRY(store.scan_meta(kPrefix, [&](std::string_view name, std::string_view value) {
+  QW_TRY(store.scan_meta(meta::kPartition, [&](std::string_view name,
+                                                      std::string_view value) {
     uint32_t number = 0;
     damaged |= std::from_chars(value.data(), value.data() + value.size(), number).ec != std::errc{};
-    ids_.emplace(name.substr(kPrefix.size()), PartitionId{number});
+    ids_.emplace(meta::parse_partition(name), PartitionId{number});
     last_ = std::max(last_, number);
     return true;
   }));
@@ -28,7 +28,7 @@ PartitionId Partitions::id_of(const std::string& name, Txn& txn) {
   if (found != ids_.end()) return found->second;
   const PartitionId id{++last_};
   ids_.emplace(name, id);
-  txn.put_meta(std::string(kPrefix) + name, std::to_string(id.value()));
+  txn.put_meta(meta::partition(name), std::to_string(id.value()));
   return id;
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "store/commit/meta_names.h"
 #include "store/internal/end_mark.h"
 #include "store/internal/folder.h"
 
@@ -22,7 +23,6 @@ namespace qw::store {
 namespace {
 
 constexpr std::string_view kSuffix = ".spool";
-constexpr std::string_view kMetaPrefix = "spool/";
 constexpr uint64_t kMagic = 0x31304C4F4F505351;  // "QSPOOL01"
 constexpr size_t kHeaderBytes = 4096;
 constexpr size_t kAlign = 8;
@@ -64,8 +64,6 @@ uint64_t settled(uint64_t position, uint64_t ring_bytes) {
 uint64_t header_check(const Header& header) {
   return checksum64({reinterpret_cast<const char*>(&header), offsetof(Header, check)});
 }
-
-std::string meta_name(uint64_t id) { return fmt::format("{}{:016x}", kMetaPrefix, id); }
 
 // A frame as found at a place. A view into the ring.
 struct FoundFrame {
@@ -221,7 +219,7 @@ bool Spool::drain(Txn& txn) {
     drained_number_ = frame->head.number;
     drained_ = frame->next;
   }
-  txn.put_meta(meta_name(id_), std::to_string(drained_number_));
+  txn.put_meta(meta::spool(id_), std::to_string(drained_number_));
   return true;
 }
 
@@ -234,12 +232,12 @@ namespace {
 
 // How many frames of this spool the store holds.
 Result<uint64_t> committed_of(const Store& store, uint64_t id) {
-  QW_ASSIGN(const auto text, store.get_meta(meta_name(id)));
+  QW_ASSIGN(const auto text, store.get_meta(meta::spool(id)));
   uint64_t number = 0;
   if (!text) return number;
   const auto [end, failed] = std::from_chars(text->data(), text->data() + text->size(), number);
   if (failed != std::errc{} || end != text->data() + text->size())
-    return Error{ErrorCode::kCorrupt, "the place of a spool is damaged", meta_name(id),
+    return Error{ErrorCode::kCorrupt, "the place of a spool is damaged", meta::spool(id),
                  "restore the data folder from a copy"};
   return number;
 }
@@ -293,7 +291,7 @@ Result<void> recover_file(const std::string& path, const Store& store, Txn& txn,
     txn.append(static_cast<Log>(frame.head.log), PartitionId{frame.head.partition},
                Seq{frame.head.seq}, frame.record);
   if (!found.frames.empty())
-    txn.put_meta(meta_name(header.id), std::to_string(found.frames.back().head.number));
+    txn.put_meta(meta::spool(header.id), std::to_string(found.frames.back().head.number));
   recovery.records += found.frames.size();
   return {};
 }
@@ -321,7 +319,7 @@ Result<SpoolRecovery> recover_spools(const std::string& folder, const Store& sto
   for (const std::string& file : recovery.files)
     QW_TRY(recover_file(file, store, staged, recovery));
   txn = std::move(staged);
-  QW_TRY(store.scan_meta(kMetaPrefix, [&](std::string_view, std::string_view) {
+  QW_TRY(store.scan_meta(meta::kSpool, [&](std::string_view, std::string_view) {
     recovery.remembered = true;
     return false;
   }));
@@ -332,7 +330,7 @@ Result<void> remove_spools(const SpoolRecovery& recovery, Txn& txn) {
   for (const std::string& file : recovery.files)
     if (::unlink(file.c_str()) != 0 && errno != ENOENT)
       return internal::system_error("cannot remove a spool", file, errno);
-  txn.erase_meta_prefix(kMetaPrefix);
+  txn.erase_meta_prefix(meta::kSpool);
   return {};
 }
 

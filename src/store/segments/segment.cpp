@@ -10,26 +10,16 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "store/commit/meta_names.h"
 
 namespace qw::store {
 namespace {
 
 constexpr uint8_t kRowKind = 17;
 constexpr uint8_t kRowVersion = 2;  // 1: without checksum and `dated`
-constexpr std::string_view kPrefix = "segment/";
-constexpr std::string_view kDropped = "segment-dropped/";  // and a file that may be removed
-
-std::string prefix_of(Log log, PartitionId partition) {
-  return fmt::format("{}{}/{:010}/", kPrefix, name_of(log), partition.value());
-}
-
-// Fixed width: the store's order is the order of seqs.
-std::string hole_name(Log log, PartitionId partition) {
-  return fmt::format("hole/{}/{}", name_of(log), partition.value());
-}
 
 std::string row_name(const Segment& segment) {
-  return fmt::format("{}{:020}", prefix_of(segment.log, segment.partition), segment.from.value());
+  return meta::segment(segment.log, segment.partition, segment.from);
 }
 
 std::string encode(const Segment& segment) {
@@ -111,10 +101,12 @@ std::string Segment::file() const {
 std::string segment_folder(const std::string& data_folder) { return data_folder + "/segments"; }
 
 Result<std::vector<Segment>> segments_of(const Store& store, Log log, PartitionId partition) {
-  return listed(store, prefix_of(log, partition));
+  return listed(store, meta::segments_of(log, partition));
 }
 
-Result<std::vector<Segment>> all_segments(const Store& store) { return listed(store, kPrefix); }
+Result<std::vector<Segment>> all_segments(const Store& store) {
+  return listed(store, meta::kSegment);
+}
 
 void change_segment(Txn& txn, const Segment& segment) {
   txn.put_meta(row_name(segment), encode(segment));
@@ -127,7 +119,7 @@ void add_segment(Txn& txn, const Segment& segment) {
 
 void drop_segment(Txn& txn, const Segment& segment) {
   txn.erase_meta(row_name(segment));
-  txn.put_meta(std::string(kDropped) + segment.file(), "");
+  txn.put_meta(meta::segment_dropped(segment.file()), "");
 }
 
 std::optional<Segment> parse_segment_file(std::string_view name) {
@@ -164,7 +156,7 @@ Result<bool> is_in_database(const Store& store, const Segment& segment) {
 
 // What is made anew from the log later lacks these records.
 Result<void> note_hole(const Store& store, const Segment& segment, Txn& txn) {
-  const std::string name = hole_name(segment.log, segment.partition);
+  const std::string name = meta::hole(segment.log, segment.partition);
   QW_ASSIGN(const auto known, store.get_meta(name));
   const uint64_t end = known ? std::stoull(*known) : 0;
   txn.put_meta(name, std::to_string(std::max(end, segment.to.value())));
@@ -198,7 +190,7 @@ Result<void> put_right(Store& store, const std::string& name, const std::set<std
 }  // namespace
 
 Result<Seq> hole_end(const Store& store, Log log, PartitionId partition) {
-  QW_ASSIGN(const auto end, store.get_meta(hole_name(log, partition)));
+  QW_ASSIGN(const auto end, store.get_meta(meta::hole(log, partition)));
   return Seq{end ? std::stoull(*end) : 0};
 }
 
@@ -227,8 +219,8 @@ Result<SegmentCheck> check_segments(Store& store, bool accept_loss) {
     QW_TRY(note_hole(store, segment, txn));
     if (std::filesystem::exists(path)) QW_TRY(set_aside(store.folder(), path));
   }
-  QW_TRY(store.scan_meta(kDropped, [&](std::string_view name, std::string_view) {
-    dropped.emplace(name.substr(kDropped.size()));
+  QW_TRY(store.scan_meta(meta::kSegmentDropped, [&](std::string_view name, std::string_view) {
+    dropped.emplace(meta::parse_segment_dropped(name));
     return true;
   }));
   std::vector<std::string> unnamed;
@@ -238,7 +230,7 @@ Result<SegmentCheck> check_segments(Store& store, bool accept_loss) {
       unnamed.push_back(name);
   for (const std::string& name : unnamed) QW_TRY(put_right(store, name, dropped, check));
   for (const std::string& name : dropped)
-    if (!std::filesystem::exists(folder + "/" + name)) txn.erase_meta(std::string(kDropped) + name);
+    if (!std::filesystem::exists(folder + "/" + name)) txn.erase_meta(meta::segment_dropped(name));
   if (!txn.empty()) QW_TRY(store.commit(txn, Durability::kMachine));
   return check;
 }
