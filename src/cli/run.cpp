@@ -140,9 +140,7 @@ std::shared_ptr<app::DemoIncidents> make_demo(const app::Plan& plan,
   incidents.folder = options.data_folder;
   auto demo = app::DemoIncidents::make(
       incidents, real_clock(), options.own_server.secret,
-      [&runtime](std::string_view kind, const app::IncidentStatus& status) {
-        runtime.note({std::string(kind), real_clock().wall_us(), app::incident_json(status)});
-      });
+      [&runtime](const store::IncidentBody& incident) { runtime.note(incident); });
   demo->add_routes(server);
   return demo;
 }

@@ -92,7 +92,7 @@ Result<std::string_view> decision_key(std::string_view record);
 // DuckDB can read it.
 struct JournalRecord {
   std::string
-      kind;  // "alert_fired", "action_finished", "model_swapped", ... (docs/reference/journal.md)
+      kind;  // "alert_fired", "action_finished", "model", ... (store/commit/journal_kinds.h)
   int64_t at_us = 0;
   std::string json;  // one object
 };

@@ -6,7 +6,6 @@
 #include <charconv>
 #include <chrono>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
 #include "base/ended.h"
@@ -14,6 +13,7 @@
 #include "base/guard.h"
 #include "base/log.h"
 #include "schema/stored_record.h"
+#include "store/commit/journal_kinds.h"
 #include "store/commit/meta_names.h"
 #include "store/store.h"
 
@@ -169,8 +169,8 @@ struct OutboxWorker::Impl {
   bool open();
   bool settle();
   void stage_outcome(const std::vector<PendingRow>& rows, const DeliveryReport& report);
-  void give_up(const PendingRow& row, const char* kind, const std::string& reason);
-  void give_up_ourselves(const PendingRow& row, const char* kind, const std::string& reason);
+  void give_up(const PendingRow& row, std::string_view kind, const std::string& reason);
+  void give_up_ourselves(const PendingRow& row, std::string_view kind, const std::string& reason);
   Result<void> take_up_tries();
   void count_try(const PendingRow& row, const std::string& reason);
   bool tried_enough(const PendingRow& row);
@@ -318,20 +318,16 @@ bool OutboxWorker::Impl::settle() {
   return true;
 }
 
-void OutboxWorker::Impl::give_up(const PendingRow& row, const char* kind,
+void OutboxWorker::Impl::give_up(const PendingRow& row, std::string_view kind,
                                  const std::string& reason) {
-  const nlohmann::json body = {{"sink", options.sink},
-                               {"action_id", row.row.action_id},
-                               {"created_at_us", row.row.created_at_us},
-                               {"reason", reason}};
-  using nlohmann::json;
-  pending_records.push_back(
-      {kind, clock.wall_us(), body.dump(-1, ' ', false, json::error_handler_t::replace)});
+  const store::DeliveryBody body{std::string(kind), options.sink, row.row.action_id,
+                                 row.row.created_at_us, reason};
+  pending_records.push_back(store::journal_record(body, clock.wall_us()));
   log::warning("sink." + options.sink, "{} {}: {}", kind, row.row.action_id, reason);
   erase(row.seq);
 }
 
-void OutboxWorker::Impl::give_up_ourselves(const PendingRow& row, const char* kind,
+void OutboxWorker::Impl::give_up_ourselves(const PendingRow& row, std::string_view kind,
                                            const std::string& reason) {
   give_up(row, kind, reason);
   sink->gave_up(row, reason);
@@ -347,7 +343,7 @@ void OutboxWorker::Impl::stage_outcome(const std::vector<PendingRow>& rows,
   metrics.delivered.add(report.delivered);
   const auto* refused = std::get_if<Refused>(&report.next);
   if (refused != nullptr && report.delivered < rows.size()) {
-    give_up(rows[report.delivered], "delivery_refused", refused->reason);
+    give_up(rows[report.delivered], store::DeliveryBody::kRefused, refused->reason);
     metrics.refused.add();
   }
   if (auto state = sink->state(); state && !ended.empty()) pending_state = std::move(state);
@@ -400,9 +396,10 @@ bool OutboxWorker::Impl::tried_enough(const PendingRow& row) {
   if (!often && left_us() > 0) return false;
   const std::string how = fmt::format("{} attempts, the last: {}", tries.attempts, last_reason);
   if (often)
-    give_up_ourselves(row, "delivery_failed", how);
+    give_up_ourselves(row, store::DeliveryBody::kFailed, how);
   else
-    give_up_ourselves(row, "delivery_expired", "not delivered before its deadline: " + how);
+    give_up_ourselves(row, store::DeliveryBody::kExpired,
+                      "not delivered before its deadline: " + how);
   (often ? metrics.failed : metrics.expired).add();
   std::lock_guard lock(mutex);
   ++(often ? status.failed : status.expired);

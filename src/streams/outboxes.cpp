@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/env.h"
 #include "base/log.h"
@@ -43,9 +42,7 @@ Result<void> Outboxes::tell_of_removed_sinks() {
         "that name again";
     log::warning("outbox", "{}: {}", title, detail);
     auto held = lane_.hold();
-    journal_.append(
-        held.open(), "system",
-        nlohmann::json{{"phase", "sink_removed"}, {"title", title}, {"detail", detail}});
+    journal_.append(held.open(), store::SystemBody{"sink_removed", title, detail});
   }
   return {};
 }

@@ -7,7 +7,6 @@
 #include "api_app.h"
 #include "api_listener.h"
 #include "api_shape.h"
-#include "app/runtime/truth.h"
 
 namespace qw::test {
 namespace {
@@ -38,14 +37,14 @@ class ApiLearningTest : public ::testing::Test {
   // Labels of the first `count` spikes.
   void label(int64_t count) {
     for (int64_t spike = 0; spike < count; ++spike) {
-      app::IncidentRecord incident;
+      store::IncidentBody incident;
+      incident.kind = store::IncidentBody::kEnded;
       incident.id = fmt::format("inc-{}", spike);
-      incident.kind = "cpu";
+      incident.load = "cpu";
       incident.state = "ended";
       incident.started_us = GeneratedOptions().first_us + (243 + spike * 250) * int64_t{1'000'000};
       incident.ends_us = incident.started_us + 8'000'000;
-      app_->runtime().note(
-          {app::IncidentRecord::kEnded, real_clock().wall_us(), incident.json().dump()});
+      app_->runtime().note(incident);
     }
     ASSERT_TRUE(app_->wait([&] { return model()["labels"]["total"] == count; }));
   }

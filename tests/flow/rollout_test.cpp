@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/training_run.h"
-#include "app/runtime/truth.h"
 #include "flow_run.h"
 #include "models/engines/builtin.h"
 #include "models/load.h"
@@ -396,11 +395,13 @@ TEST_F(RolloutTest, ATrainingOfTheRunningProgramTakesOver) {
            Seq{19'000};
   });
   for (int64_t spike = 0; spike < 6; ++spike) {
-    app::IncidentRecord incident{"inc-" + std::to_string(spike), "cpu", "ended", 0, 0};
+    store::IncidentBody incident;
+    incident.kind = store::IncidentBody::kEnded;
+    incident.id = "inc-" + std::to_string(spike);
+    incident.state = "ended";
     incident.started_us = GeneratedOptions().first_us + (293 + spike * 300) * int64_t{1'000'000};
     incident.ends_us = incident.started_us + 8'000'000;
-    running->runtime->note(
-        {app::IncidentRecord::kEnded, real_clock().wall_us(), incident.json().dump()});
+    running->runtime->note(incident);
   }
   wait_until("the labels", [&] { return trainer.labels(kModel)->counts.real == 6; });
   wait_until("a free trainer", [&] { return trainer.request(kModel, "drift", "it drifts").ok(); });

@@ -13,7 +13,6 @@
 
 #include "app/parity/app_parity.h"
 #include "app/runtime/training_data.h"
-#include "app/runtime/truth.h"
 #include "flow_run.h"
 #include "store/duckdb/engine.h"
 #include "store/segments/history.h"
@@ -348,9 +347,14 @@ TEST_F(SegmentsFlowTest, LabelsAreReadFromSegments) {
   {
     const auto store = open_store();
     const auto last = store->last_seq(Log::kJournal, store::kJournalPartition);
-    const app::IncidentRecord incident{"inc-1", "cpu", "ended", 1'000'000, 2'000'000};
+    store::IncidentBody incident;
+    incident.kind = store::IncidentBody::kEnded;
+    incident.id = "inc-1";
+    incident.state = "ended";
+    incident.started_us = 1'000'000;
+    incident.ends_us = 2'000'000;
     std::string bytes;
-    schema::encode_journal({app::IncidentRecord::kEnded, 1, incident.json().dump()}, bytes);
+    schema::encode_journal(store::journal_record(incident, 1), bytes);
     store::Txn txn;
     txn.append(Log::kJournal, store::kJournalPartition, labelled = next(*last), bytes);
     ASSERT_TRUE(store->commit(txn, store::Durability::kProcess).ok());

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/training_run.h"
-#include "app/runtime/truth.h"
 #include "flow_run.h"
 #include "models/package.h"
 
@@ -49,15 +48,19 @@ class TrainingTest : public FlowTest {
     ASSERT_TRUE(store->commit(txn, store::Durability::kProcess).ok());
   }
 
+  static JournalLine verdict(const std::string& alert_id, bool real, const std::string& note) {
+    return {"verdict", store::json_of(store::VerdictBody{alert_id, real, note})};
+  }
   static JournalLine incident(int64_t number, int64_t at_s, const std::string& state) {
-    app::IncidentRecord record;
+    store::IncidentBody record;
     record.id = "inc-" + std::to_string(number);
-    record.kind = "cpu";
+    record.load = "cpu";
     record.state = state;
     record.started_us = GeneratedOptions().first_us + at_s * kSecond;
     record.ends_us = record.started_us + (state == "running" ? 60 : 8) * kSecond;
-    return {state == "running" ? app::IncidentRecord::kStarted : app::IncidentRecord::kEnded,
-            record.json()};
+    const bool begins = state == "running";
+    return {std::string(begins ? store::IncidentBody::kStarted : store::IncidentBody::kEnded),
+            store::json_of(record)};
   }
 };
 
@@ -106,10 +109,9 @@ TEST_F(TrainingTest, VerdictsLabelTheirAlertsSeries) {
     if (kind == "alert_fired") fired.push_back(body);
   ASSERT_GT(fired.size(), 5u);
   for (size_t at = 0; at < 5; ++at)
-    told.emplace_back("verdict",
-                      app::VerdictRecord{fired[at]["id"], at != 3, "looked at it"}.json());
-  told.emplace_back("verdict", app::VerdictRecord{fired[0]["id"], false, ""}.json());  // the last
-  told.emplace_back("verdict", app::VerdictRecord{"nobody knows it", true, ""}.json());
+    told.push_back(verdict(fired[at]["id"], at != 3, "looked at it"));
+  told.push_back(verdict(fired[0]["id"], false, ""));  // the last
+  told.push_back(verdict("nobody knows it", true, ""));
   write(told);
   const auto store = open_store();
   const auto history = app::read_history(*store, *plan, 0, {});
@@ -208,7 +210,7 @@ TEST_F(TrainingTest, ManySeriesAreReadWithinALimit) {
   std::string judged;
   for (const auto& [kind, body] : journal_of(*open_store()))
     if (kind == "alert_fired") judged = body["id"];
-  write({{"verdict", app::VerdictRecord{judged, true, ""}.json()}});
+  write({verdict(judged, true, "")});
   app::TrainingSources sources;
   sources.rows_max = 4'500;
   const auto store = open_store();

@@ -332,7 +332,7 @@ void Api::catch_up(Seq to, bool tell) {
                                 if (alert != nullptr) hub_.tell("alert", alert->body);
                                 if (change.incident) hub_.beat("status", status_.answer(*runtime_));
                                 models_.heed(*record);
-                                if (alert != nullptr && record->kind == "alert_fired")
+                                if (alert != nullptr && record->kind == store::AlertBody::kFired)
                                   tell_usual(*alert);
                                 return true;
                               });
@@ -346,11 +346,7 @@ void Api::tell_usual(const ShownAlert& alert) {
       usual_of(board_, names_, runtime_->store(), alert.series_id,
                integer_in(alert.body, "began_us"), story_.alert_times(alert.series_id));
   if (usual.empty()) return;
-  schema::JournalRecord record;
-  record.kind = kUsualKind;
-  record.at_us = clock_.wall_us();
-  record.json = written({{"alert_id", alert.id}, {"usual", usual_json(usual)}});
-  runtime_->note(std::move(record));
+  runtime_->note(store::UsualBody{alert.id, usual});
 }
 
 // The greatest score of an open alert moves without a word in the journal.
@@ -361,18 +357,14 @@ void Api::tell_risen_scores() {
   }
 }
 
-void Api::change(std::string_view kind, const Json& body, const net::HttpRequest& request,
+void Api::change(const store::VerdictBody& body, const net::HttpRequest& request,
                  std::shared_ptr<net::HttpReply> reply, std::function<Outcome()> then) {
   if (changes_.size() >= options_.waiting_changes)
     return reply->send(refusal_answer({503, "busy", "earlier changes are not durable yet",
                                        "look at GET /v1/status: the disk may be full"},
                                       request));
-  schema::JournalRecord record;
-  record.kind = kind;
-  record.at_us = clock_.wall_us();
-  record.json = written(body);
   const auto seq = std::make_shared<std::atomic<uint64_t>>(0);
-  runtime_->note(std::move(record), [seq](Seq given) { *seq = given.value(); });
+  runtime_->note(body, [seq](Seq given) { *seq = given.value(); });
   runtime_->committer().hurry();
   changes_.push_back({seq, request, std::move(reply), std::move(then),
                       clock_.monotonic_ns() + options_.change_limit_ms * 1'000'000});
@@ -408,8 +400,8 @@ void Api::judge(const net::HttpRequest& request, std::shared_ptr<net::HttpReply>
     refused = Refusal{400, "bad_parameter", fmt::format("verdict is '{}'", *verdict),
                       "send real or false_alarm"};
   if (refused) return reply->send(refusal_answer(*refused, request));
-  change("verdict", {{"alert_id", id}, {"verdict", *verdict}, {"note", note}}, request,
-         std::move(reply), [this, id]() -> Outcome {
+  change(store::VerdictBody{id, *verdict == "real", note}, request, std::move(reply),
+         [this, id]() -> Outcome {
            const ShownAlert* const alert = story_.find(id);
            if (alert == nullptr) return alerts_.unknown(id);
            return alert->body;

@@ -98,8 +98,8 @@ class Api {
   void catch_up(Seq to, bool tell);
   void tell_usual(const ShownAlert& alert);
   void tell_risen_scores();
-  // Writes a record of the journal; `then` runs on the API's thread once it is durable.
-  void change(std::string_view kind, const Json& body, const net::HttpRequest& request,
+  // Writes it to the journal; `then` runs on the API's thread once it is durable.
+  void change(const store::VerdictBody& body, const net::HttpRequest& request,
               std::shared_ptr<net::HttpReply> reply, std::function<Outcome()> then);
   void answer_changes();
   void judge(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);

@@ -10,7 +10,7 @@ Refusal disabled() {
           "set demo.incidents: true in its file"};
 }
 
-Json json_of(const IncidentStatus& status) { return Json::parse(incident_json(status)); }
+Json json_of(const IncidentStatus& status) { return store::json_of(journal_body(status)); }
 
 // The seconds of the body; nothing when they are not a whole number an incident may take.
 std::optional<int> seconds_of(const Json& body) {

@@ -43,8 +43,7 @@ DemoAnswers answers_with_loads() {
   Incidents::Options options;
   options.program = {QUICKWATER_INCIDENT_PROGRAM};
   DemoAnswers answers;
-  answers.use(DemoIncidents::make(options, real_clock(), "k3y",
-                                  [](std::string_view, const IncidentStatus&) {}));
+  answers.use(DemoIncidents::make(options, real_clock(), "k3y", [](const store::IncidentBody&) {}));
   return answers;
 }
 

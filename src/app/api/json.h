@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 namespace qw::app {
@@ -20,6 +21,11 @@ inline Json rounded(double value) {
   const double scale = std::pow(10.0, 5 - std::floor(std::log10(std::fabs(value))));
   const double near = std::round(value * scale) / scale;
   return std::isfinite(near) ? near : value;
+}
+
+template <class Value>
+Json or_null(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json(nullptr);
 }
 
 inline Json text_or_null(const std::string& text) {

@@ -166,8 +166,9 @@ Outcome ModelAnswers::roll_back(Runtime& runtime, const net::HttpRequest& reques
 }
 
 void ModelAnswers::heed(const schema::JournalRecord& record) {
-  for (const char* const kind : {"model", "training", "drift", "verdict", "incident"})
-    touched_ |= record.kind.starts_with(kind);
+  touched_ |= store::is_a<store::ModelBody>(record) || store::is_a<store::TrainingBody>(record) ||
+              store::is_a<store::DriftBody>(record) || store::is_a<store::VerdictBody>(record) ||
+              store::is_a<store::IncidentBody>(record);
 }
 
 std::vector<Json> ModelAnswers::changed(Runtime& runtime) {

@@ -11,13 +11,6 @@
 namespace qw::app {
 namespace {
 
-// The fields of an alert that its opening record has, in the order of docs/reference/api.md.
-const char* const kOpening[] = {
-    "id",      "decision",  "state",     "severity",  "title",       "series_id",         "metric",
-    "entity",  "unit",      "began_us",  "opened_us", "resolved_us", "recovered_after_s", "value",
-    "score",   "score_max", "threshold", "usual_low", "usual_mid",   "usual_high",        "model",
-    "version", "members",   "features"};
-
 const PlanHeal* heal_named(const Plan& plan, const std::string& name) {
   for (const PlanDecision& decision : plan.decisions)
     for (const PlanHeal& heal : decision.heals)
@@ -25,28 +18,64 @@ const PlanHeal* heal_named(const Plan& plan, const std::string& name) {
   return nullptr;
 }
 
-// How a webhook's delivery or a command ended.
-void finish(Json& action, const schema::JournalRecord& record, const Json& body) {
-  action["ended_us"] = record.at_us;
-  std::string message = text_in(body, "message", text_in(body, "reason"));
-  std::string state = text_in(body, "state");
-  if (body.contains("end")) {  // of a command
-    const int64_t code = integer_in(body, "exit_code", -1);
-    const bool exited = text_in(body, "end") == "exited";
-    state = exited && code == 0 ? "delivered" : "failed";
-    if (exited) action["exit_code"] = code;
-    if (message.empty() && state == "failed") {
-      message = exited ? fmt::format("exit code {}", code) : text_in(body, "end");
-      if (const std::string said = text_in(body, "stderr"); !said.empty())
-        message += ": " + said.substr(0, 200);
-    }
+// An alert as its opening record says it, in the order of docs/reference/api.md.
+Json shown(const store::AlertBody& body) {
+  Json members = Json::array(), features = Json::array();
+  for (const store::AlertMemberBody& one : body.members) {
+    const std::string title = one.title.empty() ? member_title(one.name) : one.title;
+    members.push_back({{"name", one.name},
+                       {"title", text_or_null(title)},
+                       {"contribution", number(one.contribution)}});
   }
+  for (const store::AlertFeatureBody& one : body.features)
+    features.push_back({{"name", one.name},
+                        {"value", number(one.value)},
+                        {"status", one.status},
+                        {"aggregate", text_or_null(one.aggregate)},
+                        {"window_us", or_null(one.window_us)},
+                        {"usual_low", number(one.usual_low)},
+                        {"usual_mid", number(one.usual_mid)},
+                        {"usual_high", number(one.usual_high)}});
+  return {{"id", body.id},
+          {"decision", body.decision},
+          {"state", body.state},
+          {"severity", body.severity},
+          {"title", body.title},
+          {"series_id", body.series_id},
+          {"metric", body.metric},
+          {"entity", body.entity},
+          {"unit", body.unit},
+          {"began_us", body.began_us},
+          {"opened_us", body.opened_us},
+          {"resolved_us", or_null(body.resolved_us)},
+          {"recovered_after_s", or_null(body.recovered_after_s)},
+          {"value", number(body.value)},
+          {"score", number(body.score)},
+          {"score_max", number(body.score_max)},
+          {"threshold", number(body.threshold)},
+          {"usual_low", number(body.usual_low)},
+          {"usual_mid", number(body.usual_mid)},
+          {"usual_high", number(body.usual_high)},
+          {"model", body.model},
+          {"version", body.version},
+          {"members", std::move(members)},
+          {"features", std::move(features)}};
+}
+
+// How a webhook's delivery or a command ended.
+void finish(Json& action, int64_t at_us, std::string_view state, const std::string& message) {
+  action["ended_us"] = at_us;
   action["state"] = state == "delivered" || state == "skipped" ? state : "failed";
-  if (const int64_t attempts = integer_in(body, "attempts"); attempts > 0)
-    action["attempts"] = attempts;
-  if (body.contains("http_status") && body["http_status"].is_number())
-    action["http_status"] = body["http_status"];
   if (!message.empty()) action["message"] = message;
+}
+
+// What is said of a command that told nothing itself.
+std::string trouble_of(const store::CommandEndBody& command) {
+  if (command.well()) return {};
+  const std::string how = command.exit_code && command.end == "exited"
+                              ? fmt::format("exit code {}", *command.exit_code)
+                              : command.end;
+  return command.err.empty() ? how : how + ": " + command.err.substr(0, 200);
 }
 
 }  // namespace
@@ -67,30 +96,38 @@ double double_in(const Json& body, const char* name) {
                                                    : std::numeric_limits<double>::quiet_NaN();
 }
 
+template <class Body>
+std::optional<Story::Change> Story::take_if(Seq seq, const schema::JournalRecord& record) {
+  if (!store::is_a<Body>(record)) return std::nullopt;
+  const auto body = store::body_of<Body>(record);
+  return body.ok() ? take(seq, record.at_us, *body) : Change();
+}
+
 Story::Change Story::take(Seq seq, const schema::JournalRecord& record) {
-  const Json body = Json::parse(record.json, nullptr, /*allow_exceptions=*/false);
-  if (!body.is_object()) return {};
-  if (record.kind.starts_with("alert_")) return take_alert(seq, record, body);
-  if (record.kind.starts_with("action_") || record.kind.starts_with("delivery_"))
-    return take_action(record, body);
-  if (record.kind.starts_with("incident")) return take_incident(record, body);
-  if (record.kind == kUsualKind) return take_usual(body);
-  if (record.kind != "verdict") return {};
-  const auto found = by_id_.find(text_in(body, "alert_id"));
+  auto change = take_if<store::AlertBody>(seq, record);
+  if (!change) change = take_if<store::HealStepBody>(seq, record);
+  if (!change) change = take_if<store::ActionFinishedBody>(seq, record);
+  if (!change) change = take_if<store::DeliveryBody>(seq, record);
+  if (!change) change = take_if<store::IncidentBody>(seq, record);
+  if (!change) change = take_if<store::UsualBody>(seq, record);
+  if (!change) change = take_if<store::VerdictBody>(seq, record);
+  return change.value_or(Change());
+}
+
+Story::Change Story::take(Seq, int64_t at_us, const store::VerdictBody& body) {
+  const auto found = by_id_.find(body.alert_id);
   if (found == by_id_.end()) return {};
-  alerts_[found->second].body["verdict"] = {{"verdict", text_in(body, "verdict")},
-                                            {"note", text_in(body, "note")},
-                                            {"at_us", record.at_us}};
+  alerts_[found->second].body["verdict"] = {
+      {"verdict", body.verdict()}, {"note", body.note}, {"at_us", at_us}};
   return {found->first, false};
 }
 
-Story::Change Story::take_usual(const Json& body) {
-  const auto found = by_id_.find(text_in(body, "alert_id"));
+Story::Change Story::take(Seq, int64_t, const store::UsualBody& body) {
+  const auto found = by_id_.find(body.alert_id);
   if (found == by_id_.end()) return {};
   Json& alert = alerts_[found->second].body;
-  const UsualSpans usual = usual_from(body.value("usual", Json()));
-  add_usual(alert, usual, "value");
-  for (Json& feature : alert["features"]) add_usual(feature, usual, text_in(feature, "name"));
+  add_usual(alert, body.usual, "value");
+  for (Json& feature : alert["features"]) add_usual(feature, body.usual, text_in(feature, "name"));
   return {found->first, false};
 }
 
@@ -111,72 +148,68 @@ void Story::name_features(Json& body, size_t decision) const {
   }
 }
 
-ShownAlert& Story::open(Seq seq, const schema::JournalRecord& record, const Json& body) {
+ShownAlert& Story::open(Seq seq, int64_t at_us, const store::AlertBody& body) {
   ShownAlert& alert = alerts_[seq.value()];
   alert.seq = seq.value();
-  alert.id = text_in(body, "id");
-  alert.series_id = text_in(body, "series_id");
-  for (const char* const name : kOpening) alert.body[name] = body.value(name, Json(nullptr));
-  for (const char* const list : {"members", "features"})
-    if (!alert.body[list].is_array()) alert.body[list] = Json::array();
-  for (Json& member : alert.body["members"])
-    if (member["title"].is_null())
-      member["title"] = text_or_null(member_title(text_in(member, "name")));
-  if (const auto decision = names_.decision_named(text_in(body, "decision"))) {
-    const SeriesName name = names_.series(*decision, text_in(body, "key"));
+  alert.id = body.id;
+  alert.series_id = body.series_id;
+  alert.body = shown(body);
+  if (const auto decision = names_.decision_named(body.decision)) {
+    const SeriesName name = names_.series(*decision, body.key);
     alert.body["metric"] = name.metric;
     alert.body["entity"] = name.entity;
-    if (text_in(body, "unit").empty()) alert.body["unit"] = name.unit;
+    if (body.unit.empty()) alert.body["unit"] = name.unit;
     name_features(alert.body, *decision);
   }
   alert.body["actions"] = Json::array();
-  alert.body["incident_id"] = text_or_null(running_incident(record.at_us));
+  alert.body["incident_id"] = text_or_null(running_incident(at_us));
   alert.body["verdict"] = nullptr;
   by_id_[alert.id] = alert.seq;
   forget_oldest();
   return alerts_.at(seq.value());
 }
 
-Story::Change Story::take_alert(Seq seq, const schema::JournalRecord& record, const Json& body) {
-  const std::string id = text_in(body, "id");
-  const auto found = by_id_.find(id);
-  if (id.empty() || (record.kind == "alert_fired" && found != by_id_.end())) return {};
-  ShownAlert& alert = found == by_id_.end() ? open(seq, record, body) : alerts_[found->second];
-  const double most = double_in(body, "score_max");
+Story::Change Story::take(Seq seq, int64_t at_us, const store::AlertBody& body) {
+  const auto found = by_id_.find(body.id);
+  if (body.id.empty() || (body.kind == store::AlertBody::kFired && found != by_id_.end()))
+    return {};
+  ShownAlert& alert = found == by_id_.end() ? open(seq, at_us, body) : alerts_[found->second];
+  const double most = body.score_max;
   if (most > double_in(alert.body, "score_max") || alert.body["score_max"].is_null())
     alert.body["score_max"] = number(most);
-  if (record.kind == "alert_escalated") alert.body["severity"] = text_in(body, "severity");
-  if (record.kind == "alert_resolved") {
+  if (body.kind == store::AlertBody::kEscalated) alert.body["severity"] = body.severity;
+  if (body.kind == store::AlertBody::kResolved) {
     alert.open = false;
-    for (const char* const name : {"state", "resolved_us", "recovered_after_s"})
-      alert.body[name] = body.value(name, Json(nullptr));
+    alert.body["state"] = body.state;
+    alert.body["resolved_us"] = or_null(body.resolved_us);
+    alert.body["recovered_after_s"] = or_null(body.recovered_after_s);
   }
-  return {id, false};
+  return {body.id, false};
 }
 
-Json Story::new_action(const schema::JournalRecord& record, const Json& body) const {
-  const std::string heal = text_in(body, "heal");
-  const PlanHeal* const planned = heal_named(names_.plan(), heal);
+Json Story::new_action(int64_t at_us, const store::HealStepBody& body) const {
+  const PlanHeal* const planned = heal_named(names_.plan(), body.heal);
   const bool command =
       planned != nullptr && std::holds_alternative<CommandAction>(planned->file->action);
-  const bool started = record.kind == "action_started";
-  const bool dry = record.kind == "action_dry_run";
+  const bool started = body.kind == store::HealStepBody::kStarted;
+  const bool dry = body.kind == store::HealStepBody::kDryRun;
+  const bool unknown = body.kind == store::HealStepBody::kUnknown;
   Json within = nullptr;
   if (planned != nullptr && started)
     within = static_cast<double>(planned->file->recover_within_us) * 1e-6;
-  return {{"id", text_in(body, "action_id")},
-          {"name", heal},
+  return {{"id", body.action_id},
+          {"name", body.heal},
           {"kind", command ? "command" : "webhook"},
           {"mode", dry ? "dry_run" : "live"},
-          {"state", started                           ? "started"
-                    : record.kind == "action_unknown" ? "unknown"
-                                                      : "skipped"},
+          {"state", started   ? "started"
+                    : unknown ? "unknown"
+                              : "skipped"},
           {"attempts", started ? 1 : 0},
-          {"started_us", started ? Json(record.at_us) : Json(nullptr)},
+          {"started_us", started ? Json(at_us) : Json(nullptr)},
           {"ended_us", nullptr},
           {"http_status", nullptr},
           {"exit_code", nullptr},
-          {"message", text_or_null(text_in(body, "message"))},
+          {"message", text_or_null(body.message)},
           {"outcome", started ? Json("pending") : Json(nullptr)},
           {"outcome_us", nullptr},
           {"check_within_s", std::move(within)}};
@@ -190,46 +223,61 @@ Json* Story::action(const std::string& id) {
   return nullptr;
 }
 
-Story::Change Story::take_action(const schema::JournalRecord& record, const Json& body) {
-  const std::string id = text_in(body, "action_id");
-  Json* const known = action(id);
-  const std::string alert_id = known != nullptr ? of_action_[id] : text_in(body, "alert_id");
+Story::Change Story::take(Seq, int64_t at_us, const store::HealStepBody& body) {
+  using Body = store::HealStepBody;
+  Json* const known = action(body.action_id);
+  const std::string alert_id = known != nullptr ? of_action_[body.action_id] : body.alert_id;
   const auto alert = by_id_.find(alert_id);
   if (alert == by_id_.end()) return {};
-  if (record.kind == "action_finished" || record.kind.starts_with("delivery_")) {
+  if (body.kind == Body::kOutcome) {
     if (known == nullptr) return {};
-    finish(*known, record, body);
-  } else if (record.kind == "action_outcome") {
-    if (known == nullptr) return {};
-    const std::string outcome = text_in(body, "outcome");
+    const std::string outcome = body.outcome.value_or("");
     (*known)["outcome"] = outcome == "no_data" ? Json(nullptr) : Json(outcome);
-    (*known)["outcome_us"] = integer_in(body, "at_us", record.at_us);
-  } else if (known != nullptr && record.kind == "action_unknown") {
+    (*known)["outcome_us"] = body.at_us;
+  } else if (known != nullptr && body.kind == Body::kUnknown) {
     (*known)["state"] = "unknown";
-  } else if (known != nullptr && record.kind == "action_skipped") {  // it waited and never began
+  } else if (known != nullptr && body.kind == Body::kSkipped) {  // it waited and never began
     (*known)["state"] = "skipped";
     (*known)["attempts"] = 0;
     (*known)["outcome"] = (*known)["started_us"] = nullptr;
-    (*known)["message"] = text_or_null(text_in(body, "message"));
-  } else if (known == nullptr && !id.empty()) {
-    alerts_[alert->second].body["actions"].push_back(new_action(record, body));
-    of_action_[id] = alert_id;
+    (*known)["message"] = text_or_null(body.message);
+  } else if (known == nullptr && !body.action_id.empty()) {
+    alerts_[alert->second].body["actions"].push_back(new_action(at_us, body));
+    of_action_[body.action_id] = alert_id;
   }
   return {alert_id, false};
 }
 
-Story::Change Story::take_incident(const schema::JournalRecord& record, const Json& body) {
-  const std::string id = text_in(body, "id");
-  if (id.empty()) return {};
-  const auto known = std::find_if(incidents_.begin(), incidents_.end(),
-                                  [&](const ShownIncident& incident) { return incident.id == id; });
+Story::Change Story::take(Seq, int64_t at_us, const store::ActionFinishedBody& body) {
+  Json* const known = action(body.action_id);
+  if (known == nullptr) return {};
+  if (body.command) {
+    const bool exited = body.command->end == "exited";
+    if (exited) (*known)["exit_code"] = body.command->exit_code.value_or(-1);
+    finish(*known, at_us, body.command->well() ? "delivered" : "failed",
+           body.message.empty() ? trouble_of(*body.command) : body.message);
+  } else {
+    finish(*known, at_us, body.state, body.message);
+  }
+  if (body.attempts.value_or(0) > 0) (*known)["attempts"] = *body.attempts;
+  if (body.http_status) (*known)["http_status"] = *body.http_status;
+  return {of_action_[body.action_id], false};
+}
+
+Story::Change Story::take(Seq, int64_t at_us, const store::DeliveryBody& body) {
+  Json* const known = action(body.action_id);
+  if (known == nullptr) return {};
+  finish(*known, at_us, "failed", body.reason);
+  return {of_action_[body.action_id], false};
+}
+
+Story::Change Story::take(Seq, int64_t, const store::IncidentBody& body) {
+  if (body.id.empty()) return {};
+  const auto known =
+      std::find_if(incidents_.begin(), incidents_.end(),
+                   [&](const ShownIncident& incident) { return incident.id == body.id; });
   ShownIncident& incident = known == incidents_.end() ? incidents_.emplace_back() : *known;
-  incident.id = id;
-  incident.kind = text_in(body, "incident", text_in(body, "kind", incident.kind));
-  std::string state = text_in(body, "state", text_in(body, "phase", incident.state));
-  incident.state = state == "started" ? "running" : std::move(state);
-  incident.started_us = integer_in(body, "started_us", incident.started_us);
-  incident.ends_us = integer_in(body, "ends_us", record.at_us);
+  incident = {body.id, body.load, body.state, body.started_us, body.ends_us};
   if (incidents_.size() > kMaxIncidents) incidents_.pop_front();
   return {"", true};
 }

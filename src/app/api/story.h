@@ -13,6 +13,7 @@
 #include "app/api/series.h"
 #include "base/ids.h"
 #include "schema/records.h"
+#include "store/commit/journal_kinds.h"
 
 namespace qw::app {
 
@@ -64,13 +65,19 @@ class Story {
   std::vector<LabelSpan> label_spans(const std::string& series_id) const;
 
  private:
-  Change take_alert(Seq seq, const schema::JournalRecord& record, const Json& body);
-  Change take_action(const schema::JournalRecord& record, const Json& body);
-  Change take_incident(const schema::JournalRecord& record, const Json& body);
-  ShownAlert& open(Seq seq, const schema::JournalRecord& record, const Json& body);
+  // Each takes a body of its kind, from a record of `at_us`.
+  Change take(Seq seq, int64_t at_us, const store::AlertBody& body);
+  Change take(Seq seq, int64_t at_us, const store::HealStepBody& body);
+  Change take(Seq seq, int64_t at_us, const store::ActionFinishedBody& body);
+  Change take(Seq seq, int64_t at_us, const store::DeliveryBody& body);
+  Change take(Seq seq, int64_t at_us, const store::IncidentBody& body);
+  Change take(Seq seq, int64_t at_us, const store::UsualBody& body);
+  Change take(Seq seq, int64_t at_us, const store::VerdictBody& body);
+  template <class Body>
+  std::optional<Change> take_if(Seq seq, const schema::JournalRecord& record);
+  ShownAlert& open(Seq seq, int64_t at_us, const store::AlertBody& body);
   Json* action(const std::string& id);
-  Json new_action(const schema::JournalRecord& record, const Json& body) const;
-  Change take_usual(const Json& body);
+  Json new_action(int64_t at_us, const store::HealStepBody& body) const;
   void name_features(Json& body, size_t decision) const;
   std::string running_incident(int64_t at_us) const;
   void forget_oldest();
@@ -82,7 +89,7 @@ class Story {
   std::deque<ShownIncident> incidents_;           // oldest first
 };
 
-// A text or number of a journal record's body; the fallback when it is not there.
+// A text or number of what the API shows; the fallback when it is not there.
 std::string text_in(const Json& body, const char* name, const std::string& fallback = {});
 int64_t integer_in(const Json& body, const char* name, int64_t fallback = 0);
 double double_in(const Json& body, const char* name);  // NaN when it is not there

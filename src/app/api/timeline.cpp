@@ -16,38 +16,33 @@ struct Told {
   Json ref = Json::object();
 };
 
-std::string score_text(const Json& body) {
-  const double score = double_in(body, "score");
-  const double threshold = double_in(body, "threshold");
-  std::string text = std::isfinite(score) ? fmt::format("score {:.3g}", score) : "";
-  if (std::isfinite(score) && std::isfinite(threshold))
-    text += fmt::format(", threshold {:.3g}", threshold);
+std::string score_text(const store::AlertBody& body) {
+  std::string text = std::isfinite(body.score) ? fmt::format("score {:.3g}", body.score) : "";
+  if (std::isfinite(body.score) && std::isfinite(body.threshold))
+    text += fmt::format(", threshold {:.3g}", body.threshold);
   return text;
 }
 
-std::optional<Told> tell_alert(const schema::JournalRecord& record, const Json& body,
-                               const Story& story) {
-  const ShownAlert* const alert = story.find(text_in(body, "id"));
-  const std::string title =
-      alert != nullptr ? text_in(alert->body, "title") : text_in(body, "title");
+std::optional<Told> tell(const store::AlertBody& body, const Story& story) {
+  const ShownAlert* const alert = story.find(body.id);
+  const std::string title = alert != nullptr ? text_in(alert->body, "title") : body.title;
   Told told;
   told.kind = "alert";
-  told.ref = {{"alert_id", text_in(body, "id")}, {"series_id", text_in(body, "series_id")}};
-  told.severity = text_in(body, "severity", "warning");
+  told.ref = {{"alert_id", body.id}, {"series_id", body.series_id}};
+  told.severity = body.severity;
   told.title = title;
   told.detail = score_text(body);
-  if (record.kind == "alert_fired") {
+  if (body.kind == store::AlertBody::kFired) {
     told.phase = "opened";
-  } else if (record.kind == "alert_escalated") {
+  } else if (body.kind == store::AlertBody::kEscalated) {
     told.phase = "escalated";
     told.title = fmt::format("Now {}: {}", told.severity, title);
-  } else if (record.kind == "alert_resolved") {
-    const double after_s = double_in(body, "recovered_after_s");
-    const bool gone = text_in(body, "reason") == "no_data";
+  } else if (body.kind == store::AlertBody::kResolved) {
+    const bool gone = body.reason == "no_data";
     told.phase = "resolved";
     told.severity = gone ? "info" : "good";
-    told.title =
-        gone ? "Closed: no longer reported" : fmt::format("Recovered after {:.3g} s", after_s);
+    told.title = gone ? "Closed: no longer reported"
+                      : fmt::format("Recovered after {:.3g} s", body.recovered_after_s.value_or(0));
     told.detail = title;
   } else {
     return std::nullopt;
@@ -55,173 +50,208 @@ std::optional<Told> tell_alert(const schema::JournalRecord& record, const Json& 
   return told;
 }
 
-// How an action's end is told.
-void tell_end(Told& told, const Json& body, const std::string& name) {
-  const bool command = body.contains("end");
-  const bool well = command
-                        ? text_in(body, "end") == "exited" && integer_in(body, "exit_code", -1) == 0
-                        : text_in(body, "state") == "delivered";
-  told.phase = well ? "delivered" : "failed";
-  told.severity = well ? "good" : "warning";
-  if (command)
-    told.title = fmt::format("Healing command {} {}", name, well ? "succeeded" : "failed");
-  else
-    told.title = fmt::format("Healing webhook {} {}", name, well ? "was delivered" : "failed");
-  if (const int64_t status = integer_in(body, "http_status"); status > 0 && !command)
-    told.title = fmt::format("Healing webhook {} answered {}", name, status);
-  if (const double took_s = double_in(body, "took_s"); std::isfinite(took_s))
-    told.detail = fmt::format("took {:.3g} s", took_s);
-  if (!well) told.detail = text_in(body, "message", text_in(body, "stderr")).substr(0, 300);
+// What every word about an action has: which it is, and of which alert.
+struct OfAction {
+  Told told;
+  const ShownAlert* alert = nullptr;
+  std::string name;  // in quotes
+};
+OfAction of_action(const Story& story, const std::string& id, const ShownAlert* alert,
+                   std::string heal) {
+  OfAction of;
+  of.alert = alert != nullptr ? alert : story.alert_of_action(id);
+  of.told.kind = "action";
+  of.told.severity = "info";
+  of.told.ref["action_id"] = id;
+  if (of.alert != nullptr) {
+    for (const Json& action : of.alert->body.at("actions"))
+      if (text_in(action, "id") == id) heal = text_in(action, "name");
+    of.told.ref["alert_id"] = of.alert->id;
+    of.told.ref["series_id"] = of.alert->series_id;
+    of.told.detail = "for: " + text_in(of.alert->body, "title");
+  }
+  of.name = heal.empty() ? "" : "'" + heal + "'";
+  return of;
 }
 
-std::optional<Told> tell_action(const schema::JournalRecord& record, const Json& body,
-                                const Story& story) {
-  const std::string id = text_in(body, "action_id");
-  const ShownAlert* alert = story.find(text_in(body, "alert_id"));
-  if (alert == nullptr) alert = story.alert_of_action(id);
-  std::string heal = text_in(body, "heal");
-  if (alert != nullptr)
-    for (const Json& action : alert->body.at("actions"))
-      if (text_in(action, "id") == id) heal = text_in(action, "name");
-  const std::string name = heal.empty() ? "" : "'" + heal + "'";
-  Told told;
-  told.kind = "action";
-  told.severity = "info";
-  told.ref["action_id"] = id;
-  if (alert != nullptr) {
-    told.ref["alert_id"] = alert->id;
-    told.ref["series_id"] = alert->series_id;
-    told.detail = "for: " + text_in(alert->body, "title");
-  }
-  if (record.kind == "action_started") {
+std::optional<Told> tell(const store::HealStepBody& body, const Story& story) {
+  using Body = store::HealStepBody;
+  auto [told, alert, name] = of_action(story, body.action_id, story.find(body.alert_id), body.heal);
+  if (body.kind == Body::kStarted) {
     told.phase = "started";
     told.title = "Healing " + name + " started";
-  } else if (record.kind == "action_dry_run") {
+  } else if (body.kind == Body::kDryRun) {
     told.phase = "dry_run";
     told.title = "Healing " + name + " would have started (dry run)";
-  } else if (record.kind == "action_skipped") {
+  } else if (body.kind == Body::kSkipped) {
     told.phase = "skipped";
     told.severity = "warning";
     told.title = "Healing " + name + " was not started";
-    told.detail = text_in(body, "message");
-  } else if (record.kind == "action_unknown") {
+    told.detail = body.message;
+  } else if (body.kind == Body::kUnknown) {
     told.phase = "failed";
     told.severity = "warning";
     told.title = "Healing " + name + " was running when the program ended";
     told.detail = "it is not run again";
-  } else if (record.kind == "action_reset") {
+  } else if (body.kind == Body::kReset) {
     told.phase = "reset";
-    told.title = "Healing '" + text_in(body, "heal") + "' may act again";
-  } else if (record.kind == "action_finished" && alert != nullptr) {
-    tell_end(told, body, name);
-  } else if (record.kind == "action_outcome" && text_in(body, "outcome") != "no_data") {
-    told.phase = text_in(body, "outcome");
+    told.title = "Healing '" + body.heal + "' may act again";
+  } else if (body.outcome == "no_data") {
+    return std::nullopt;
+  } else {
+    told.phase = body.outcome.value_or("");
     const bool well = told.phase == "recovered";
     told.severity = well ? "good" : "warning";
     told.title = well ? "The metric recovered after the healing"
                       : "The metric did not recover after the healing";
-  } else if (record.kind.starts_with("delivery_") && alert != nullptr) {
-    told.phase = "failed";
-    told.severity = "warning";
-    told.title = "Healing webhook " + name + " was given up";
-    told.detail = text_in(body, "reason");
-  } else {
-    return std::nullopt;
   }
   return told;
 }
 
-std::string incident_name(const std::string& kind) {
-  if (kind == "cpu") return "CPU hog";
-  if (kind == "memory") return "Memory hog";
-  if (kind == "disk") return "Disk writer";
-  return "Incident " + kind;
+// How an action's end is told.
+std::optional<Told> tell(const store::ActionFinishedBody& body, const Story& story) {
+  auto [told, alert, name] = of_action(story, body.action_id, nullptr, "");
+  if (alert == nullptr) return std::nullopt;
+  const bool well = body.command ? body.command->well() : body.state == "delivered";
+  told.phase = well ? "delivered" : "failed";
+  told.severity = well ? "good" : "warning";
+  if (body.command)
+    told.title = fmt::format("Healing command {} {}", name, well ? "succeeded" : "failed");
+  else
+    told.title = fmt::format("Healing webhook {} {}", name, well ? "was delivered" : "failed");
+  if (const int64_t status = body.http_status.value_or(0); status > 0)
+    told.title = fmt::format("Healing webhook {} answered {}", name, status);
+  if (body.command && std::isfinite(body.command->took_s))
+    told.detail = fmt::format("took {:.3g} s", body.command->took_s);
+  const bool silent = body.command && body.message.empty();
+  if (!well) told.detail = (silent ? body.command->err : body.message).substr(0, 300);
+  return told;
 }
 
-Told tell_incident(const schema::JournalRecord& record, const Json& body) {
-  std::string state = text_in(body, "state", text_in(body, "phase"));
-  const bool running = record.kind == "incident_started" || state == "started";
-  const std::string what = incident_name(text_in(body, "incident", text_in(body, "kind")));
+std::optional<Told> tell(const store::DeliveryBody& body, const Story& story) {
+  auto [told, alert, name] = of_action(story, body.action_id, nullptr, "");
+  if (alert == nullptr) return std::nullopt;
+  told.phase = "failed";
+  told.severity = "warning";
+  told.title = "Healing webhook " + name + " was given up";
+  told.detail = body.reason;
+  return told;
+}
+
+std::string incident_name(const std::string& load) {
+  if (load == "cpu") return "CPU hog";
+  if (load == "memory") return "Memory hog";
+  if (load == "disk") return "Disk writer";
+  return "Incident " + load;
+}
+
+std::optional<Told> tell(const store::IncidentBody& body, const Story&) {
+  const bool running = body.kind == store::IncidentBody::kStarted;
+  const std::string what = incident_name(body.load);
   Told told;
   told.kind = "incident";
-  told.ref["incident_id"] = text_in(body, "id");
+  told.ref["incident_id"] = body.id;
   told.severity = running ? "warning" : "info";
-  told.phase = running ? "started" : state == "stopped" ? "stopped" : "ended";
+  told.phase = running ? "started" : body.state == "stopped" ? "stopped" : "ended";
   told.title = what + (running ? " started" : " ended");
   if (running) {
-    const int64_t for_us = integer_in(body, "ends_us") - integer_in(body, "started_us");
-    told.detail = fmt::format("a harmless test load, at most {} s", for_us / 1'000'000);
+    told.detail = fmt::format("a harmless test load, at most {} s",
+                              (body.ends_us - body.started_us) / 1'000'000);
   } else {
-    told.detail = state == "healed"    ? "ended by the healing action"
-                  : state == "stopped" ? "stopped by a person"
-                  : state == "failed"  ? text_in(body, "message", "it could not do its work")
-                                       : "its time was over";
+    const std::string why = body.message.empty() ? "it could not do its work" : body.message;
+    told.detail = body.state == "healed"    ? "ended by the healing action"
+                  : body.state == "stopped" ? "stopped by a person"
+                  : body.state == "failed"  ? why
+                                            : "its time was over";
   }
   return told;
 }
 
-Told tell_verdict(const Json& body, const Story& story) {
-  const std::string verdict = text_in(body, "verdict");
-  const ShownAlert* const alert = story.find(text_in(body, "alert_id"));
+std::optional<Told> tell(const store::VerdictBody& body, const Story& story) {
+  const ShownAlert* const alert = story.find(body.alert_id);
   Told told;
   told.kind = "verdict";
-  told.phase = verdict;
+  told.phase = body.verdict();
   told.severity = "info";
-  told.title = verdict == "real" ? "Judged: real" : "Judged: false alarm";
-  told.ref["alert_id"] = text_in(body, "alert_id");
+  told.title = body.real ? "Judged: real" : "Judged: false alarm";
+  told.ref["alert_id"] = body.alert_id;
   if (alert != nullptr) {
     told.ref["series_id"] = alert->series_id;
     told.detail = text_in(alert->body, "title");
   }
-  if (const std::string note = text_in(body, "note"); !note.empty())
-    told.detail += (told.detail.empty() ? "" : "; ") + note;
+  if (!body.note.empty()) told.detail += (told.detail.empty() ? "" : "; ") + body.note;
   return told;
 }
 
-// Records whose parts say themselves what a person should read.
-Told tell_plain(const schema::JournalRecord& record, const Json& body) {
+// Records that say themselves what a person should read.
+Told plain(const char* kind, const std::string& phase, const std::string& title,
+           const std::string& detail) {
+  static constexpr std::string_view kBad[] = {"drifting",      "refused",     "failed",
+                                              "source_failed", "source_gap",  "disk_full",
+                                              "sink_removed",  "late_events", "limit"};
+  static constexpr std::string_view kGood[] = {"steady", "swapped", "published",
+                                               "warm",   "disk_ok", "source_recovered"};
+  const bool bad = std::ranges::find(kBad, phase) != std::end(kBad);
+  const bool good = std::ranges::find(kGood, phase) != std::end(kGood);
   Told told;
-  told.kind = record.kind.substr(0, record.kind.find('_'));
-  told.phase = text_in(body, "phase", text_in(body, "state"));
-  if (told.phase.empty() && record.kind.size() > told.kind.size())
-    told.phase = record.kind.substr(told.kind.size() + 1);
-  const bool bad = told.phase == "drifting" || told.phase == "refused" || told.phase == "failed" ||
-                   told.phase == "source_failed" || told.phase == "source_gap" ||
-                   told.phase == "disk_full" || told.phase == "sink_removed" ||
-                   told.phase == "late_events" || told.phase == "limit";
-  const bool good = told.phase == "steady" || told.phase == "swapped" ||
-                    told.phase == "published" || told.phase == "warm" || told.phase == "disk_ok" ||
-                    told.phase == "source_recovered";
-  told.severity = text_in(body, "severity", bad ? "warning" : good ? "good" : "info");
-  told.title = text_in(body, "title", text_in(body, "message"));
-  told.detail = text_in(body, "detail", text_in(body, "reason"));
-  if (told.title.empty()) told.title = told.kind + " " + told.phase;
-  for (const char* const name : {"model", "run_id"})
-    if (body.contains(name)) told.ref[name] = text_in(body, name);
-  if (body.contains("version"))
-    told.ref["version"] =
-        body["version"].is_string() ? text_in(body, "version") : body["version"].dump();
+  told.kind = kind;
+  told.phase = phase;
+  told.severity = bad ? "warning" : good ? "good" : "info";
+  told.title = title.empty() ? told.kind + " " + phase : title;
+  told.detail = detail;
   return told;
+}
+
+std::optional<Told> tell(const store::SystemBody& body, const Story&) {
+  return plain("system", body.phase, body.title, body.detail);
+}
+
+std::optional<Told> tell(const store::DriftBody& body, const Story&) {
+  Told told = plain("drift", body.state, body.message, "");
+  told.ref["model"] = body.model;
+  return told;
+}
+
+std::optional<Told> tell(const store::ModelBody& body, const Story&) {
+  Told told = plain("model", body.phase, body.title, body.detail);
+  told.ref["model"] = body.model;
+  if (body.run_id) told.ref["run_id"] = *body.run_id;
+  told.ref["version"] = body.version;
+  return told;
+}
+
+std::optional<Told> tell(const store::TrainingBody& body, const Story&) {
+  Told told = plain("training", body.phase, body.title, body.detail);
+  told.ref["model"] = body.model;
+  told.ref["run_id"] = body.run_id;
+  if (body.version) told.ref["version"] = *body.version;
+  return told;
+}
+
+// Of the first of these kinds that the record has.
+template <class Body, class... Others>
+std::optional<Told> tell_one_of(const schema::JournalRecord& record, const Story& story) {
+  if (store::is_a<Body>(record)) {
+    const auto body = store::body_of<Body>(record);
+    return body.ok() ? tell(*body, story) : std::nullopt;
+  }
+  if constexpr (sizeof...(Others) > 0) return tell_one_of<Others...>(record, story);
+  return std::nullopt;
 }
 
 }  // namespace
 
 std::optional<Json> timeline_entry(Seq seq, const schema::JournalRecord& record,
                                    const Story& story) {
-  const Json body = Json::parse(record.json, nullptr, /*allow_exceptions=*/false);
-  if (!body.is_object()) return std::nullopt;
-  std::optional<Told> told;
-  if (record.kind.starts_with("alert_")) told = tell_alert(record, body, story);
-  if (record.kind.starts_with("action_") || record.kind.starts_with("delivery_"))
-    told = tell_action(record, body, story);
-  if (record.kind.starts_with("incident")) told = tell_incident(record, body);
-  if (record.kind == "verdict") told = tell_verdict(body, story);
-  for (const char* const plain : {"drift", "training", "model", "system"})
-    if (record.kind.starts_with(plain)) told = tell_plain(record, body);
+  const auto told =
+      tell_one_of<store::AlertBody, store::HealStepBody, store::ActionFinishedBody,
+                  store::DeliveryBody, store::IncidentBody, store::VerdictBody, store::DriftBody,
+                  store::TrainingBody, store::ModelBody, store::SystemBody>(record, story);
   if (!told) return std::nullopt;
-  return Json{{"id", seq.value()},      {"t_us", record.at_us},       {"kind", told->kind},
-              {"phase", told->phase},   {"severity", told->severity}, {"title", told->title},
-              {"detail", told->detail}, {"ref", std::move(told->ref)}};
+  return Json{{"id", seq.value()},          {"t_us", record.at_us},
+              {"kind", told->kind},         {"phase", told->phase},
+              {"severity", told->severity}, {"title", told->title},
+              {"detail", told->detail},     {"ref", told->ref}};
 }
 
 Outcome TimelineAnswers::answer(const net::HttpRequest& request, const store::Store& store) const {

@@ -83,21 +83,4 @@ void add_usual(Json& body, const UsualSpans& usual, const std::string& name) {
   body["usual_high"] = known ? number(found->second.high) : Json(nullptr);
 }
 
-Json usual_json(const UsualSpans& usual) {
-  Json json = Json::object();
-  for (const auto& [name, span] : usual)
-    json[name] = Json::array({number(span.low), number(span.mid), number(span.high)});
-  return json;
-}
-
-UsualSpans usual_from(const Json& json) {
-  UsualSpans usual;
-  if (!json.is_object()) return usual;
-  for (const auto& [name, span] : json.items())
-    if (span.is_array() && span.size() == 3 && span[0].is_number() && span[1].is_number() &&
-        span[2].is_number())
-      usual[name] = {span[0].get<double>(), span[1].get<double>(), span[2].get<double>()};
-  return usual;
-}
-
 }  // namespace qw::app

@@ -10,20 +10,13 @@
 #include "app/api/board.h"
 #include "app/api/json.h"
 #include "app/api/names.h"
+#include "store/commit/journal_kinds.h"
 #include "store/store.h"
 
 namespace qw::app {
 
-// The 5th, 50th and 95th percentile. A value.
-struct UsualSpan {
-  double low = 0, mid = 0, high = 0;
-};
-
-// The journal's kind for what was usual when an alert opened: {"alert_id", "usual"}.
-constexpr const char* kUsualKind = "usual";
-
-// Of one series: "value", and each feature by its name; what is not known is not there. A value.
-using UsualSpans = std::map<std::string, UsualSpan>;
+using store::UsualSpan;
+using store::UsualSpans;
 
 // From at most kUsualRows of the kept rows before `before_us`, evenly taken, without those in
 // `alerts` (event time, from and to); nothing from fewer than kUsualRowsMin. Reads the decision
@@ -36,9 +29,5 @@ UsualSpans usual_of(const Board& board, const Names& names, const store::Store& 
 
 // Sets usual_low, usual_mid and usual_high; null where `name` is not known.
 void add_usual(Json& body, const UsualSpans& usual, const std::string& name);
-
-// As the journal keeps it: {"value": [low, mid, high], "mean_1m": [..], ..}.
-Json usual_json(const UsualSpans& usual);
-UsualSpans usual_from(const Json& json);
 
 }  // namespace qw::app

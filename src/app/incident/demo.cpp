@@ -14,16 +14,6 @@ namespace {
 constexpr size_t kWaitingMax = 64;
 constexpr int64_t kSignatureAgeMaxS = 300;
 
-nlohmann::ordered_json json_of(const IncidentStatus& status) {
-  nlohmann::ordered_json json = {{"id", status.id},
-                                 {"kind", name_of(status.kind)},
-                                 {"state", name_of(status.state)},
-                                 {"started_us", status.started_us},
-                                 {"ends_us", status.ends_us}};
-  if (!status.message.empty()) json["message"] = status.message;
-  return json;
-}
-
 net::HttpResponse healed(const nlohmann::ordered_json& incident) {
   const nlohmann::ordered_json body = {{"incident", incident}};
   return {200, body.dump(), "application/json; charset=utf-8", {{"Cache-Control", "no-store"}}};
@@ -58,7 +48,18 @@ OwnServer own_server(const std::string& address, uint16_t port) {
   return own;
 }
 
-std::string incident_json(const IncidentStatus& status) { return json_of(status).dump(); }
+store::IncidentBody journal_body(const IncidentStatus& status) {
+  store::IncidentBody body;
+  const bool begins = status.state == IncidentState::kRunning;
+  body.kind = begins ? store::IncidentBody::kStarted : store::IncidentBody::kEnded;
+  body.id = status.id;
+  body.load = name_of(status.kind);
+  body.state = name_of(status.state);
+  body.started_us = status.started_us;
+  body.ends_us = status.ends_us;
+  body.message = status.message;
+  return body;
+}
 
 bool is_signed(std::string_view header, std::string_view body, const std::string& secret,
                int64_t now_us) {
@@ -97,7 +98,7 @@ void DemoIncidents::heal(const net::HttpRequest& request,
   if (!is_signed(request.header("x-quickwater-signature"), request.body, secret_, clock_.wall_us()))
     return reply->send(bad_signature());
   const auto asked = stop(IncidentState::kHealed, [reply](const IncidentStatus& over) {
-    reply->send(healed(json_of(over)));
+    reply->send(healed(store::json_of(journal_body(over))));
   });
   // An alert may come without an incident of ours; then there is nothing to end.
   if (!asked.ok() && asked.error().code == ErrorCode::kNotFound)
@@ -126,7 +127,7 @@ void DemoIncidents::end() { incidents_->end(); }
 void DemoIncidents::on_change(const IncidentStatus& status) {
   const bool begins = status.state == IncidentState::kRunning;
   log::info("incident", "{} {} {}", status.id, name_of(status.kind), name_of(status.state));
-  tell_(begins ? "incident_started" : "incident_ended", status);
+  tell_(journal_body(status));
   if (begins) return;
   std::vector<std::function<void(const IncidentStatus&)>> told;
   {

@@ -15,15 +15,15 @@
 #include "base/env.h"
 #include "base/net/http.h"
 #include "base/result.h"
+#include "store/commit/journal_kinds.h"
 
 namespace qw::app {
 
 // This server as its own webhooks reach it, and a key for them that is new at each call.
 OwnServer own_server(const std::string& address, uint16_t port);
 
-// {"id", "kind", "state", "started_us", "ends_us"}, as docs/reference/api.md; and "message" when
-// there is one.
-std::string incident_json(const IncidentStatus& status);
+// As the journal and docs/reference/api.md say it.
+store::IncidentBody journal_body(const IncidentStatus& status);
 
 // Whether `header` ("t=SECONDS,v1=HEX") signs `body` with `secret`, made at most five minutes from
 // now.
@@ -35,8 +35,8 @@ bool is_signed(std::string_view header, std::string_view body, const std::string
 // thread. Made before the server starts; end() before the server stops.
 class DemoIncidents : public std::enable_shared_from_this<DemoIncidents> {
  public:
-  // Told when an incident begins ("incident_started") and is over ("incident_ended").
-  using Tell = std::function<void(std::string_view journal_kind, const IncidentStatus& status)>;
+  // Told when an incident begins and when it is over.
+  using Tell = std::function<void(const store::IncidentBody& incident)>;
   static std::shared_ptr<DemoIncidents> make(Incidents::Options options, const Clock& clock,
                                              std::string secret, Tell tell);
 

@@ -19,11 +19,11 @@ class DemoTest : public ::testing::Test {
   void SetUp() override {
     Incidents::Options options;
     options.program = {QUICKWATER_INCIDENT_PROGRAM};
-    demo = DemoIncidents::make(
-        options, real_clock(), "k3y", [this](std::string_view kind, const IncidentStatus& status) {
-          std::lock_guard lock(mutex);
-          told.push_back(std::string(kind) + " " + std::string(name_of(status.state)));
-        });
+    demo = DemoIncidents::make(options, real_clock(), "k3y",
+                               [this](const store::IncidentBody& incident) {
+                                 std::lock_guard lock(mutex);
+                                 told.push_back(incident.kind + " " + incident.state);
+                               });
     auto listening = net::listen_http({});
     ASSERT_TRUE(listening.ok());
     server = std::move(listening).value();

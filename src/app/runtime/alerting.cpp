@@ -4,7 +4,6 @@
 
 #include <charconv>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "app/runtime/decision_json.h"
 #include "store/commit/meta_names.h"
@@ -195,11 +194,7 @@ void Alerting::tell(store::PendingCommit& open, size_t decision, const monitor::
                     const schema::DecisionRecord* record, double threshold) {
   const monitor::AlertDetail detail = detail_of(decision, change, record, threshold);
   const std::string_view kind = monitor::name_of(change.transition.kind);
-  schema::JournalRecord journal;
-  journal.kind = kind;
-  journal.at_us = clock_.wall_us();
-  journal.json = monitor::journal_json(detail);
-  journal_.append(open, std::move(journal));
+  journal_.append(open, monitor::journal_body(detail));
   const AlertWishes hearers = audience_.hear(open, decision, change);
   if (change.notify) {
     const std::vector<PlanSink>& sinks = plan_.decisions[decision].sinks;

@@ -50,12 +50,16 @@ std::map<std::string, std::string> values_of(const monitor::AlertDetail& detail)
           {"value", fmt::format("{}", detail.value)}};
 }
 
-std::string ended_json(const std::string& action_id, std::string_view state,
-                       const std::string& reason, int http_status = 0, uint64_t attempts = 0) {
-  json body = {{"action_id", action_id}, {"state", state}, {"message", reason}};
-  if (attempts > 0) body["attempts"] = attempts;
-  if (http_status > 0) body["http_status"] = http_status;
-  return body.dump(-1, ' ', false, json::error_handler_t::replace);
+store::ActionFinishedBody ended(const std::string& action_id, std::string_view state,
+                                const std::string& reason, int http_status = 0,
+                                uint64_t attempts = 0) {
+  store::ActionFinishedBody body;
+  body.action_id = action_id;
+  body.state = state;
+  body.message = reason;
+  if (attempts > 0) body.attempts = attempts;
+  if (http_status > 0) body.http_status = http_status;
+  return body;
 }
 
 }  // namespace
@@ -117,8 +121,7 @@ class Healers::ReportingSink final : public streams::Sink {
             int http_status) {
     const auto tried = attempts_.extract(row.seq);
     const uint64_t attempts = tried.empty() ? 0 : tried.mapped();
-    healing_.finished(heal_, row.row.action_id,
-                      ended_json(row.row.action_id, state, reason, http_status, attempts));
+    healing_.finished(heal_, ended(row.row.action_id, state, reason, http_status, attempts));
   }
   Healers& healing_;
   Heal& heal_;
@@ -195,8 +198,7 @@ void Healers::forget_job(store::PendingCommit& open, std::string_view heal, cons
   step.action_id = monitor::heal_action_id(heal, job.alert_id, job.attempt);
   step.at_us = clock_.wall_us();
   step.note = "the application file names the action no more";
-  journal_.append(
-      open, {std::string(monitor::name_of(step.kind)), step.at_us, monitor::journal_json(step)});
+  journal_.append(open, monitor::journal_body(step));
   open.txn.erase_meta(store::meta::heal_job(step.action_id));
 }
 
@@ -382,8 +384,7 @@ void Healers::carry_out(store::PendingCommit& open, Heal& heal,
                         std::vector<monitor::HealStep>& steps) {
   if (steps.empty()) return;
   for (const monitor::HealStep& step : steps) {
-    journal_.append(open, {std::string(monitor::name_of(step.kind)), clock_.wall_us(),
-                           monitor::journal_json(step)});
+    journal_.append(open, monitor::journal_body(step));
     if (step.kind == monitor::HealStepKind::kSkip)
       log::warning("heal", "{}: nothing is done about {}: {}", step.heal, step.alert_id, step.note);
     if (step.kind == monitor::HealStepKind::kStart) begin(open, heal, step);
@@ -426,8 +427,7 @@ void Healers::begin_command(store::PendingCommit& open, Heal& heal, const monito
     job.values = story->second.values;
   auto arguments = arguments_of(job);
   if (!arguments.ok()) {
-    journal_.append(open, {"action_finished", clock_.wall_us(),
-                           ended_json(step.action_id, "failed", arguments.error().to_string())});
+    journal_.append(open, ended(step.action_id, "failed", arguments.error().to_string()));
     return heal.healer.on_finished(step.action_id);
   }
   job.arguments = std::move(arguments).value();
@@ -473,18 +473,18 @@ void Healers::run_command(const Job& waiting, const std::stop_token& stop) {
   if (report.end == monitor::CommandEnd::kCancelled)
     return log::warning("heal", "{}: {} did not end before the program and was ended",
                         job.heal->file->name.text, action_id);
-  finished(*job.heal, action_id, monitor::journal_json(action_id, report));
+  finished(*job.heal, monitor::journal_body(action_id, report));
 }
 
-void Healers::finished(Heal& heal, const std::string& action_id, const std::string& journal_json) {
+void Healers::finished(Heal& heal, const store::ActionFinishedBody& body) {
   auto held = lane_.hold();
   store::PendingCommit& open = held.open();
-  heal.healer.on_finished(action_id);
+  heal.healer.on_finished(body.action_id);
   if (heal.webhook() == nullptr) {
-    open.txn.erase_meta(store::meta::heal_job(action_id));
+    open.txn.erase_meta(store::meta::heal_job(body.action_id));
     --commands_left_;
   }
-  journal_.append(open, {"action_finished", clock_.wall_us(), journal_json});
+  journal_.append(open, body);
   save(open, heal);
 }
 

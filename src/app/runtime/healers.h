@@ -84,7 +84,7 @@ class Healers {
   void carry_out(store::PendingCommit& open, Heal& heal, std::vector<monitor::HealStep>& steps);
   void begin(store::PendingCommit& open, Heal& heal, const monitor::HealStep& step);
   void begin_command(store::PendingCommit& open, Heal& heal, const monitor::HealStep& step);
-  void finished(Heal& heal, const std::string& action_id, const std::string& journal_json);
+  void finished(Heal& heal, const store::ActionFinishedBody& body);
   void save(store::PendingCommit& open, const Heal& heal);
   Heal* heal_named(std::string_view name);
   static std::string job_bytes(const Job& job);

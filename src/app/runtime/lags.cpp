@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "app/runtime/runtime.h"
 #include "base/guard.h"
@@ -66,15 +65,14 @@ void Lags::on_journal(Seq, const schema::JournalRecord& record) {
       .counter("quickwater_journal_records_total", "What happened, by the journal's kinds.",
                {{"kind", record.kind}})
       .add();
-  if (!record.kind.starts_with("action_")) return;
-  const auto body = nlohmann::json::parse(record.json, nullptr, false);
-  if (!body.is_object() || !body.contains("heal") || !body["heal"].is_string()) return;
-  std::string step = record.kind.substr(std::string_view("action_").size());
-  if (body.contains("outcome") && body["outcome"].is_string())
-    step = body["outcome"].get<std::string>();
+  if (!store::is_a<store::HealStepBody>(record)) return;
+  const auto body = store::body_of<store::HealStepBody>(record);
+  if (!body.ok()) return;
+  const std::string step =
+      body->outcome.value_or(record.kind.substr(std::string_view("action_").size()));
   metrics_
       .counter("quickwater_heal_steps_total", "Steps of healing actions, and what came of them.",
-               {{"heal", body["heal"].get<std::string>()}, {"step", step}})
+               {{"heal", body->heal}, {"step", step}})
       .add();
 }
 

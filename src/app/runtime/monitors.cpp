@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -295,20 +294,21 @@ void Monitors::tell(Watched& watched, const DriftLook& look, const std::string& 
                   : fmt::format("the scores of '{}' are as usual again: distance {:.2f}",
                                 watched.file.model.text, look.distance);
   if (!live_) return;
-  nlohmann::json body = {{"model", watched.file.model.text},
-                         {"decision", plan_.decisions[watched.decision].name},
-                         {"served_by", watched.served_by},
-                         {"state", monitor::name_of(look.state)},
-                         {"test", "ks"},
-                         {"value", look.distance},
-                         {"threshold", look.threshold},
-                         {"p_value", look.p_value},
-                         {"scores", look.scores},
-                         {"look", look.number},
-                         {"event_us", look.at_us},
-                         {"message", said}};
-  if (drifts && !watched.file.retrain.empty()) body["retrain"] = watched.file.retrain.text;
-  journal_.append(lane_.open(), "drift", body);
+  store::DriftBody body;
+  body.model = watched.file.model.text;
+  body.decision = plan_.decisions[watched.decision].name;
+  body.served_by = watched.served_by;
+  body.state = monitor::name_of(look.state);
+  body.test = "ks";
+  body.value = look.distance;
+  body.threshold = look.threshold;
+  body.p_value = look.p_value;
+  body.scores = look.scores;
+  body.look = look.number;
+  body.event_us = look.at_us;
+  body.message = said;
+  if (drifts && !watched.file.retrain.empty()) body.retrain = watched.file.retrain.text;
+  journal_.append(lane_.open(), body);
   alert(watched, look, said);
   if (!drifts || watched.file.retrain.empty()) return;
   watched.training_wanted = true;

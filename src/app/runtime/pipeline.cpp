@@ -103,9 +103,8 @@ void Pipeline::bury(const std::vector<schema::DeadLetter>& letters) {
                  "Records put away because the process crashed on them.",
                  {{"source", letter.source}})
         .add();
-    journal_.append(
-        lane_.open(), "record_quarantined",
-        {{"source", letter.source}, {"position", letter.position}, {"reason", letter.reason}});
+    journal_.append(lane_.open(),
+                    store::RecordQuarantinedBody{letter.source, letter.position, letter.reason});
   }
 }
 

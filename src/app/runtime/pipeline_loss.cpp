@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "app/runtime/pipeline.h"
 #include "base/log.h"
@@ -29,12 +28,9 @@ void Pipeline::tell_loss(size_t source, const PartitionRun& run, size_t view, co
                "last of them until {}",
                lacking.name(), planned.name, run.source_partition, why,
                streams::format_time(lost_us), streams::format_time(whole_us));
-  journal_.append(lane_.open(), "view_incomplete",
-                  {{"view", lacking.name()},
-                   {"source", planned.name},
-                   {"partition", run.source_partition},
-                   {"lost_until_us", lost_us},
-                   {"complete_from_us", whole_us}});
+  journal_.append(lane_.open(),
+                  store::ViewIncompleteBody{lacking.name(), planned.name, run.source_partition,
+                                            lost_us, whole_us});
 }
 
 // A view that needs events which retention removed says so until its windows are past them. Their

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <nlohmann/json.hpp>
 
 #include "app/runtime/training_run.h"
 #include "base/fail_point.h"
@@ -294,12 +293,8 @@ Result<void> Rollout::swap(const Change& change, const std::stop_token& stop) {
 
 void Rollout::tell(store::PendingCommit& open, size_t model, int64_t version, const char* phase,
                    const std::string& title, const std::string& detail) {
-  journal_.append(open, "model",
-                  nlohmann::json{{"phase", phase},
-                                 {"model", plan_->models[model].name},
-                                 {"version", std::to_string(version)},
-                                 {"title", title},
-                                 {"detail", detail}});
+  journal_.append(open, store::ModelBody{phase, plan_->models[model].name, std::to_string(version),
+                                         std::nullopt, title, detail});
   log::info("rollout", "{}{}{}", title, detail.empty() ? "" : ": ", detail);
 }
 

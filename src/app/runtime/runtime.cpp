@@ -456,11 +456,6 @@ void Runtime::housekeeping() {
   if (!done.ok()) fail(done.error());
 }
 
-void Runtime::note(schema::JournalRecord record, store::Journal::Durable durable) {
-  auto held = outside_->hold();
-  journal_->append(held.open(), std::move(record), std::move(durable));
-}
-
 void Runtime::fail(const Error& error) {
   const std::lock_guard lock(failure_mutex_);
   log::error("run", "{}", error.to_string());

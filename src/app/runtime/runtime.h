@@ -82,7 +82,11 @@ class Runtime {
   store::Lane& events() { return *events_; }
   // Writes a journal record of somebody outside the event path; `durable` hears of its number on
   // the committer's thread.
-  void note(schema::JournalRecord record, store::Journal::Durable durable = {});
+  template <class Body>  // of store/commit/journal_kinds.h
+  void note(const Body& body, store::Journal::Durable durable = {}) {
+    auto held = outside_->hold();
+    journal_->append(held.open(), body, std::move(durable));
+  }
   streams::Outboxes& outboxes() { return *outboxes_; }
   Pipeline& pipeline() { return *pipeline_; }
   const Monitors& monitors() const { return *monitors_; }

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "app/runtime/log_tails.h"
 #include "base/log.h"
 #include "store/commit/meta_names.h"
@@ -51,8 +49,7 @@ double SystemLog::look(size_t source, const streams::GateCounts& counts, bool la
 
 void SystemLog::tell(const char* phase, const std::string& title, const std::string& detail) {
   const auto held = lane_.hold();
-  journal_.append(lane_.open(), "system",
-                  nlohmann::json{{"phase", phase}, {"title", title}, {"detail", detail}});
+  journal_.append(lane_.open(), store::SystemBody{phase, title, detail});
 }
 
 void SystemLog::look(const std::string& limit, uint64_t bitten, const std::string& title,

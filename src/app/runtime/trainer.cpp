@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
 #include "base/guard.h"
@@ -15,51 +15,53 @@
 namespace qw::app {
 namespace {
 
-using nlohmann::json;
-
 constexpr const char* kProgramEnded = "the program ended";
 
-json json_of(const TrainingStatus& run) {
-  json body = {{"run_id", run.run_id},
-               {"model", run.model},
-               {"state", run.state},
-               {"trigger", run.trigger},
-               {"reason", run.reason},
-               {"trials_done", run.trials_done},
-               {"trials_total", run.trials_total},
-               {"started_us", run.started_us},
-               {"ended_us", run.ended_us},
-               {"message", run.message},
-               {"training", run.training},
-               {"again", run.again}};
-  if (run.best) body["best"] = *run.best;
-  if (run.version) body["version"] = std::to_string(*run.version);
+store::TrainingBody body_of(const TrainingStatus& run) {
+  store::TrainingBody body;
+  body.run_id = run.run_id;
+  body.model = run.model;
+  body.state = run.state;
+  body.trigger = run.trigger;
+  body.reason = run.reason;
+  body.trials_done = run.trials_done;
+  body.trials_total = run.trials_total;
+  body.started_us = run.started_us;
+  body.ended_us = run.ended_us;
+  body.message = run.message;
+  body.training = run.training;
+  body.again = run.again;
+  body.best = run.best;
+  if (run.version) body.version = std::to_string(*run.version);
   return body;
 }
 
 // What a journal record says of its run; nothing when it cannot be read.
 std::optional<TrainingStatus> status_of(const schema::JournalRecord& record) {
-  try {
-    const json body = json::parse(record.json);
-    TrainingStatus run;
-    run.run_id = body.at("run_id").get<std::string>();
-    run.model = body.at("model").get<std::string>();
-    run.state = body.at("state").get<std::string>();
-    run.trigger = body.value("trigger", "");
-    run.reason = body.value("reason", "");
-    run.trials_done = body.value("trials_done", size_t{0});
-    run.trials_total = body.value("trials_total", size_t{0});
-    run.started_us = body.value("started_us", record.at_us);
-    run.ended_us = body.value("ended_us", int64_t{0});
-    run.message = body.value("message", "");
-    run.training = body.value("training", "");
-    run.again = body.value("again", false);
-    if (body.contains("best")) run.best = body["best"].get<double>();
-    if (body.contains("version")) run.version = std::stoll(body["version"].get<std::string>());
-    return run;
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
+  auto read = store::body_of<store::TrainingBody>(record);
+  if (!read.ok()) return std::nullopt;
+  store::TrainingBody& body = *read;
+  TrainingStatus run;
+  run.run_id = std::move(body.run_id);
+  run.model = std::move(body.model);
+  run.state = std::move(body.state);
+  run.trigger = std::move(body.trigger);
+  run.reason = std::move(body.reason);
+  run.trials_done = body.trials_done;
+  run.trials_total = body.trials_total;
+  run.started_us = body.started_us.value_or(record.at_us);
+  run.ended_us = body.ended_us;
+  run.message = std::move(body.message);
+  run.training = std::move(body.training);
+  run.again = body.again;
+  run.best = body.best;
+  if (!body.version) return run;
+  int64_t number = 0;
+  const char* const end = body.version->data() + body.version->size();
+  const auto parsed = std::from_chars(body.version->data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
+  run.version = number;
+  return run;
 }
 
 }  // namespace
@@ -130,19 +132,17 @@ void Trainer::keep_newest(std::vector<TrainingStatus>& runs) const {
 // Runs of before, behind those asked for since the start.
 Result<void> Trainer::recover(const std::stop_token& stop) {
   std::vector<TrainingStatus> before;  // newest first
-  QW_TRY(store::History(store_).scan(store::Log::kJournal, store::kJournalPartition, Seq{},
-                                     Seq{~0ull}, [&](Seq, std::string_view bytes) {
-                                       const auto record = schema::decode_journal(bytes);
-                                       if (!record.ok() || record->kind != "training") return true;
-                                       auto run = status_of(*record);
-                                       if (!run) return true;
-                                       std::erase_if(before, [&](const TrainingStatus& one) {
-                                         return one.run_id == run->run_id;
-                                       });
-                                       before.insert(before.begin(), std::move(*run));
-                                       keep_newest(before);
-                                       return !stop.stop_requested();
-                                     }));
+  QW_TRY(store::History(store_).scan(
+      store::Log::kJournal, store::kJournalPartition, Seq{}, Seq{~0ull}, [&](Seq, std::string_view bytes) {
+        const auto record = schema::decode_journal(bytes);
+        if (!record.ok() || !store::is_a<store::TrainingBody>(*record)) return true;
+        auto run = status_of(*record);
+        if (!run) return true;
+        std::erase_if(before, [&](const TrainingStatus& one) { return one.run_id == run->run_id; });
+        before.insert(before.begin(), std::move(*run));
+        keep_newest(before);
+        return !stop.stop_requested();
+      }));
   for (TrainingStatus& run : before) {
     if (run.state != "queued" && run.state != "running") continue;
     run.state = "failed";
@@ -269,12 +269,12 @@ void Trainer::train(const TrainingWish& wish, const std::stop_token& stop) {
 void Trainer::tell(const TrainingStatus& run, const char* phase, const std::string& title) {
   const std::string& detail = run.ended_us > 0 ? run.message : run.reason;
   log::info("train", "{}{}{}", title, detail.empty() ? "" : ": ", detail);
-  json body = json_of(run);
-  body["phase"] = phase;
-  body["title"] = title;
-  body["detail"] = detail;
+  store::TrainingBody body = body_of(run);
+  body.phase = phase;
+  body.title = title;
+  body.detail = detail;
   const auto held = lane_.hold();
-  journal_.append(lane_.open(), "training", body);
+  journal_.append(lane_.open(), body);
 }
 
 void Trainer::tell_version(const models::VersionInfo& version, const TrainingWish& wish) {
@@ -282,14 +282,14 @@ void Trainer::tell_version(const models::VersionInfo& version, const TrainingWis
   const std::string number = std::to_string(version.version);
   const bool refused = version.state == models::VersionState::kRefused;
   const auto held = lane_.hold();
-  journal_.append(lane_.open(), "model",
-                  json{{"phase", refused ? "refused" : "published"},
-                       {"model", model},
-                       {"version", number},
-                       {"run_id", wish.run_id},
-                       {"title", fmt::format("Version {} of '{}' is {}", number, model,
-                                             refused ? "refused" : "published")},
-                       {"detail", version.reason}});
+  store::ModelBody body;
+  body.phase = refused ? "refused" : "published";
+  body.model = model;
+  body.version = number;
+  body.run_id = wish.run_id;
+  body.title = fmt::format("Version {} of '{}' is {}", number, model, body.phase);
+  body.detail = version.reason;
+  journal_.append(lane_.open(), body);
 }
 
 }  // namespace qw::app

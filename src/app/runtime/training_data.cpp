@@ -5,21 +5,18 @@
 #include <algorithm>
 #include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "app/runtime/record_names.h"
-#include "app/runtime/truth.h"
 #include "base/bytes.h"
 #include "serve/learning_model.h"
 #include "store/commit/journal.h"
+#include "store/commit/journal_kinds.h"
 #include "store/commit/partitions.h"
 #include "store/segments/history.h"
 
 namespace qw::app {
 namespace {
-
-using nlohmann::json;
 
 constexpr Seq kEnd{std::numeric_limits<uint64_t>::max()};
 constexpr int64_t kUnresolvedUs = 60'000'000;  // what an alert that is still open is taken for
@@ -41,11 +38,15 @@ class Truth {
   }
 
   Result<void> take(const schema::JournalRecord& record) {
-    QW_ASSIGN(const auto verdict, verdict_of(record));
-    if (verdict) verdicts_[verdict->alert_id] = verdict->real;
-    QW_ASSIGN(const auto incident, incident_of(record));
-    if (incident) incidents_[incident->id] = *incident;
-    if (record.kind.starts_with("alert_")) take_alert(record);
+    if (store::is_a<store::VerdictBody>(record)) {
+      QW_ASSIGN(const auto verdict, store::body_of<store::VerdictBody>(record));
+      verdicts_[verdict.alert_id] = verdict.real;
+    }
+    if (store::is_a<store::IncidentBody>(record)) {
+      QW_ASSIGN(const auto incident, store::body_of<store::IncidentBody>(record));
+      incidents_[incident.id] = incident;
+    }
+    if (store::is_a<store::AlertBody>(record)) take_alert(record);
     return {};
   }
 
@@ -79,24 +80,18 @@ class Truth {
  private:
   // A body that cannot be read is of a newer version: its alert cannot be labelled.
   void take_alert(const schema::JournalRecord& record) {
-    const json body = json::parse(record.json, nullptr, false);
-    if (!body.is_object() || !decisions_.contains(body.value("decision", ""))) return;
-    try {
-      AlertSeen& alert = alerts_[body.at("id").get<std::string>()];
-      alert.series = {PartitionId{body.at("partition").get<uint32_t>()},
-                      body.at("key").get<std::string>()};
-      alert.began_us = body.at("began_us").get<int64_t>();
-      const json& resolved = body.at("resolved_us");
-      alert.ended_us = resolved.is_null() ? body.at("opened_us").get<int64_t>() + kUnresolvedUs
-                                          : resolved.get<int64_t>();
-    } catch (const json::exception&) {
-    }
+    const auto body = store::body_of<store::AlertBody>(record);
+    if (!body.ok() || !decisions_.contains(body->decision)) return;
+    AlertSeen& alert = alerts_[body->id];
+    alert.series = {PartitionId{body->partition}, body->key};
+    alert.began_us = body->began_us;
+    alert.ended_us = body->resolved_us.value_or(body->opened_us + kUnresolvedUs);
   }
 
   std::set<std::string> decisions_;
   std::map<std::string, AlertSeen> alerts_;
   std::map<std::string, bool> verdicts_;
-  std::map<std::string, IncidentRecord> incidents_;
+  std::map<std::string, store::IncidentBody> incidents_;
 };
 
 Result<Truth> read_truth(const store::Store& store, const Plan& plan, size_t model) {

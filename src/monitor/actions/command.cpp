@@ -14,7 +14,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/machine.h"
@@ -287,19 +286,19 @@ std::string_view name_of(CommandEnd end) {
   return "not_started";
 }
 
-std::string journal_json(std::string_view action_id, const CommandReport& report) {
-  nlohmann::ordered_json json;
-  json["action_id"] = action_id;
-  json["end"] = name_of(report.end);
-  json["exit_code"] =
-      report.end == CommandEnd::kExited ? nlohmann::ordered_json(report.exit_code) : nullptr;
-  if (report.signal != 0) json["signal"] = report.signal;
-  json["took_s"] = static_cast<double>(report.took_us) * 1e-6;
-  json["stdout"] = report.out;
-  json["stderr"] = report.err;
-  json["cut"] = report.cut;
-  if (!report.message.empty()) json["message"] = report.message;
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+store::ActionFinishedBody journal_body(std::string_view action_id, const CommandReport& report) {
+  store::ActionFinishedBody body;
+  body.action_id = action_id;
+  body.message = report.message;
+  store::CommandEndBody& command = body.command.emplace();
+  command.end = name_of(report.end);
+  if (report.end == CommandEnd::kExited) command.exit_code = report.exit_code;
+  if (report.signal != 0) command.signal = report.signal;
+  command.took_s = static_cast<double>(report.took_us) * 1e-6;
+  command.out = report.out;
+  command.err = report.err;
+  command.cut = report.cut;
+  return body;
 }
 
 CommandReport run_command(const std::vector<std::string>& arguments,

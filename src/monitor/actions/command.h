@@ -10,6 +10,7 @@
 
 #include "base/env.h"
 #include "base/result.h"
+#include "store/commit/journal_kinds.h"
 
 namespace qw::monitor {
 
@@ -49,8 +50,7 @@ struct CommandReport {
 
   bool ok() const { return end == CommandEnd::kExited && exit_code == 0; }
 };
-// One journal record's body.
-std::string journal_json(std::string_view action_id, const CommandReport& report);
+store::ActionFinishedBody journal_body(std::string_view action_id, const CommandReport& report);
 
 // Starts the program and waits for its end. Blocks the calling thread at most timeout + grace; any
 // thread, several at once. The caller records "started" durably before, and after a crash records

@@ -219,7 +219,8 @@ TEST(Command, PlaceholdersAreWholeArgumentsAndNeverOptions) {
 
 TEST(Command, JournalBodyIsValidWhateverItPrinted) {
   const CommandReport report = shell("printf '\\377\\300\"'");
-  const auto json = nlohmann::json::parse(journal_json("act-1", report), nullptr, false);
+  const schema::JournalRecord record = store::journal_record(journal_body("act-1", report), 0);
+  const auto json = nlohmann::json::parse(record.json, nullptr, false);
   ASSERT_FALSE(json.is_discarded());
   EXPECT_EQ(json["end"], "exited");
   EXPECT_EQ(json["exit_code"], 0);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
 
@@ -32,14 +31,14 @@ Result<void> check(const HealPolicy& policy) {
 
 std::string_view name_of(HealStepKind kind) {
   switch (kind) {
-    case HealStepKind::kStart: return "action_started";
-    case HealStepKind::kDryRun: return "action_dry_run";
-    case HealStepKind::kSkip: return "action_skipped";
-    case HealStepKind::kOutcome: return "action_outcome";
-    case HealStepKind::kUnknown: return "action_unknown";
-    case HealStepKind::kReset: return "action_reset";
+    case HealStepKind::kStart: return store::HealStepBody::kStarted;
+    case HealStepKind::kDryRun: return store::HealStepBody::kDryRun;
+    case HealStepKind::kSkip: return store::HealStepBody::kSkipped;
+    case HealStepKind::kOutcome: return store::HealStepBody::kOutcome;
+    case HealStepKind::kUnknown: return store::HealStepBody::kUnknown;
+    case HealStepKind::kReset: return store::HealStepBody::kReset;
   }
-  return "action_started";
+  return store::HealStepBody::kStarted;
 }
 
 std::string_view name_of(HealOutcome outcome) {
@@ -51,19 +50,20 @@ std::string_view name_of(HealOutcome outcome) {
   return "recovered";
 }
 
-std::string journal_json(const HealStep& step) {
-  nlohmann::ordered_json json;
-  json["heal"] = step.heal;
-  json["action_id"] = step.action_id;
-  json["alert_id"] = step.alert_id;
-  json["attempt"] = step.attempt;
-  json["at_us"] = step.at_us;
+store::HealStepBody journal_body(const HealStep& step) {
+  store::HealStepBody body;
+  body.kind = name_of(step.kind);
+  body.heal = step.heal;
+  body.action_id = step.action_id;
+  body.alert_id = step.alert_id;
+  body.attempt = step.attempt;
+  body.at_us = step.at_us;
   if (step.kind == HealStepKind::kOutcome) {
-    json["outcome"] = name_of(step.outcome);
-    json["took_s"] = static_cast<double>(step.took_us) * 1e-6;
+    body.outcome = name_of(step.outcome);
+    body.took_s = static_cast<double>(step.took_us) * 1e-6;
   }
-  if (!step.note.empty()) json["message"] = step.note;
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  body.message = step.note;
+  return body;
 }
 
 std::string heal_action_id(std::string_view heal, std::string_view alert_id, uint32_t attempt) {

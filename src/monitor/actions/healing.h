@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "monitor/alerts/book.h"
+#include "store/commit/journal_kinds.h"
 
 namespace qw::monitor {
 
@@ -60,8 +61,7 @@ struct HealStep {
   int64_t took_us = 0;                            // of kOutcome: since the start
   std::string note;
 };
-// One journal record's body.
-std::string journal_json(const HealStep& step);
+store::HealStepBody journal_body(const HealStep& step);
 
 // "act-" and 16 hex digits: the same after every replay. Receivers tell repeats by it.
 std::string heal_action_id(std::string_view heal, std::string_view alert_id, uint32_t attempt);

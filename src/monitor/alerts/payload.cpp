@@ -14,9 +14,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 constexpr std::string_view kZeroTime = "0001-01-01T00:00:00Z";  // Go's zero: no end yet
 
-Json number_or_null(double number) { return std::isfinite(number) ? Json(number) : Json(nullptr); }
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
-
 // Foreign bytes (process names, user data) must not make a body invalid.
 std::string written(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -36,62 +33,10 @@ bool resolved(const AlertDetail& detail) {
   return detail.change.transition.kind == TransitionKind::kResolved;
 }
 
-Json members_of(const AlertDetail& detail) {
-  Json members = Json::array();
-  for (const AlertMember& member : detail.members)
-    members.push_back({{"name", member.name},
-                       {"title", text_or_null(member.title)},
-                       {"contribution", number_or_null(member.contribution)}});
-  return members;
-}
-
-Json features_of(const AlertDetail& detail) {
-  Json features = Json::array();
-  for (const AlertFeature& feature : detail.features)
-    features.push_back({{"name", feature.name},
-                        {"value", number_or_null(feature.value)},
-                        {"status", feature.status},
-                        {"aggregate", text_or_null(feature.aggregate)},
-                        {"window_us", feature.window_us ? Json(*feature.window_us) : Json(nullptr)},
-                        {"usual_low", number_or_null(feature.usual_low)},
-                        {"usual_mid", number_or_null(feature.usual_mid)},
-                        {"usual_high", number_or_null(feature.usual_high)}});
-  return features;
-}
-
+// What is told of an alert is what the journal keeps, without where it keeps it.
 Json detail_json(const AlertDetail& detail) {
-  const AlertChange& change = detail.change;
-  const bool over = resolved(detail);
-  Json json;
-  json["id"] = change.alert_id;
-  json["decision"] = detail.scope.decision;
-  json["state"] = over ? "resolved" : "open";
-  json["severity"] = api_name_of(change.transition.severity);
-  json["title"] = summary_of(detail);
-  json["series_id"] = detail.series_id;
-  json["metric"] = detail.metric;
-  json["entity"] = detail.entity;
-  json["unit"] = detail.unit;
-  json["began_us"] = change.began_us;
-  json["opened_us"] = change.opened_us;
-  json["resolved_us"] = over ? Json(change.transition.at_us) : Json(nullptr);
-  json["recovered_after_s"] =
-      over ? Json(static_cast<double>(change.transition.at_us - change.opened_us) * 1e-6)
-           : Json(nullptr);
-  json["value"] = number_or_null(detail.value);
-  json["score"] = number_or_null(detail.score);
-  json["score_max"] = number_or_null(change.score_max);
-  json["threshold"] = number_or_null(detail.threshold);
-  json["usual_low"] = number_or_null(detail.usual_low);
-  json["usual_mid"] = number_or_null(detail.usual_mid);
-  json["usual_high"] = number_or_null(detail.usual_high);
-  json["model"] = detail.model;
-  json["version"] = detail.version;
-  json["members"] = members_of(detail);
-  json["features"] = features_of(detail);
-  json["lead_id"] = change.lead_id;
-  json["flapping"] = change.flapping;
-  if (over) json["reason"] = name_of(change.transition.reason);
+  Json json = store::json_of(journal_body(detail));
+  for (const char* const own : {"partition", "key", "notified"}) json.erase(own);
   return json;
 }
 
@@ -209,12 +154,47 @@ std::string fingerprint_of(const std::vector<std::pair<std::string, std::string>
 
 std::string api_json(const AlertDetail& detail) { return written(detail_json(detail)); }
 
-std::string journal_json(const AlertDetail& detail) {
-  Json json = detail_json(detail);
-  json["partition"] = detail.change.partition.value();
-  json["key"] = detail.change.key;
-  json["notified"] = detail.change.notify;
-  return written(json);
+store::AlertBody journal_body(const AlertDetail& detail) {
+  const AlertChange& change = detail.change;
+  store::AlertBody body;
+  body.kind = name_of(change.transition.kind);
+  body.id = change.alert_id;
+  body.decision = detail.scope.decision;
+  body.state = resolved(detail) ? "resolved" : "open";
+  body.severity = api_name_of(change.transition.severity);
+  body.title = summary_of(detail);
+  body.series_id = detail.series_id;
+  body.metric = detail.metric;
+  body.entity = detail.entity;
+  body.unit = detail.unit;
+  body.began_us = change.began_us;
+  body.opened_us = change.opened_us;
+  if (resolved(detail)) {
+    const int64_t at_us = change.transition.at_us;
+    body.resolved_us = at_us;
+    body.recovered_after_s = static_cast<double>(at_us - change.opened_us) * 1e-6;
+    body.reason = name_of(change.transition.reason);
+  }
+  body.value = detail.value;
+  body.score = detail.score;
+  body.score_max = change.score_max;
+  body.threshold = detail.threshold;
+  body.usual_low = detail.usual_low;
+  body.usual_mid = detail.usual_mid;
+  body.usual_high = detail.usual_high;
+  body.model = detail.model;
+  body.version = detail.version;
+  for (const AlertMember& one : detail.members)
+    body.members.push_back({one.name, one.title, one.contribution});
+  for (const AlertFeature& one : detail.features)
+    body.features.push_back({one.name, one.value, one.status, one.aggregate, one.window_us,
+                             one.usual_low, one.usual_mid, one.usual_high});
+  body.lead_id = change.lead_id;
+  body.flapping = change.flapping;
+  body.partition = change.partition.value();
+  body.key = change.key;
+  body.notified = change.notify;
+  return body;
 }
 
 std::string notification_json(const AlertDetail& detail, std::string_view receiver) {

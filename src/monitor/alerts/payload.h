@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "monitor/alerts/book.h"
+#include "store/commit/journal_kinds.h"
 
 namespace qw::monitor {
 
@@ -63,8 +64,7 @@ std::string fingerprint_of(const std::vector<std::pair<std::string, std::string>
 
 // One alert as the control API shows it (docs/reference/api.md), without actions and verdict.
 std::string api_json(const AlertDetail& detail);
-// One journal record's body.
-std::string journal_json(const AlertDetail& detail);
+store::AlertBody journal_body(const AlertDetail& detail);
 // One outbox row for every sink of alerts: the fields of Alertmanager's webhook, version 4
 // (version, groupKey, status, alerts, ...), the row fields the alertmanager sink reads (alert,
 // state, starts_at_us, ends_at_us, labels, annotations, url), and all there is to say in `detail`.

@@ -113,8 +113,9 @@ TEST(AlertPayload, HostileNamesAndAbsentNumbersStayValid) {
   hostile.value = NAN;
   hostile.score = INFINITY;
   hostile.usual_low = hostile.usual_high = NAN;
-  for (const std::string& body : {api_json(hostile), journal_json(hostile),
-                                  notification_json(hostile, "x"), alertmanager_json({hostile}, 0)})
+  for (const std::string& body :
+       {api_json(hostile), store::journal_record(journal_body(hostile), 0).json,
+        notification_json(hostile, "x"), alertmanager_json({hostile}, 0)})
     EXPECT_FALSE(Json::parse(body, nullptr, false).is_discarded()) << body;
   EXPECT_TRUE(Json::parse(api_json(hostile))["score"].is_null());
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "store/commit/journal_kinds.h"
 
 namespace qw::monitor {
 namespace {
@@ -169,12 +170,12 @@ Result<Severity> parse_severity(std::string_view text) {
 
 std::string_view name_of(TransitionKind kind) {
   switch (kind) {
-    case TransitionKind::kFired: return "alert_fired";
-    case TransitionKind::kEscalated: return "alert_escalated";
-    case TransitionKind::kResolved: return "alert_resolved";
-    case TransitionKind::kStale: return "alert_stale";
+    case TransitionKind::kFired: return store::AlertBody::kFired;
+    case TransitionKind::kEscalated: return store::AlertBody::kEscalated;
+    case TransitionKind::kResolved: return store::AlertBody::kResolved;
+    case TransitionKind::kStale: return store::AlertBody::kStale;
   }
-  return "alert_fired";
+  return store::AlertBody::kFired;
 }
 
 std::string_view name_of(ResolveReason reason) {

@@ -1,17 +1,8 @@
 #include "store/commit/journal.h"
 
-#include <nlohmann/json.hpp>
+#include <memory>
 
 namespace qw::store {
-
-void Journal::append(PendingCommit& open, std::string_view kind, const nlohmann::json& body) {
-  schema::JournalRecord record;
-  record.kind = kind;
-  record.at_us = clock_.wall_us();
-  // Names and reasons may hold bytes that are not UTF-8; they are replaced rather than refused.
-  record.json = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  append(open, std::move(record));
-}
 
 void Journal::append(PendingCommit& open, schema::JournalRecord record, Durable durable) {
   std::string bytes;

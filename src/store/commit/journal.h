@@ -3,13 +3,13 @@
 #pragma once
 
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/env.h"
 #include "base/ids.h"
 #include "schema/records.h"
+#include "store/commit/journal_kinds.h"
 #include "store/commit/lane.h"
 
 namespace qw::store {
@@ -35,7 +35,10 @@ class Journal {
 
   // `durable` is told the record's number once it is, before the watchers.
   using Durable = std::function<void(Seq)>;
-  void append(PendingCommit& open, std::string_view kind, const nlohmann::json& body);
+  template <class Body>  // of store/commit/journal_kinds.h
+  void append(PendingCommit& open, const Body& body, Durable durable = {}) {
+    append(open, journal_record(body, clock_.wall_us()), std::move(durable));
+  }
   void append(PendingCommit& open, schema::JournalRecord record, Durable durable = {});
 
  private:
