@@ -272,6 +272,7 @@ def a_webhook_that_does_not(binary, root):
         assert {one["key"] for one in receiver.of("stubborn")} == keys, "it acted though it was stopped"
         # A person allows it again: the next alert is acted on.
         program.start()
+        wait_for("others can find it", lambda: (program.folder / "data" / "control.url").exists(), program)
         machine.set_ill("db", False)
         machine.settle()
         data = str(program.folder / "data")
