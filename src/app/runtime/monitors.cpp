@@ -165,8 +165,7 @@ void Monitors::save(Watched& watched) {
   watched.watch.save(body);
   std::string sealed;
   seal_record(kRecordKind, kRecordVersion, body, sealed);
-  lane_.open().txn.put_meta(store::meta::drift(plan_.decisions[watched.decision].name),
-                                 sealed);
+  lane_.open().txn.put_meta(store::meta::drift(plan_.decisions[watched.decision].name), sealed);
   watched.next_save_ns = clock_.monotonic_ns() + kSaveNs;
 }
 

@@ -157,6 +157,8 @@ class Pipeline {
   std::vector<PartitionProgress> progress() const;
   // By the states' owner: "view/metric@<hash>", "model/...".
   std::map<std::string, StateLag> state_lags();
+  // Those of which some keys have not caught up since the start; see KeyedTable::warm().
+  std::vector<std::shared_ptr<store::KeyedTable>> cold_tables();
 
  private:
   struct PartitionRun {

@@ -28,9 +28,8 @@ void Pipeline::tell_loss(size_t source, const PartitionRun& run, size_t view, co
                "last of them until {}",
                lacking.name(), planned.name, run.source_partition, why,
                streams::format_time(lost_us), streams::format_time(whole_us));
-  journal_.append(lane_.open(),
-                  store::ViewIncompleteBody{lacking.name(), planned.name, run.source_partition,
-                                            lost_us, whole_us});
+  journal_.append(lane_.open(), store::ViewIncompleteBody{lacking.name(), planned.name,
+                                                          run.source_partition, lost_us, whole_us});
 }
 
 // A view that needs events which retention removed says so until its windows are past them. Their

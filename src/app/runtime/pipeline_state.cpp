@@ -468,6 +468,17 @@ std::map<std::string, StateLag> Pipeline::state_lags() {
   return lags;
 }
 
+std::vector<std::shared_ptr<store::KeyedTable>> Pipeline::cold_tables() {
+  std::vector<std::shared_ptr<store::KeyedTable>> cold;
+  const auto visited = each_table([&](const std::shared_ptr<store::KeyedTable>& table,
+                                      const std::string&, PartitionId, Seq) -> Result<void> {
+    if (table->stats().pending_keys > 0) cold.push_back(table);
+    return {};
+  });
+  QW_ASSERT(visited.ok());
+  return cold;
+}
+
 std::vector<PartitionProgress> Pipeline::progress() const {
   std::vector<PartitionProgress> all;
   for (size_t source = 0; source < sources_.size(); ++source)

@@ -29,8 +29,7 @@ Result<void> Pipeline::find_unused() {
     if (low && !named.contains(low->owner)) unused_.emplace(low->owner, 0);
     return true;
   }));
-  for (const std::string& owner : named)
-    lane_.open().txn.erase_meta(store::meta::unused(owner));
+  for (const std::string& owner : named) lane_.open().txn.erase_meta(store::meta::unused(owner));
   for (auto& [owner, seconds] : unused_) {
     QW_ASSIGN(const auto saved, store_.get_meta(store::meta::unused(owner)));
     if (saved) seconds = std::stoll(*saved);

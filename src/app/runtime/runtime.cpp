@@ -284,6 +284,10 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
     if (!ran.ok()) fail(ran.error());
   });
   for (auto& source : sources_) source->start();
+  warming_ = std::jthread([this](const std::stop_token& stop) {
+    const auto ran = guarded("recovery", [&] { warm(stop); });
+    if (!ran.ok()) log::error("recovery", "{}", ran.error().to_string());
+  });
   rollout_->start();
   trainer_->start();
   roller_->start();
@@ -378,6 +382,27 @@ void Runtime::checkpoint_for_stop() {
     if (!left.ok())
       return log::warning("stop", "states are not checkpointed: {}", left.error().to_string());
     if (*left == 0) return;
+  }
+}
+
+// What a start left to be caught up, before it is asked for; at most half of the time of one
+// processor, so that the events of now come first. Partitions may be taken over at any time.
+void Runtime::warm(const std::stop_token& stop) {
+  constexpr int64_t kLookUs = 500'000;
+  while (!stop.stop_requested()) {
+    const auto tables = between_events(
+        [](Pipeline& pipeline, store::PendingCommit&) { return pipeline.cold_tables(); });
+    for (const auto& table : tables)
+      for (bool more = true; more && !stop.stop_requested();) {
+        const int64_t began_ns = clock_.monotonic_ns();
+        const auto warmed = table->warm();
+        // Whoever asks for that key meets the same trouble, and says it.
+        if (!warmed.ok()) log::warning("recovery", "{}", warmed.error().to_string());
+        more = warmed.value_or(false);
+        clock_.sleep_us((clock_.monotonic_ns() - began_ns) / 1000);
+      }
+    std::unique_lock lock(failure_mutex_);
+    std::condition_variable_any().wait_for(lock, stop, microseconds(kLookUs), [] { return false; });
   }
 }
 
@@ -476,6 +501,8 @@ Runtime::Stopped Runtime::stop() {
   stop_began_ns_ = clock_.monotonic_ns();
   if (committer_) committer_->give_up_at(stop_share_ns(85));
   const auto at = [](const char* part) { StopLimit::now_at(part); };
+  at("recovery");
+  warming_ = {};
   at("segments");
   if (roller_) roller_->stop();
   at("training");

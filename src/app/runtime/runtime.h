@@ -52,7 +52,7 @@ class Lags;
 
 // Owns everything from the store to the sources. start() opens the data folder, recovers, and
 // begins; stop() ends intake, drains, checkpoints, commits and closes. The threads: one per source,
-// the pipeline, the committer, one per sink.
+// the pipeline, what warms its states, the committer, one per sink.
 class Runtime {
  public:
   // `http_server` gets the routes of http sources and must be started after this; null when there
@@ -138,6 +138,7 @@ class Runtime {
   bool apply_chunk(const Inbound& inbound, streams::SourceBatch&& chunk, bool last);
   void housekeeping();
   void checkpoint_for_stop();
+  void warm(const std::stop_token& stop);
   int64_t stop_share_ns(int percent) const;
   void fail(const Error& error);
 
@@ -164,6 +165,7 @@ class Runtime {
   std::unique_ptr<BoundedQueue<Inbound>> inbox_;
   std::vector<std::unique_ptr<SourceThread>> sources_;
   std::jthread pipeline_thread_;
+  std::jthread warming_;
   std::atomic<bool> stopping_{false};
   std::atomic<int64_t> stop_began_ns_{0};
   Stopped stopped_;

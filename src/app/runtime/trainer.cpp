@@ -133,7 +133,8 @@ void Trainer::keep_newest(std::vector<TrainingStatus>& runs) const {
 Result<void> Trainer::recover(const std::stop_token& stop) {
   std::vector<TrainingStatus> before;  // newest first
   QW_TRY(store::History(store_).scan(
-      store::Log::kJournal, store::kJournalPartition, Seq{}, Seq{~0ull}, [&](Seq, std::string_view bytes) {
+      store::Log::kJournal, store::kJournalPartition, Seq{}, Seq{~0ull},
+      [&](Seq, std::string_view bytes) {
         const auto record = schema::decode_journal(bytes);
         if (!record.ok() || !store::is_a<store::TrainingBody>(*record)) return true;
         auto run = status_of(*record);

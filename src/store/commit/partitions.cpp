@@ -9,8 +9,7 @@ namespace qw::store {
 
 Result<void> Partitions::open(const Store& store) {
   bool damaged = false;
-  QW_TRY(store.scan_meta(meta::kPartition, [&](std::string_view name,
-                                                      std::string_view value) {
+  QW_TRY(store.scan_meta(meta::kPartition, [&](std::string_view name, std::string_view value) {
     uint32_t number = 0;
     damaged |= std::from_chars(value.data(), value.data() + value.size(), number).ec != std::errc{};
     ids_.emplace(meta::parse_partition(name), PartitionId{number});
