@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "features/duration.h"
+#include "features/kernels/builtin.h"
 #include "schema/settings.h"
 
 namespace qw::features {
@@ -13,31 +14,6 @@ namespace {
 
 using schema::Kind;
 using schema::Type;
-
-struct KindName {
-  std::string_view name;
-  AggregateKind kind;
-  std::string_view form;
-};
-constexpr KindName kKinds[] = {
-    {"count", AggregateKind::kCount, "count() or count(x)"},
-    {"count_distinct", AggregateKind::kCountDistinct, "count_distinct(x)"},
-    {"sum", AggregateKind::kSum, "sum(x)"},
-    {"mean", AggregateKind::kMean, "mean(x)"},
-    {"min", AggregateKind::kMin, "min(x)"},
-    {"max", AggregateKind::kMax, "max(x)"},
-    {"variance", AggregateKind::kVariance, "variance(x)"},
-    {"stddev", AggregateKind::kStddev, "stddev(x)"},
-    {"first", AggregateKind::kFirst, "first(x) [max_age 1h]"},
-    {"last", AggregateKind::kLast, "last(x) [max_age 1h]"},
-    {"last_k", AggregateKind::kLastK, "last_k(x, 3)"},
-    {"quantile", AggregateKind::kQuantile, "quantile(x, 0.95)"},
-    {"rate", AggregateKind::kRate, "rate() or rate(x)"}};
-constexpr int64_t kLastKMost = 100;
-
-const KindName& entry_of(AggregateKind kind) {
-  return *std::ranges::find(kKinds, kind, &KindName::kind);
-}
 
 // "last(x) max_age 1h" -> "last(x)", and the hour.
 Result<std::string_view> cut_max_age(std::string_view text, int64_t& max_age_us) {
@@ -90,61 +66,40 @@ Result<double> second_number(std::string_view text, const Ast& ast) {
 }
 
 Result<void> read_setting(std::string_view text, const Ast& ast, Aggregate& aggregate) {
-  const bool wants =
-      aggregate.kind == AggregateKind::kQuantile || aggregate.kind == AggregateKind::kLastK;
-  if (ast.args.size() != (wants ? 2u : 1u))
+  const AggregateRules rules = aggregate.kernel->rules();
+  if (ast.args.size() != (rules.setting ? 2u : 1u))
     return expression_error(text, ast.offset,
                             fmt::format("{} has {} arguments", ast.text, ast.args.size()),
-                            fmt::format("write {}", entry_of(aggregate.kind).form));
-  if (!wants) return {};
-  QW_ASSIGN(const double value, second_number(text, ast));
-  if (aggregate.kind == AggregateKind::kQuantile) {
-    if (!(value >= 0 && value <= 1))
-      return expression_error(text, ast.args[1]->offset, "a quantile lies between 0 and 1",
-                              "write 0.95 for the 95th percentile");
-    aggregate.quantile = value;
-    return {};
-  }
-  if (value != std::floor(value) || value < 1 || value > kLastKMost)
-    return expression_error(text, ast.args[1]->offset,
-                            fmt::format("last_k keeps 1 to {} values", kLastKMost), "");
-  aggregate.k = static_cast<int64_t>(value);
+                            fmt::format("write {}", rules.form));
+  if (!rules.setting) return {};
+  QW_ASSIGN(aggregate.setting, second_number(text, ast));
+  const auto fits = aggregate.kernel->check_setting(aggregate);
+  if (!fits.ok())
+    return expression_error(text, ast.args[1]->offset, fits.error().message,
+                            fits.error().how_to_mend);
   return {};
 }
 
 Result<void> decide_type(std::string_view text, const Ast& ast, Aggregate& aggregate) {
   const Type argument = aggregate.argument ? aggregate.argument->type() : schema::kInt64;
-  switch (aggregate.kind) {
-    case AggregateKind::kCount:
-    case AggregateKind::kCountDistinct: aggregate.type = schema::kInt64; return {};
-    case AggregateKind::kRate:
-      aggregate.type = schema::kDouble;
-      aggregate.parity = ParityClass::kFloat;
-      return {};
-    case AggregateKind::kMin:
-    case AggregateKind::kMax:
-    case AggregateKind::kFirst:
-    case AggregateKind::kLast:
-    case AggregateKind::kLastK: aggregate.type = argument; return {};
-    default: break;
-  }
-  if (!argument.is_numeric())
+  if (aggregate.kernel->rules().numbers_only && !argument.is_numeric())
     return expression_error(
         text, ast.args[0]->offset,
         fmt::format("{} needs a number, not {}", ast.text, argument.to_string()),
         argument.kind == Kind::kBool ? "write count(case when ... then 1 end)" : "");
-  aggregate.type = schema::kDouble;
-  aggregate.parity = ParityClass::kFloat;
-  if (aggregate.kind != AggregateKind::kSum || argument.kind == Kind::kDouble) return {};
-  aggregate.parity = ParityClass::kExact;
-  aggregate.type =
-      argument.kind == Kind::kDecimal ? Type{Kind::kDecimal, 18, argument.scale} : schema::kInt64;
+  aggregate.kernel->decide(argument, aggregate);
   return {};
+}
+
+std::string those_there_are(std::string_view written, const std::vector<std::string>& names) {
+  const std::string nearest = schema::suggestion(written, names);
+  return fmt::format("{}{}there are {}", nearest, nearest.empty() ? "" : "; ",
+                     fmt::join(names, ", "));
 }
 
 }  // namespace
 
-std::string_view name_of(AggregateKind kind) { return entry_of(kind).name; }
+std::string label_of(const Aggregate& aggregate) { return aggregate.kernel->label(aggregate); }
 
 std::string_view name_of(ParityClass parity) {
   switch (parity) {
@@ -156,26 +111,20 @@ std::string_view name_of(ParityClass parity) {
 }
 
 Result<Aggregate> compile_aggregate(std::string_view name, std::string_view full_text,
-                                    const schema::Schema& source) {
+                                    const schema::Schema& source, const AggregateTable& table) {
   Aggregate aggregate;
   aggregate.name = std::string(name);
   QW_ASSIGN(const std::string_view text, cut_max_age(full_text, aggregate.max_age_us));
   QW_ASSIGN(const AstPtr ast, parse_expression(text));
-  const auto entry = std::ranges::find(kKinds, ast->text, &KindName::name);
-  if (ast->kind != Ast::Kind::kCall || entry == std::end(kKinds)) {
-    std::vector<std::string> names;
-    for (const KindName& known : kKinds) names.emplace_back(known.name);
+  aggregate.kernel = ast->kind == Ast::Kind::kCall ? table.find(ast->text) : nullptr;
+  if (aggregate.kernel == nullptr)
     return expression_error(text, ast->offset, fmt::format("'{}' is not an aggregate", ast->text),
-                            schema::suggestion(ast->text, names));
-  }
-  aggregate.kind = entry->kind;
-  if (aggregate.max_age_us != 0 && aggregate.kind != AggregateKind::kLast &&
-      aggregate.kind != AggregateKind::kFirst)
+                            those_there_are(ast->text, table.names()));
+  const AggregateRules rules = aggregate.kernel->rules();
+  if (aggregate.max_age_us != 0 && !rules.max_age)
     return expression_error(full_text, text.size() + 1, "max_age goes with first and last only",
                             "narrow the window instead");
-  const bool bare = ast->args.empty() && (aggregate.kind == AggregateKind::kCount ||
-                                          aggregate.kind == AggregateKind::kRate);
-  if (!bare) {
+  if (!ast->args.empty() || !rules.bare) {
     QW_TRY(read_setting(text, *ast, aggregate));
     const size_t begin = text.find('(', ast->offset) + 1;
     QW_ASSIGN(aggregate.argument,

@@ -45,7 +45,8 @@ Error bad(std::string message, std::string how = "") {
 
 Result<std::shared_ptr<const View>> View::compile(const ViewDefinition& definition,
                                                   std::shared_ptr<const schema::Schema> source,
-                                                  int64_t allowed_lateness_us) {
+                                                  int64_t allowed_lateness_us,
+                                                  const AggregateTable& aggregates) {
   std::shared_ptr<View> view(new View);
   view->definition_ = definition;
   view->source_ = std::move(source);
@@ -60,7 +61,7 @@ Result<std::shared_ptr<const View>> View::compile(const ViewDefinition& definiti
     return view->error_in("max_rows", bad("it keeps no rows at all", "write 1 or more"));
   QW_TRY(view->compile_keys());
   QW_TRY(view->compile_windows());
-  QW_TRY(view->compile_aggregates());
+  QW_TRY(view->compile_aggregates(aggregates));
   QW_TRY(view->name_features());
   view->identify();
   return std::shared_ptr<const View>(std::move(view));
@@ -105,7 +106,7 @@ Result<void> View::compile_windows() {
   return {};
 }
 
-Result<void> View::compile_aggregates() {
+Result<void> View::compile_aggregates(const AggregateTable& table) {
   if (definition_.aggregates.empty())
     return error_in("aggregates", bad("a view needs an aggregate", "write one such as n: count()"));
   for (const AggregateDefinition& written : definition_.aggregates) {
@@ -113,7 +114,7 @@ Result<void> View::compile_aggregates() {
     if (!is_name(written.name))
       return error_in(part, bad(fmt::format("'{}' is not a name", written.name),
                                 "use letters, digits and _, beginning with a letter"));
-    auto aggregate = compile_aggregate(written.name, written.text, *source_);
+    auto aggregate = compile_aggregate(written.name, written.text, *source_, table);
     if (!aggregate) return error_in(part, aggregate.error());
     if (aggregate->argument) {
       const auto same = [&](const Expression& other) {

@@ -59,9 +59,9 @@ class View {
  public:
   // kBadInput naming the part that is wrong ("view card, aggregate spent") and the nearest valid
   // name. `allowed_lateness_us` is the source's.
-  static Result<std::shared_ptr<const View>> compile(const ViewDefinition& definition,
-                                                     std::shared_ptr<const schema::Schema> source,
-                                                     int64_t allowed_lateness_us);
+  static Result<std::shared_ptr<const View>> compile(
+      const ViewDefinition& definition, std::shared_ptr<const schema::Schema> source,
+      int64_t allowed_lateness_us, const AggregateTable& aggregates = builtin_aggregates());
 
   const ViewDefinition& definition() const { return definition_; }
   const std::string& name() const { return definition_.name; }
@@ -92,7 +92,7 @@ class View {
   View() = default;
   Result<void> compile_keys();
   Result<void> compile_windows();
-  Result<void> compile_aggregates();
+  Result<void> compile_aggregates(const AggregateTable& table);
   Result<void> name_features();
   void identify();
   Error error_in(const std::string& part, const Error& error) const;

@@ -51,12 +51,6 @@ std::vector<std::string> parts_of(const std::string& key, size_t columns) {
   return parts;
 }
 
-std::string aggregate_of(const features::Aggregate& aggregate) {
-  if (aggregate.kind != features::AggregateKind::kQuantile)
-    return std::string(features::name_of(aggregate.kind));
-  return fmt::format("p{:g}", aggregate.quantile * 100);
-}
-
 }  // namespace
 
 std::string unit_of(std::string_view metric) {
@@ -145,7 +139,7 @@ ShownDecision Names::show(const PlanDecision& decision) const {
     for (const features::Feature& feature : view.features())
       add(planned.view == shown.keyed_by ? feature.name : view.name() + "." + feature.name,
           view.name() + "." + feature.name, feature.type,
-          aggregate_of(view.aggregates()[feature.aggregate]),
+          features::label_of(view.aggregates()[feature.aggregate]),
           view.windows()[feature.window].length_us);
   }
   for (const features::Derived& derived : source.derived)

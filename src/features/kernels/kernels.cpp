@@ -5,12 +5,6 @@
 
 namespace qw::features {
 
-__int128 sum_exact(std::span<const int64_t> values) {
-  __int128 sum = 0;
-  for (const int64_t value : values) sum += value;
-  return sum;
-}
-
 namespace {
 
 // Sums of up to 2^64 values, and squares of values beyond these sizes, stay doubles when scaled so.

@@ -10,9 +10,6 @@
 
 namespace qw::features {
 
-// Sum in 128 bits: cannot overflow below 2^64 values.
-__int128 sum_exact(std::span<const int64_t> values);
-
 // What follows is finite wherever its true value is a double, also where a sum or a square on the
 // way is none: what would leave the range is computed again on values scaled by a power of two,
 // which rounds nothing. Infinite only where the true value is beyond a double.

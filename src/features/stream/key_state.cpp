@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <limits>
 
 #include "features/stream/texts.h"
+#include "features/stream/working.h"
 
 namespace qw::features {
 namespace {
@@ -32,7 +34,41 @@ bool is_text(const Expression& argument) { return argument.type().kind == schema
 }  // namespace
 
 ViewWorker::ViewWorker(ViewPtr view)
-    : view_(std::move(view)), arguments_(view_->arguments().begin(), view_->arguments().end()) {}
+    : view_(std::move(view)),
+      evaluators_(view_->arguments().begin(), view_->arguments().end()),
+      asks_(view_->aggregates().size()),
+      row_counts_(view_->windows().size()) {
+  const size_t windows = view_->windows().size();
+  for (const Expression& argument : view_->arguments()) {
+    Argument& one = arguments_.emplace_back();
+    one.reading.type = argument.type();
+    one.kinds.push_back(&SummaryOf<CountSummary>::kind());
+    one.windows.push_back(one.kinds.back()->make(windows));
+  }
+  for (size_t a = 0; a < asks_.size(); ++a) {
+    const Aggregate& aggregate = view_->aggregates()[a];
+    if (!aggregate.argument) continue;
+    Argument& argument = arguments_[aggregate.argument_slot];
+    const SummaryKind* const kind = aggregate.kernel->summary(argument.reading.type);
+    if (kind == nullptr) continue;
+    const size_t at = argument.kind_of(kind);
+    if (at == argument.kinds.size()) {
+      argument.kinds.push_back(kind);
+      argument.windows.push_back(kind->make(windows));
+    }
+    asks_[a].windows = argument.windows[at].get();
+  }
+  for (size_t f = 0; f < view_->features().size(); ++f) {
+    const Feature& feature = view_->features()[f];
+    asks_[feature.aggregate].asked.push_back({f, feature.window, feature.nth});
+  }
+  for (uint32_t w = 0; w < windows; ++w) order_.push_back(w);
+  begins_.resize(windows);
+}
+
+size_t ViewWorker::Argument::kind_of(const SummaryKind* kind) const {
+  return static_cast<size_t>(std::ranges::find(kinds, kind) - kinds.begin());
+}
 
 KeyState::KeyState(const View& view)
     : slot_bytes_(static_cast<uint32_t>(kValuesAt + 8 * view.arguments().size())) {
@@ -53,8 +89,12 @@ int64_t KeyState::word_at(size_t index, size_t argument) const {
   return load<int64_t>(slot(index) + kValuesAt + 8 * argument);
 }
 
+const Reading::Texts* KeyState::texts() const { return texts_ ? &texts_->by_id : nullptr; }
+
 // How many events come before (event_time, seq).
 size_t KeyState::lower_bound(int64_t event_time, uint64_t seq) const {
+  const auto newest = [&] { return std::pair(time_at(size_ - 1), seq_at(size_ - 1)); };
+  if (size_ == 0 || newest() < std::pair(event_time, seq)) return size_;
   size_t low = 0;
   size_t high = size_;
   while (low < high) {
@@ -68,14 +108,59 @@ size_t KeyState::lower_bound(int64_t event_time, uint64_t seq) const {
   return low;
 }
 
-void KeyState::grow() {
-  const uint32_t capacity = capacity_ == 0 ? kFirstCapacity : capacity_ * 2;
+// The same without a seq, for whoever knows about where it is.
+size_t KeyState::lower_bound_near(size_t guess, int64_t event_time) const {
+  const auto before = [&](size_t index) { return time_at(index) < event_time; };
+  size_t low = std::min<size_t>(guess, size_);  // all before it are before
+  size_t high = low;                            // it and all after it are not
+  if (low < size_ && before(low)) {
+    for (size_t step = 1; high < size_ && before(high); step *= 2) {
+      low = high + 1;
+      high = std::min<size_t>(high + step, size_);
+    }
+  } else {
+    for (size_t step = 1; low > 0 && !before(low - 1); step *= 2) {
+      high = low - 1;
+      low -= std::min(low, step);
+    }
+  }
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    if (before(middle))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+void KeyState::resize(uint32_t capacity) {
   std::string ring(size_t{capacity} * slot_bytes_, '\0');
   for (size_t i = 0; i < size_; ++i)
     std::memcpy(ring.data() + i * slot_bytes_, slot(i), slot_bytes_);
   ring_ = std::move(ring);
   capacity_ = capacity;
   head_ = 0;
+  working_.reset();
+}
+
+// Everything moves when the ring's size changes, so only where the new one will do for a while.
+void KeyState::make_room() {
+  if (size_ == capacity_) return resize(capacity_ == 0 ? kFirstCapacity : capacity_ * 2);
+  if (capacity_ <= kFirstCapacity || size_ >= capacity_ / 8) return;
+  resize(std::max(kFirstCapacity, std::bit_ceil(size_ * 2)));
+  if (texts_) renumber_texts();
+}
+
+// Leaves out texts that no row has any more.
+void KeyState::renumber_texts() {
+  Texts fresh;
+  fresh.slots = texts_->slots;
+  for (size_t i = 0; i < size_; ++i)
+    for (const uint32_t index : fresh.slots)
+      if (((nulls_at(i) >> index) & 1) == 0)
+        save(slot(i) + kValuesAt + 8 * index, fresh.take(texts_->at(word_at(i, index))));
+  *texts_ = std::move(fresh);
 }
 
 void KeyState::drop_oldest() {
@@ -115,6 +200,7 @@ int64_t KeyState::latest_with(int64_t time) const {
 
 void KeyState::prune(int64_t horizon) {
   while (size_ > 0 && time_at(0) < horizon) drop_oldest();
+  if (working_ && size_ < Working::kRowsUntil) working_.reset();
 }
 
 void KeyState::refuse(int64_t time, uint64_t seq) {
@@ -186,22 +272,21 @@ Applied KeyState::apply(ViewWorker& worker, const schema::Batch& rows, size_t ro
     return Applied::kRejected;
   }
   worker.values_.clear();
-  for (Evaluator& argument : worker.arguments_)
-    worker.values_.push_back(argument.evaluate(rows, row));
+  for (Evaluator& evaluator : worker.evaluators_)
+    worker.values_.push_back(evaluator.evaluate(rows, row));
+  make_room();
   const size_t place = lower_bound(time, facts.seq.value());
-  if (size_ == capacity_) grow();
   ++size_;
   for (size_t i = size_ - 1; i > place; --i) std::memcpy(slot(i), slot(i - 1), slot_bytes_);
   store(view, slot(place), facts, worker.values_);
+  if (working_) working_->inserted(*this, worker, place);
   max_seq_ = std::max(max_seq_, facts.seq.value());
   return Applied::kInserted;
 }
 
 size_t KeyState::bytes() const {
-  size_t bytes = sizeof(KeyState) + ring_.capacity() + refused_.capacity() * sizeof(Refused);
-  if (texts_)
-    for (const auto& text : texts_->by_id) bytes += 64 + text->capacity();
-  return bytes;
+  return sizeof(KeyState) + ring_.capacity() + refused_.capacity() * sizeof(Refused) +
+         (texts_ ? sizeof(Texts) + texts_->bytes : 0) + (working_ ? working_->bytes() : 0);
 }
 
 }  // namespace qw::features

@@ -13,11 +13,11 @@
 #include <vector>
 
 #include "features/definition.h"
+#include "features/kernels/kernel.h"
 #include "schema/records.h"
 
 namespace qw::features {
 
-using schema::FeatureStatus;
 using schema::name_of;
 
 // The moment a view is read at: everything up to (event_time, seq), as known at `known`.
@@ -50,13 +50,34 @@ class ViewWorker {
 
  private:
   friend class KeyState;
+  // What the aggregates of one argument want to know of every window.
+  struct Argument {
+    Reading reading;
+    std::vector<const SummaryKind*> kinds;            // the count is the first
+    std::vector<std::unique_ptr<Summaries>> windows;  // of each kind, by window
+    size_t kind_of(const SummaryKind* kind) const;
+  };
+  struct Asks {
+    std::vector<Asked> asked;
+    const Summaries* windows = nullptr;  // in Argument
+  };
+
   ViewPtr view_;
-  std::vector<Evaluator> arguments_;
-  std::vector<Cell> values_;
-  std::vector<int64_t> ints_;
-  std::vector<double> doubles_;
-  std::vector<double> sorted_;
-  std::vector<uint32_t> begins_;
+  std::vector<Evaluator> evaluators_;
+  std::vector<Cell> values_;  // of the event at hand
+  std::vector<Argument> arguments_;
+  std::vector<Asks> asks_;  // by aggregate
+  // Of the read at hand.
+  SummariesOf<CountSummary> row_counts_;
+  std::vector<uint32_t> begins_;  // by window
+  std::vector<uint32_t> order_;   // windows, the last to begin first
+  std::vector<Pieces::Step> steps_;
+  std::vector<std::pair<uint32_t, uint32_t>> runs_;  // of rows that no block covers
+  std::vector<uint32_t> runs_ends_;                  // by step
+  std::vector<uint32_t> blocks_;
+  std::vector<int64_t> words_;
+  std::vector<int64_t> window_words_;
+  std::vector<double> numbers_;
 };
 
 enum class Applied : uint8_t {
@@ -69,8 +90,8 @@ enum class Applied : uint8_t {
 // Rows of one key, ordered by (event_time, seq), whatever the order of arrival; only the values
 // that the view's aggregates read. Bounded by the view's longest window plus lateness behind the
 // kWitnesses-th newest event, so that a few events from a clock far ahead end nothing, and by
-// max_rows. Owned by whoever owns the partition's state; not for concurrent use, except that
-// reads may run together. The same view must be passed to every call.
+// max_rows. Owned by whoever owns the partition's state; not for concurrent use: reads move what is
+// kept beside the rows to answer faster. The same view must be passed to every call.
 class KeyState {
  public:
   static constexpr size_t kWitnesses = 5;
@@ -101,6 +122,7 @@ class KeyState {
 
  private:
   struct Texts;
+  struct Working;
   class Reader;
 
   char* slot(size_t index) {
@@ -113,8 +135,12 @@ class KeyState {
   uint64_t seq_at(size_t index) const;
   uint64_t nulls_at(size_t index) const;  // bit i: argument i is null
   int64_t word_at(size_t index, size_t argument) const;
+  const Reading::Texts* texts() const;
   size_t lower_bound(int64_t event_time, uint64_t seq) const;
-  void grow();
+  size_t lower_bound_near(size_t guess, int64_t event_time) const;
+  void resize(uint32_t capacity);
+  void make_room();
+  void renumber_texts();
   void drop_oldest();
   int64_t latest_with(int64_t time) const;
   void prune(int64_t horizon);
@@ -140,6 +166,7 @@ class KeyState {
   uint64_t rejected_ = 0;
   std::string ring_;              // capacity_ slots: time, seq, null bits, one word per argument
   std::unique_ptr<Texts> texts_;  // only when an argument is text
+  mutable std::unique_ptr<Working> working_;  // never stored: made from the rows where it pays
 };
 
 }  // namespace qw::features

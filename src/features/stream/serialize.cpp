@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "features/stream/texts.h"
+#include "features/stream/working.h"
 
 namespace qw::features {
 namespace {
@@ -92,8 +93,7 @@ Result<KeyState> KeyState::parse(const View& view, std::string_view bytes) {
     const size_t used = before - body.rest().size();
     body.take((kTextGrain - used % kTextGrain) % kTextGrain);
     if (!body.ok() || !state.texts_) return damaged("texts");
-    state.texts_->by_id.push_back(std::make_unique<std::string>(text));
-    state.texts_->uses.push_back(0);
+    state.texts_->append(text, 0);
   }
   if (refused > kRefusedMost) return damaged("refused events");
   for (uint32_t span = 0; span < refused; ++span) {

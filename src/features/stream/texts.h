@@ -19,6 +19,14 @@ struct KeyState::Texts {
   std::vector<uint32_t> uses;
   std::vector<uint32_t> free_ids;
   std::unordered_map<std::string_view, uint32_t> ids;
+  size_t bytes = 0;  // approximate
+
+  static size_t bytes_of(const std::string& text) { return 64 + text.capacity(); }
+  void append(std::string_view text, uint32_t used) {
+    by_id.push_back(std::make_unique<std::string>(text));
+    uses.push_back(used);
+    bytes += bytes_of(*by_id.back());
+  }
 
   int64_t take(std::string_view text) {
     if (const auto found = ids.find(text); found != ids.end()) {
@@ -28,13 +36,14 @@ struct KeyState::Texts {
     uint32_t id = 0;
     if (free_ids.empty()) {
       id = static_cast<uint32_t>(by_id.size());
-      by_id.push_back(std::make_unique<std::string>(text));
-      uses.push_back(1);
+      append(text, 1);
     } else {
       id = free_ids.back();
       free_ids.pop_back();
       ids.erase(*by_id[id]);
+      bytes -= bytes_of(*by_id[id]);
       *by_id[id] = std::string(text);
+      bytes += bytes_of(*by_id[id]);
       uses[id] = 1;
     }
     ids.emplace(*by_id[id], id);

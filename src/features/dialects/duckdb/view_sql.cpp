@@ -1,88 +1,21 @@
 #include <fmt/format.h>
 
 #include "features/dialects/duckdb/sql.h"
+#include "features/kernels/kernel.h"
 
 namespace qw::features::duckdb {
 namespace {
 
-using schema::Kind;
-
-std::string argument_of(const Aggregate& aggregate) {
-  return fmt::format("e.a{}", aggregate.argument_slot + 1);
-}
-
-bool is_double(const Aggregate& aggregate) {
-  return aggregate.argument && aggregate.argument->type().kind == Kind::kDouble;
-}
-
-std::string number_of(const Aggregate& aggregate) {
-  return argument_of(aggregate) + (is_double(aggregate) ? "" : "::double");
-}
-
-// first and last: the value, unless the event that has it is too old.
-std::string edge_value(const Aggregate& aggregate) {
-  const std::string x = argument_of(aggregate);
-  const bool newest = aggregate.kind == AggregateKind::kLast;
-  const std::string value =
-      fmt::format("{}({} order by e.event_time, e.seq) filter (where {} is not null)",
-                  newest ? "last" : "first", x, x);
-  if (aggregate.max_age_us == 0) return value;
-  return fmt::format(
-      "case when s.event_time - {}(e.event_time) filter (where {} is not null) < {}\n"
-      "         then {} end",
-      newest ? "max" : "min", x, aggregate.max_age_us, value);
-}
-
-std::string sum_of(const Aggregate& aggregate) {
-  const std::string x = argument_of(aggregate);
-  if (is_double(aggregate)) return fmt::format("qw_sum({})", x);
-  return fmt::format("try_cast(sum({}) as {})", x, type_name(aggregate.type));
-}
-
-std::string rate_of(const Aggregate& aggregate, const Window& window) {
-  return fmt::format("nullif(count({}), 0)::double * 1e6 / {}e0",
-                     aggregate.argument ? argument_of(aggregate) : "e.seq", window.length_us);
-}
-
-std::string value_of_feature(const Feature& feature, const View& view) {
+SqlTerm term_of(const Feature& feature, const View& view) {
   const Aggregate& aggregate = view.aggregates()[feature.aggregate];
-  const std::string x = aggregate.argument ? argument_of(aggregate) : "e.seq";
-  switch (aggregate.kind) {
-    case AggregateKind::kCount: return fmt::format("count({})", x);
-    case AggregateKind::kCountDistinct: return fmt::format("count(distinct {})", x);
-    case AggregateKind::kSum: return sum_of(aggregate);
-    case AggregateKind::kMean:
-      return fmt::format("{}({})", is_double(aggregate) ? "qw_mean" : "avg", x);
-    case AggregateKind::kMin: return fmt::format("min({})", x);
-    case AggregateKind::kMax: return fmt::format("max({})", x);
-    case AggregateKind::kVariance: return fmt::format("qw_variance({})", number_of(aggregate));
-    case AggregateKind::kStddev: return fmt::format("qw_stddev({})", number_of(aggregate));
-    case AggregateKind::kFirst:
-    case AggregateKind::kLast: return edge_value(aggregate);
-    case AggregateKind::kLastK:
-      return fmt::format(
-          "(list({0} order by e.event_time desc, e.seq desc) filter (where {0} is not null))[{1}]",
-          x, feature.nth);
-    case AggregateKind::kQuantile:
-      return fmt::format("qw_quantile({}, {})", number_of(aggregate), aggregate.quantile);
-    case AggregateKind::kRate: return rate_of(aggregate, view.windows()[feature.window]);
-  }
-  return "null";
-}
-
-// docs/reference/semantics.md, parity classes.
-std::string bound_of(const Feature& feature, const View& view) {
-  const Aggregate& aggregate = view.aggregates()[feature.aggregate];
-  if (aggregate.kind == AggregateKind::kRate)
-    return "8 * qw_eps() * " + rate_of(aggregate, view.windows()[feature.window]);
-  const std::string x = number_of(aggregate);
-  switch (aggregate.kind) {
-    case AggregateKind::kSum: return fmt::format("sum(8 * qw_eps() * abs({}))", x);
-    case AggregateKind::kMean: return fmt::format("avg(8 * qw_eps() * abs({}))", x);
-    case AggregateKind::kVariance: return fmt::format("qw_variance_bound({})", x);
-    case AggregateKind::kStddev: return fmt::format("qw_stddev_bound({})", x);
-    default: return fmt::format("8 * qw_eps() * max(abs({}))", x);
-  }
+  SqlTerm term{
+      aggregate,  "e.seq", "", type_name(aggregate.type), view.windows()[feature.window].length_us,
+      feature.nth};
+  if (aggregate.argument) term.x = fmt::format("e.a{}", aggregate.argument_slot + 1);
+  const bool is_double =
+      aggregate.argument && aggregate.argument->type().kind == schema::Kind::kDouble;
+  term.number = term.x + (is_double ? "" : "::double");
+  return term;
 }
 
 std::string counted(const View& view, const ViewQuery& tables) {
@@ -111,12 +44,13 @@ std::string window_cte(const View& view, size_t window, const ViewQuery& tables)
                                  view.windows()[window].to_string(), window + 1);
   for (const Feature& feature : view.features()) {
     if (feature.window != window) continue;
+    const Aggregate& aggregate = view.aggregates()[feature.aggregate];
     text += fmt::format(",\n    -- {}.{} is {}\n    {} as {}", view.name(), feature.name,
                         one_line(view.definition().aggregates[feature.aggregate].text),
-                        value_of_feature(feature, view), quoted(feature.name));
+                        aggregate.kernel->duckdb(term_of(feature, view)), quoted(feature.name));
     if (tables.with_bounds && feature.parity == ParityClass::kFloat)
-      text +=
-          fmt::format(",\n    {} as {}", bound_of(feature, view), quoted(feature.name + "__bound"));
+      text += fmt::format(",\n    {} as {}", aggregate.kernel->duckdb_bound(term_of(feature, view)),
+                          quoted(feature.name + "__bound"));
   }
   text += fmt::format("\n  from {} s\n  left join counted e\n    on e.partition = s.partition",
                       quoted(tables.spine));
