@@ -55,11 +55,8 @@ ViewPtr make_view(size_t windows, size_t rows,
 }
 
 std::vector<features::AggregateDefinition> plain_aggregates() {
-  return {{"n", "count(x)"},
-          {"sum", "sum(x)"},
-          {"avg", "mean(x)"},
-          {"lo", "min(x)"},
-          {"hi", "max(x)"}};
+  return {
+      {"n", "count(x)"}, {"sum", "sum(x)"}, {"avg", "mean(x)"}, {"lo", "min(x)"}, {"hi", "max(x)"}};
 }
 
 // Events of one key, one each kStepUs.
@@ -72,9 +69,9 @@ class Stream {
   }
   void apply() {
     ++seq_;
-    state_.apply(worker_, rows_, seq_ % kBatch,
-                 {PartitionId{0}, Seq{seq_}, EventTime{now()}, KnownAt{now()},
-                  schema::EventStatus::kOk});
+    state_.apply(
+        worker_, rows_, seq_ % kBatch,
+        {PartitionId{0}, Seq{seq_}, EventTime{now()}, KnownAt{now()}, schema::EventStatus::kOk});
   }
   void read() {
     state_.read(worker_, {.event_time = EventTime{now()}, .seq = Seq{seq_}}, out_);
@@ -180,17 +177,23 @@ void measure_ingest(Report& report) {
       view->key_of(batch, row, key);
       auto found = states.find(key);
       if (found == states.end()) found = states.emplace(key, KeyState(*view)).first;
-      found->second.apply(worker, batch, row,
-                          {PartitionId{0}, Seq{seq}, EventTime{time}, KnownAt{time},
-                           schema::EventStatus::kOk});
+      found->second.apply(
+          worker, batch, row,
+          {PartitionId{0}, Seq{seq}, EventTime{time}, KnownAt{time}, schema::EventStatus::kOk});
     }
   };
   ingest(kEvents);
   const int64_t began = thread_cpu_ns();
   ingest(kEvents);
   const double seconds = static_cast<double>(thread_cpu_ns() - began) / 1e9;
-  report.add({"features.ingest_events_per_s", static_cast<double>(kEvents) / seconds, "1/s", true,
-              500'000, "", {}, "one core, 100,000 keys of 20 rows, key and state looked up"});
+  report.add({"features.ingest_events_per_s",
+              static_cast<double>(kEvents) / seconds,
+              "1/s",
+              true,
+              500'000,
+              "",
+              {},
+              "one core, 100,000 keys of 20 rows, key and state looked up"});
 }
 
 void measure_read(Report& report) {

@@ -11,6 +11,7 @@ class CountDistinct final : public AggregateKernel {
   void decide(const schema::Type&, Aggregate& aggregate) const override {
     aggregate.type = schema::kInt64;
   }
+  ValueIndex index() const override { return ValueIndex::kDistinct; }
   void answer(const Question& question) const override {
     for (const Asked& asked : question.asked)
       question.cells[asked.feature] = Cell::of_int(

@@ -37,7 +37,8 @@ class ArgumentRows {
   virtual Cell cell(size_t row) const = 0;
   // Every value of the window in order, until the next call: takes as long as it is.
   virtual std::span<const int64_t> words(size_t window) = 0;
-  // How many are different; their quantile, of numbers. At least one value.
+  // How many are different; their quantile, of numbers. At least one value. From the index, where
+  // the kernel named it and the state has it; else from every value.
   virtual int64_t distinct(size_t window) = 0;
   virtual double quantile(size_t window, double q) = 0;
 };
@@ -87,6 +88,9 @@ struct OracleQuestion {
   int64_t nth = 0;
 };
 
+// What an aggregate wants kept of all values, to answer ArgumentRows::distinct or quantile from.
+enum class ValueIndex : uint8_t { kNone, kDistinct, kRanked };
+
 // What may be written. A value.
 struct AggregateRules {
   std::string_view form;      // "quantile(x, 0.95)"
@@ -111,6 +115,7 @@ class AggregateKernel {
 
   // What it wants of every window besides the count, or null.
   virtual const SummaryKind* summary(const schema::Type&) const { return nullptr; }
+  virtual ValueIndex index() const { return ValueIndex::kNone; }
   virtual void answer(const Question& question) const = 0;
 
   virtual std::string duckdb(const SqlTerm& term) const = 0;

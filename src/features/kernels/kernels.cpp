@@ -57,17 +57,24 @@ Spread spread_of(std::span<const double> values) {
   return {variance / scale / scale, std::sqrt(variance) / scale};
 }
 
+Rank::Rank(size_t count, double q) {
+  const double h = static_cast<double>(count - 1) * q;
+  low = static_cast<size_t>(std::floor(h));
+  part = h - static_cast<double>(low);
+}
+
+double Rank::between(double value, double next) const {
+  if (part == 0) return value;
+  const double way = next - value;
+  return std::isfinite(way) ? value + way * part : (value / 2 + (next / 2 - value / 2) * part) * 2;
+}
+
 double quantile_of(std::vector<double>& values, double q) {
-  const double h = static_cast<double>(values.size() - 1) * q;
-  const auto low = static_cast<size_t>(std::floor(h));
-  const auto begin = values.begin();
-  std::nth_element(begin, begin + static_cast<std::ptrdiff_t>(low), values.end());
-  const double a = values[low];
-  const double part = h - static_cast<double>(low);
-  if (part == 0 || low + 1 == values.size()) return a;
-  const double b = *std::min_element(begin + static_cast<std::ptrdiff_t>(low) + 1, values.end());
-  const double between = b - a;
-  return std::isfinite(between) ? a + between * part : (a / 2 + (b / 2 - a / 2) * part) * 2;
+  const Rank rank(values.size(), q);
+  const auto low = values.begin() + static_cast<std::ptrdiff_t>(rank.low);
+  std::nth_element(values.begin(), low, values.end());
+  if (rank.part == 0 || low + 1 == values.end()) return *low;
+  return rank.between(*low, *std::min_element(low + 1, values.end()));
 }
 
 int64_t distinct_of(std::vector<int64_t>& values) {

@@ -29,7 +29,14 @@ struct Spread {
 Spread spread_of(std::span<const double> values);
 
 // Continuous quantile: with h = (n - 1) q, between the values ranked floor(h) and ceil(h) in
-// proportion to h - floor(h). `values` is reordered; at least one value.
+// proportion to h - floor(h).
+struct Rank {
+  Rank(size_t count, double q);
+  size_t low = 0;
+  double part = 0;  // of the way from that value to the next
+  double between(double value, double next) const;
+};
+// `values` is reordered; at least one value.
 double quantile_of(std::vector<double>& values, double q);
 
 // How many different values; `values` is reordered.

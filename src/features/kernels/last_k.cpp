@@ -6,7 +6,7 @@
 namespace qw::features {
 namespace {
 
-constexpr int64_t kMost = 100;
+constexpr int64_t kLastKMost = 100;
 
 class LastK final : public AggregateKernel {
  public:
@@ -14,8 +14,9 @@ class LastK final : public AggregateKernel {
   AggregateRules rules() const override { return {.form = "last_k(x, 3)", .setting = true}; }
   Result<void> check_setting(Aggregate& aggregate) const override {
     const double k = aggregate.setting;
-    if (k != std::floor(k) || k < 1 || k > static_cast<double>(kMost))
-      return Error{ErrorCode::kBadInput, fmt::format("last_k keeps 1 to {} values", kMost), "", ""};
+    if (k != std::floor(k) || k < 1 || k > static_cast<double>(kLastKMost))
+      return Error{ErrorCode::kBadInput, fmt::format("last_k keeps 1 to {} values", kLastKMost), "",
+                   ""};
     aggregate.k = static_cast<int64_t>(k);
     return {};
   }

@@ -24,6 +24,7 @@ class Quantile final : public AggregateKernel {
   std::string label(const Aggregate& aggregate) const override {
     return fmt::format("p{:g}", aggregate.setting * 100);
   }
+  ValueIndex index() const override { return ValueIndex::kRanked; }
   void answer(const Question& question) const override {
     for (const Asked& asked : question.asked)
       if (question.count(asked.window) > 0)

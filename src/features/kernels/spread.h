@@ -38,11 +38,11 @@ struct SpreadSums {
   }
 
   // Squares of values beyond these, or their low parts, are no doubles.
-  static constexpr double kMost = 1e150;
-  static constexpr double kLeast = 1e-120;
+  static constexpr double kSpreadMost = 1e150;
+  static constexpr double kSpreadLeast = 1e-120;
   bool in_range() const {
     const double most = std::max(std::fabs(low), std::fabs(high));
-    return low == high || (most < kMost && most > kLeast);
+    return low == high || (most < kSpreadMost && most > kSpreadLeast);
   }
   // Of a sample; at least two values, which are in_range().
   double variance(double count) const {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstring>
 #include <limits>
 
+#include "features/stream/slots.h"
 #include "features/stream/texts.h"
 #include "features/stream/working.h"
 
@@ -13,22 +13,6 @@ namespace qw::features {
 namespace {
 
 constexpr uint32_t kFirstCapacity = 8;
-constexpr size_t kTimeAt = 0;
-constexpr size_t kSeqAt = 8;
-constexpr size_t kNullsAt = 16;
-constexpr size_t kValuesAt = 24;
-
-template <class T>
-T load(const char* at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-template <class T>
-void save(char* at, T value) {
-  std::memcpy(at, &value, sizeof value);
-}
-
 bool is_text(const Expression& argument) { return argument.type().kind == schema::Kind::kString; }
 
 }  // namespace
@@ -49,6 +33,8 @@ ViewWorker::ViewWorker(ViewPtr view)
     const Aggregate& aggregate = view_->aggregates()[a];
     if (!aggregate.argument) continue;
     Argument& argument = arguments_[aggregate.argument_slot];
+    argument.distinct |= aggregate.kernel->index() == ValueIndex::kDistinct;
+    argument.ranked |= aggregate.kernel->index() == ValueIndex::kRanked;
     const SummaryKind* const kind = aggregate.kernel->summary(argument.reading.type);
     if (kind == nullptr) continue;
     const size_t at = argument.kind_of(kind);
@@ -81,13 +67,6 @@ KeyState::KeyState(const View& view)
 KeyState::KeyState(KeyState&&) noexcept = default;
 KeyState& KeyState::operator=(KeyState&&) noexcept = default;
 KeyState::~KeyState() = default;
-
-int64_t KeyState::time_at(size_t index) const { return load<int64_t>(slot(index) + kTimeAt); }
-uint64_t KeyState::seq_at(size_t index) const { return load<uint64_t>(slot(index) + kSeqAt); }
-uint64_t KeyState::nulls_at(size_t index) const { return load<uint64_t>(slot(index) + kNullsAt); }
-int64_t KeyState::word_at(size_t index, size_t argument) const {
-  return load<int64_t>(slot(index) + kValuesAt + 8 * argument);
-}
 
 const Reading::Texts* KeyState::texts() const { return texts_ ? &texts_->by_id : nullptr; }
 
@@ -164,6 +143,7 @@ void KeyState::renumber_texts() {
 }
 
 void KeyState::drop_oldest() {
+  if (working_) working_->dropping(*this);
   if (texts_) {
     const uint64_t nulls = nulls_at(0);
     for (const uint32_t index : texts_->slots)

@@ -55,6 +55,8 @@ class ViewWorker {
     Reading reading;
     std::vector<const SummaryKind*> kinds;            // the count is the first
     std::vector<std::unique_ptr<Summaries>> windows;  // of each kind, by window
+    bool distinct = false;                            // ValueIndex of any of them
+    bool ranked = false;
     size_t kind_of(const SummaryKind* kind) const;
   };
   struct Asks {

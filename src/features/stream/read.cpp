@@ -1,9 +1,9 @@
 // Features of a key at a moment: windows put together from blocks of rows (working.h), and what no
 // block covers from the rows themselves.
 #include <algorithm>
-#include <cstring>
 
 #include "features/kernels/kernels.h"
+#include "features/stream/slots.h"
 #include "features/stream/texts.h"
 #include "features/stream/working.h"
 
@@ -65,10 +65,20 @@ class KeyState::Reader final : public ArgumentRows {
     return worker_.window_words_;
   }
   int64_t distinct(size_t window) override {
+    if (working_ != nullptr)
+      if (const auto known = working_->distinct(state_, argument_, worker_.begins_[window], end_))
+        return *known;
     words(window);
     return distinct_of(worker_.window_words_);
   }
   double quantile(size_t window, double q) override {
+    if (working_ != nullptr) {
+      const auto& counts = static_cast<const SummariesOf<CountSummary>&>(
+          *worker_.arguments_[argument_].windows.front());
+      const auto known =
+          working_->quantile(argument_, worker_.begins_[window], end_, counts.all[window].count, q);
+      if (known) return *known;
+    }
     worker_.numbers_.clear();
     for (const int64_t word : words(window)) worker_.numbers_.push_back(reading_.number(word));
     return quantile_of(worker_.numbers_, q);
@@ -89,15 +99,15 @@ class KeyState::Reader final : public ArgumentRows {
     working_ = state_.working_.get();
     end_ = state_.lower_bound(t, cut_);
     const uint32_t mask = state_.capacity_ - 1;
+    size_t begin = end_;
     for (size_t w = 0; w < view_.windows().size(); ++w) {
       const int64_t first = view_.windows()[w].first_inside(t);
-      size_t begin = 0;
-      if (working_ != nullptr) {
-        begin = state_.lower_bound_near((working_->begins[w] - state_.head_) & mask, first);
+      earliest_ = std::min(earliest_, first);
+      // From where it was when it was last read, or from where the window before begins.
+      if (working_ != nullptr) begin = (working_->begins[w] - state_.head_) & mask;
+      begin = state_.lower_bound_near(begin, first);
+      if (working_ != nullptr)
         working_->begins[w] = static_cast<uint32_t>(state_.head_ + begin) & mask;
-      } else {
-        begin = state_.lower_bound(first, 0);
-      }
       worker_.begins_[w] = static_cast<uint32_t>(std::min(begin, end_));
     }
     if (check_known_) working_ = nullptr;
@@ -181,8 +191,22 @@ class KeyState::Reader final : public ArgumentRows {
     return ((state_.nulls_at(row) >> argument_) & 1) == 0 && known(row);
   }
   void append_words(size_t begin, size_t end, std::vector<int64_t>& out) const {
-    for (size_t row = begin; row < end; ++row)
-      if (has(row)) out.push_back(state_.word_at(row, argument_));
+    size_t filled = out.size();
+    out.resize(filled + (end - begin));
+    for (size_t row = begin; row < end;) {
+      // As far as the ring goes on.
+      const size_t slot = (state_.head_ + row) & (state_.capacity_ - 1);
+      const size_t rows = std::min(end - row, state_.capacity_ - slot);
+      const char* at = state_.ring_.data() + slot * state_.slot_bytes_;
+      for (const char* const to = at + rows * state_.slot_bytes_; at < to;
+           at += state_.slot_bytes_) {
+        out[filled] = load<int64_t>(at + kValuesAt + 8 * argument_);
+        const bool has = ((load<uint64_t>(at + kNullsAt) >> argument_) & 1) == 0;
+        filled += has && (!check_known_ || load<uint64_t>(at + kSeqAt) <= point_.known.value());
+      }
+      row += rows;
+    }
+    out.resize(filled);
   }
   Working::Stretch stretch(size_t begin, size_t end, bool from_end, size_t most) const {
     if (working_ == nullptr) return {};
@@ -192,6 +216,7 @@ class KeyState::Reader final : public ArgumentRows {
   // A window that lost events says so; of one that refused some, nothing is known to be right.
   void mark_missing() {
     const int64_t lost = std::max(state_.newest_pruned_, point_.lost.value());
+    if (lost < earliest_ && state_.refused_.empty()) return;
     for (size_t w = 0; w < view_.windows().size(); ++w) {
       const int64_t first = view_.windows()[w].first_inside(point_.event_time.value());
       const bool refused = refused_inside(first);
@@ -218,6 +243,7 @@ class KeyState::Reader final : public ArgumentRows {
   FeatureRow& out_;
   Working* working_ = nullptr;  // null: every row is looked at
   uint64_t cut_ = 0;            // at the read's time, events with a seq from here on are not inside
+  int64_t earliest_ = std::numeric_limits<int64_t>::max();  // first time in any window
   size_t end_ = 0;
   bool check_known_ = false;
   size_t argument_ = kNoArgument;  // the one at hand

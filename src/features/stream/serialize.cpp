@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "features/stream/slots.h"
 #include "features/stream/texts.h"
 #include "features/stream/working.h"
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "features/stream/key_state.h"
+#include "features/stream/value_index.h"
 
 namespace qw::features {
 
@@ -20,6 +21,8 @@ struct KeyState::Working {
   Working(const KeyState& state, ViewWorker& worker);
   // A row came to be at `index`; those after it moved.
   void inserted(const KeyState& state, ViewWorker& worker, size_t index);
+  // The oldest row is about to leave.
+  void dropping(const KeyState& state);
 
   // The number of a block of 2^level rows, the `nth` of the unwound ring.
   size_t number(size_t level, size_t nth) const {
@@ -40,14 +43,32 @@ struct KeyState::Working {
   const Summaries* blocks_of(size_t argument, size_t kind) const {
     return blocks_[argument][kind].get();
   }
-  size_t bytes() const { return bytes_ + begins.capacity() * sizeof(uint32_t); }
+  // Of the rows [begin, end) by index, of which `values` have a value; nothing where no index
+  // knows.
+  std::optional<int64_t> distinct(const KeyState& state, size_t argument, size_t begin,
+                                  size_t end) const;
+  std::optional<double> quantile(size_t argument, size_t begin, size_t end, size_t values,
+                                 double q) const;
+  size_t bytes() const;
 
   std::vector<uint32_t> begins;  // by window: the slot at which it began when it was last read
 
  private:
+  // Of one argument.
+  struct Indexes {
+    size_t argument = 0;
+    Reading reading;
+    std::unique_ptr<DistinctIndex> distinct;
+    std::unique_ptr<RankIndex> ranks;
+  };
   void sum_up(const KeyState& state, ViewWorker& worker, size_t from);
+  void make_indexes(const KeyState& state, ViewWorker& worker);
+  const Indexes* indexes_of(size_t argument) const;
+  static SlotWords words_of(const KeyState& state, size_t argument);
 
   const size_t capacity_;
+  uint32_t oldest_ = 0;  // rows that left
+  std::vector<Indexes> indexes_;
   std::vector<std::vector<std::unique_ptr<Summaries>>> blocks_;  // by argument and kind
   size_t bytes_ = 0;
 };
