@@ -5,6 +5,7 @@
 
 namespace qw::features {
 
+// What first and last are, but for their names. Constant, any thread.
 class EdgeKernel : public AggregateKernel {
  public:
   explicit EdgeKernel(bool newest) : newest_(newest) {}

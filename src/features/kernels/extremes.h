@@ -7,6 +7,7 @@
 
 namespace qw::features {
 
+// Of integers, decimals, times and bools. A value.
 struct WholeExtremes {
   int64_t low = std::numeric_limits<int64_t>::max();
   int64_t high = std::numeric_limits<int64_t>::min();
@@ -22,6 +23,7 @@ struct WholeExtremes {
   }
 };
 
+// Of doubles, none of which is NaN. A value.
 struct DoubleExtremes {
   double low = std::numeric_limits<double>::infinity();
   double high = -std::numeric_limits<double>::infinity();
@@ -54,6 +56,7 @@ struct TextExtremes {
   }
 };
 
+// What min and max are, but for their names. Constant, any thread.
 class ExtremeKernel : public AggregateKernel {
  public:
   explicit ExtremeKernel(bool least) : least_(least) {}

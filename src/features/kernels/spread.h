@@ -61,6 +61,7 @@ struct SpreadSums {
   }
 };
 
+// What variance and stddev are, but for their last step. Constant, any thread.
 class SpreadKernel : public AggregateKernel {
  public:
   void decide(const schema::Type&, Aggregate& aggregate) const override {

@@ -70,6 +70,7 @@ class SummaryKind {
                           Summaries& windows) const = 0;
 };
 
+// Summaries of one type. Owned as any Summaries.
 template <class S>
 struct SummariesOf final : Summaries {
   explicit SummariesOf(size_t count) : all(count) {}
