@@ -6,6 +6,7 @@
 #include <charconv>
 #include <chrono>
 #include <limits>
+#include <map>
 
 #include "base/bytes.h"
 #include "base/ended.h"
@@ -20,7 +21,6 @@
 namespace qw::streams {
 namespace {
 
-constexpr uint8_t kRowKind = 43, kRowVersion = 1;
 constexpr uint8_t kTriesKind = 46, kTriesVersion = 1;
 constexpr int64_t kSaveTriesNs = 1'000'000'000;
 constexpr int64_t kAnyTime = std::numeric_limits<int64_t>::max() / 1000;
@@ -102,28 +102,6 @@ Result<OnFull> parse_on_full(std::string_view text) {
                "known: pause, drop_counted"};
 }
 
-void encode_outbox_row(const OutboxRow& row, std::string& out) {
-  std::string body;
-  ByteWriter writer(body);
-  writer.text(row.action_id);
-  writer.i64(row.created_at_us);
-  writer.text(row.key);
-  writer.text(row.json);
-  seal_record(kRowKind, kRowVersion, body, out);
-}
-
-Result<OutboxRow> decode_outbox_row(std::string_view bytes) {
-  constexpr std::string_view kWhat = "a row of the outbox";
-  QW_ASSIGN(ByteReader reader, schema::open_stored(bytes, kRowKind, kRowVersion, kWhat));
-  OutboxRow row;
-  row.action_id = reader.text();
-  row.created_at_us = reader.i64();
-  row.key = reader.text();
-  row.json = reader.text();
-  if (!reader.done()) return schema::damaged_record(kWhat);
-  return row;
-}
-
 int64_t backoff_ms(int failures, int64_t first_ms, int64_t max_ms, Random& random) {
   int64_t most = first_ms;
   for (int i = 1; i < failures && most < max_ms; ++i) most *= 2;
@@ -133,7 +111,7 @@ int64_t backoff_ms(int failures, int64_t first_ms, int64_t max_ms, Random& rando
 
 struct OutboxWorker::Impl {
   struct Metrics {
-    Counter &delivered, &retried, &refused, &expired, &failed, &dropped;
+    Counter &delivered, &retried, &refused, &expired, &failed, &dropped, &superseded;
     Gauge &waiting, &circuit_open;
     LatencyHistogram& latency;
   };
@@ -153,6 +131,7 @@ struct OutboxWorker::Impl {
             counter(m, "expired"),
             counter(m, "failed"),
             counter(m, "dropped"),
+            counter(m, "superseded"),
             m.gauge("quickwater_outbox_waiting_rows", "Rows not delivered yet.", labels()),
             m.gauge("quickwater_outbox_circuit_open_info", "1: the receiver seems away.", labels()),
             m.latency("quickwater_delivered_seconds", "From a row's making to its delivery.",
@@ -168,6 +147,8 @@ struct OutboxWorker::Impl {
   Result<void> find_position();
   bool open();
   bool settle();
+  std::vector<PendingRow> sort_out(std::vector<PendingRow> rows);
+  void passed();
   void stage_outcome(const std::vector<PendingRow>& rows, const DeliveryReport& report);
   void give_up(const PendingRow& row, std::string_view kind, const std::string& reason);
   void give_up_ourselves(const PendingRow& row, std::string_view kind, const std::string& reason);
@@ -181,6 +162,10 @@ struct OutboxWorker::Impl {
   void succeeded();
   void run();
   void publish();
+  // Under the mutex.
+  uint64_t waiting() const {
+    return (last_committed > done ? last_committed.value() - done.value() : 0) + aside.size();
+  }
 
   const OutboxOptions options;
   const std::unique_ptr<Sink> sink;
@@ -209,7 +194,8 @@ struct OutboxWorker::Impl {
   std::condition_variable wakeup;
   OutboxStatus status;
   Seq last_committed{0};
-  Seq done{0};
+  Seq done{0};                    // rows up to it are delivered, given up, or aside
+  std::map<Seq, uint32_t> aside;  // rows that let others pass -> partition of their origin
   bool stopping = false;
   Ended thread_ended;
   std::thread thread;
@@ -242,6 +228,40 @@ void OutboxWorker::Impl::succeeded() {
 void OutboxWorker::Impl::erase(Seq seq) {
   ended.push_back(seq);
   next = qw::next(seq);
+}
+
+// What lies before `next` is done with, for now; what was put aside lies there, too.
+void OutboxWorker::Impl::passed() {
+  const std::lock_guard lock(mutex);
+  for (const Seq seq : ended) aside.erase(seq);
+  done = std::max(done, Seq{next.value() - 1});
+}
+
+// Those whose turn it is.
+std::vector<PendingRow> OutboxWorker::Impl::sort_out(std::vector<PendingRow> rows) {
+  std::vector<PendingRow> now;
+  size_t arrived = 0;
+  const Seq behind = qw::next(rows.back().seq);
+  for (PendingRow& row : rows) {
+    const Turn turn = sink->turn_of(row);
+    if (turn == Turn::kNow) {
+      now.push_back(std::move(row));
+    } else if (turn == Turn::kArrived) {
+      ++arrived;
+      ended.push_back(row.seq);
+    } else {
+      const std::lock_guard lock(mutex);
+      aside.emplace(row.seq, row.row.origin.partition);
+    }
+  }
+  next = now.empty() ? behind : now.front().seq;
+  passed();
+  if (arrived == 0) return now;
+  log::info("sink." + options.sink, "{} rows were there already: they are dropped", arrived);
+  metrics.superseded.add(arrived);
+  const std::lock_guard lock(mutex);
+  status.superseded += arrived;
+  return now;
 }
 
 // Where the outbox begins and ends, from the store.
@@ -309,12 +329,11 @@ bool OutboxWorker::Impl::settle() {
     failed("cannot record the delivery: " + committed.error().to_string(), 0);
     return false;
   }
+  passed();
   ended.clear();
   pending_records.clear();
   pending_state.reset();
   pending_tries.reset();
-  std::lock_guard lock(mutex);
-  done = Seq{next.value() - 1};
   return true;
 }
 
@@ -420,26 +439,33 @@ bool OutboxWorker::Impl::step() {
   if (!open() || !settle()) return false;
   tick();
   if (!sink->ready()) return false;
-  auto rows = reader->read(next, std::max<size_t>(1, sink->batch_rows()));
-  if (!rows.ok()) {
-    failed(rows.error().to_string(), 0);
+  const auto looked = sink->look();
+  if (!looked.ok()) {
+    failed(looked.error().to_string(), 0);
+    return false;
+  }
+  if (*looked && !aside.empty()) next = std::min(next, aside.begin()->first);
+  auto read = reader->read(next, std::max<size_t>(1, sink->batch_rows()));
+  if (!read.ok()) {
+    failed(read.error().to_string(), 0);
     return false;
   }
   {
     std::lock_guard lock(mutex);
-    status.oldest_waiting_us = rows->empty() ? 0 : rows->front().row.created_at_us;
+    status.oldest_waiting_us = read->empty() ? 0 : read->front().row.created_at_us;
   }
-  if (rows->empty()) return false;
-  if (tried_enough(rows->front())) return settle();
+  if (read->empty()) return false;
+  const std::vector<PendingRow> rows = sort_out(std::move(read).value());
+  if (rows.empty() || tried_enough(rows.front())) return settle();
   fail_point("outbox.before_send");
-  const DeliveryReport report = sink->deliver(*rows);
+  const DeliveryReport report = sink->deliver(rows);
   fail_point("outbox.after_send");
-  stage_outcome(*rows, report);
+  stage_outcome(rows, report);
   const auto* retry = std::get_if<Retry>(&report.next);
   bool gave_up = false;
-  if (retry != nullptr && report.delivered < rows->size()) {
-    count_try((*rows)[report.delivered], retry->reason);
-    gave_up = tried_enough((*rows)[report.delivered]);
+  if (retry != nullptr && report.delivered < rows.size()) {
+    count_try(rows[report.delivered], retry->reason);
+    gave_up = tried_enough(rows[report.delivered]);
   }
   const bool settled = settle();
   if (retry != nullptr) {
@@ -455,7 +481,7 @@ bool OutboxWorker::Impl::step() {
 
 void OutboxWorker::Impl::publish() {
   std::lock_guard lock(mutex);
-  status.waiting = last_committed > done ? last_committed.value() - done.value() : 0;
+  status.waiting = waiting();
   metrics.waiting.set(static_cast<double>(status.waiting));
 }
 
@@ -526,8 +552,7 @@ void OutboxWorker::stop(int64_t limit_ms) {
 
 bool OutboxWorker::room(uint64_t rows) const {
   std::lock_guard lock(impl_->mutex);
-  const uint64_t done = impl_->done.value(), last = impl_->last_committed.value();
-  return (last > done ? last - done : 0) + rows <= impl_->options.max_rows;
+  return impl_->waiting() + rows <= impl_->options.max_rows;
 }
 
 void OutboxWorker::count_dropped(uint64_t rows) {
@@ -543,6 +568,18 @@ OutboxStatus OutboxWorker::status() const {
 }
 
 const OutboxOptions& OutboxWorker::options() const { return impl_->options; }
+
+Seq OutboxWorker::last() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->last_committed;
+}
+
+bool OutboxWorker::settled(Seq up_to, uint32_t partition) const {
+  const std::lock_guard lock(impl_->mutex);
+  const auto waits = [&](const auto& one) { return one.second == partition; };
+  return impl_->done >= up_to && std::ranges::none_of(impl_->aside, waits);
+}
+
 bool OutboxWorker::step() { return impl_->step(); }
 int64_t OutboxWorker::next_try_ns() const { return impl_->next_try_ns; }
 

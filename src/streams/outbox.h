@@ -72,6 +72,7 @@ struct OutboxStatus {
   bool circuit_open = false;
   uint64_t waiting = 0;
   uint64_t delivered = 0, retried = 0, refused = 0, expired = 0, failed = 0, dropped = 0;
+  uint64_t superseded = 0;  // were there already: see Turn
   int failures_in_a_row = 0;
   std::string last_trouble;
   int64_t oldest_waiting_us = 0;  // when the row at the front was made; 0: none waits
@@ -84,7 +85,9 @@ struct OutboxStatus {
 // room means count and skip. At least once by itself: a crash between the receiver's answer and the
 // erase delivers again under the same action id. No row is given up before this process has tried
 // it; how often and for how long the row at the front has failed is durable, so that a start takes
-// it up where it was. Fail points: outbox.before_send, outbox.after_send, outbox.before_erase.
+// it up where it was. Rows that the sink puts aside stay in the store, count as waiting, and are
+// read again when it says so. Fail points: outbox.before_send, outbox.after_send,
+// outbox.before_erase.
 class OutboxWorker {
  public:
   OutboxWorker(OutboxOptions options, std::unique_ptr<Sink> sink,
@@ -101,6 +104,10 @@ class OutboxWorker {
   void count_dropped(uint64_t rows);
   OutboxStatus status() const;
   const OutboxOptions& options() const;
+  // The last row that was written: what wake() was told last.
+  Seq last() const;
+  // Whether no row up to this one waits, but for those that are put aside and of other partitions.
+  bool settled(Seq up_to, uint32_t partition) const;
 
   // One round without the thread: tests and `drain`. True when something was delivered or given up.
   bool step();

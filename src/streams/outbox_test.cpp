@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <future>
 
+#include "base/bytes.h"
 #include "store/store.h"
 
 namespace qw::streams {
@@ -30,6 +31,8 @@ struct Receiver {
   std::string opened_with;
   std::deque<Error> open_errors;
   std::function<void()> on_deliver;
+  std::map<std::string, Turn> turns;  // by action id; kNow for all others
+  bool look_again = false;
 };
 
 class ScriptedSink final : public Sink {
@@ -60,6 +63,11 @@ class ScriptedSink final : public Sink {
     return report;
   }
   std::optional<std::string> state() const override { return receiver_.state; }
+  Result<bool> look() override { return std::exchange(receiver_.look_again, false); }
+  Turn turn_of(const PendingRow& row) override {
+    const auto found = receiver_.turns.find(row.row.action_id);
+    return found == receiver_.turns.end() ? Turn::kNow : found->second;
+  }
 
  private:
   Receiver& receiver_;
@@ -209,6 +217,82 @@ TEST_F(OutboxTest, RecordsRefusalsAndGoesOn) {
                                                    HasSubstr("422 no such case"))));
   EXPECT_EQ(worker_->status().refused, 1u);
   EXPECT_EQ(rows_left(), 0u);
+}
+
+// Rows of a partition that is another's let the others pass, keep their order, and are counted as
+// waiting; what somebody else delivered goes without being sent.
+TEST_F(OutboxTest, WhatIsPutAsideWaitsInItsOrder) {
+  for (const char* id : {"a1", "a2", "a3"}) receiver_.turns[id] = Turn::kAside;
+  receiver_.batch = 2;
+  options_.max_rows = 6;
+  put({"a1", "b1", "b2", "a2", "a3", "b3"});
+  start_worker();
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("b1", "b2", "b3"));
+  EXPECT_EQ(worker_->status().waiting, 3u);
+  EXPECT_TRUE(worker_->room(3));
+  EXPECT_FALSE(worker_->room(4));
+  EXPECT_FALSE(worker_->settled(Seq{6}, 0)) << "rows of the partition are aside";
+  EXPECT_TRUE(worker_->settled(Seq{6}, 1)) << "of another one there are none";
+  EXPECT_FALSE(worker_->settled(Seq{7}, 1));
+  receiver_.turns = {{"a1", Turn::kArrived}};  // asked about only once the sink says so
+  run_dry();
+  EXPECT_EQ(receiver_.got.size(), 3u);
+  put({"b4"});
+  start_worker();  // and after a start
+  receiver_.turns = {{"a1", Turn::kAside}, {"a2", Turn::kAside}, {"a3", Turn::kAside}};
+  run_dry();
+  receiver_.turns = {{"a1", Turn::kArrived}};
+  receiver_.look_again = true;
+  put({"a4"});
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("b1", "b2", "b3", "b4", "a2", "a3", "a4"));
+  EXPECT_EQ(worker_->status().superseded, 1u);
+  EXPECT_EQ(worker_->status().waiting, 0u);
+  EXPECT_TRUE(worker_->settled(Seq{8}, 0));
+  EXPECT_EQ(rows_left(), 0u);
+}
+
+TEST_F(OutboxTest, ARowThatFailsLeavesWhatWasPutAsideAlone) {
+  receiver_.turns = {{"a", Turn::kAside}, {"d", Turn::kArrived}};
+  receiver_.script = {Delivered{}, Retry{0, "503"}, Retry{0, "503"}, Refused{"422"}};
+  receiver_.batch = 10;
+  put({"a", "b", "c", "d", "e"});
+  start_worker();
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("b", "e"));
+  receiver_.turns.clear();
+  receiver_.look_again = true;
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("b", "e", "a"));
+  EXPECT_EQ(worker_->status().superseded, 1u);
+  EXPECT_EQ(rows_left(), 0u);
+}
+
+TEST_F(OutboxTest, ReadsTheRowsOfBothVersions) {
+  const OutboxRow row{"act", 7, "key", "{}", {"judges/paid", 3, 4711}};
+  std::string bytes;
+  encode_outbox_row(row, bytes);
+  const auto read = decode_outbox_row(bytes);
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read->origin.stream, "judges/paid");
+  EXPECT_EQ(read->origin.partition, 3u);
+  EXPECT_EQ(read->origin.position, 4711u);
+  std::string body, old;
+  ByteWriter writer(body);
+  writer.text("act");
+  writer.i64(7);
+  writer.text("key");
+  writer.text("{}");
+  seal_record(43, 1, body, old);  // as before rows had an origin
+  const auto first = decode_outbox_row(old);
+  ASSERT_TRUE(first.ok()) << first.error().to_string();
+  EXPECT_EQ(first->action_id, "act");
+  EXPECT_EQ(first->json, "{}");
+  EXPECT_TRUE(first->origin.stream.empty());
+  std::string newer;
+  seal_record(43, 3, body, newer);
+  EXPECT_EQ(decode_outbox_row(newer).error().code, ErrorCode::kUnsupported);
 }
 
 TEST_F(OutboxTest, NothingIsGivenUpUntried) {

@@ -13,12 +13,16 @@ Outboxes::Outboxes(const store::Store& store, store::Lane& lane, store::Journal&
                    const Clock& clock, MetricRegistry& metrics)
     : store_(store), lane_(lane), journal_(journal), clock_(clock), metrics_(metrics) {}
 
-void Outboxes::add(OutboxOptions options, std::unique_ptr<Sink> sink) {
+Result<void> Outboxes::add(OutboxOptions options, std::unique_ptr<Sink> sink) {
   const std::string name = options.sink;
   QW_ASSERT(!workers_.contains(name));
-  workers_.emplace(name, std::make_unique<OutboxWorker>(std::move(options), std::move(sink),
-                                                        read_outbox_of(store_, name), *this, clock_,
-                                                        metrics_, entropy_seed()));
+  QW_ASSIGN(const Seq last, store_.last_outbox_seq(name));
+  auto worker = std::make_unique<OutboxWorker>(std::move(options), std::move(sink),
+                                               read_outbox_of(store_, name), *this, clock_,
+                                               metrics_, entropy_seed());
+  worker->wake(last);
+  workers_.emplace(name, std::move(worker));
+  return {};
 }
 
 Result<void> Outboxes::tell_of_removed_sinks() {
@@ -49,11 +53,7 @@ Result<void> Outboxes::tell_of_removed_sinks() {
 
 Result<void> Outboxes::start() {
   QW_TRY(tell_of_removed_sinks());
-  for (auto& [name, worker] : workers_) {
-    QW_TRY(worker->start());
-    QW_ASSIGN(const Seq last, store_.last_outbox_seq(name));
-    worker->wake(last);
-  }
+  for (auto& [name, worker] : workers_) QW_TRY(worker->start());
   return {};
 }
 

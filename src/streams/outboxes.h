@@ -21,7 +21,7 @@ class Outboxes final : public OutboxHost {
            const Clock& clock, MetricRegistry& metrics);
 
   // Before start(). The sink's name is unique.
-  void add(OutboxOptions options, std::unique_ptr<Sink> sink);
+  Result<void> add(OutboxOptions options, std::unique_ptr<Sink> sink);
   Result<void> start();
   void end_soon();
   // Lets what is being delivered end until then (monotonic), and cancels what does not.
@@ -30,6 +30,12 @@ class Outboxes final : public OutboxHost {
   // Writes the row into an open commit and wakes the worker once it is durable. A full outbox that
   // drops counts and writes nothing.
   void put(store::PendingCommit& open, const std::string& sink, const OutboxRow& row);
+  // The last durable row.
+  Seq last(const std::string& sink) const { return workers_.at(sink)->last(); }
+  // See OutboxWorker.
+  bool settled(const std::string& sink, Seq up_to, uint32_t partition) const {
+    return workers_.at(sink)->settled(up_to, partition);
+  }
   // False while a sink that pauses its sources is full.
   bool room() const;
   std::map<std::string, OutboxStatus> status() const;

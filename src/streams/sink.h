@@ -14,6 +14,14 @@
 
 namespace qw::streams {
 
+// The record that a row was decided on, where it may be decided by another member of a group as
+// well. A value.
+struct RowOrigin {
+  std::string stream;      // the group and the topic, as the application names them; empty: none
+  uint32_t partition = 0;  // of the topic
+  uint64_t position = 0;   // of the record; a sink has at most one row of it
+};
+
 // One thing to deliver, as the outbox stores it.
 struct OutboxRow {
   std::string action_id;      // the same after every replay; receivers tell repeats by it
@@ -22,6 +30,7 @@ struct OutboxRow {
   // One JSON object. alertmanager reads: "alert" (name), "state" ("firing" | "resolved"),
   // "starts_at_us", "ends_at_us" (resolved), "labels" {..}, "annotations" {..}, "url".
   std::string json;
+  RowOrigin origin = {};
 };
 void encode_outbox_row(const OutboxRow& row, std::string& out);
 Result<OutboxRow> decode_outbox_row(std::string_view bytes);
@@ -56,6 +65,13 @@ struct DeliveryReport {
   Delivery next;
 };
 
+// What a sink does with a row that waits.
+enum class Turn : uint8_t {
+  kNow,
+  kAside,   // it stays, and lets others pass, until look() says that it is to be asked about again
+  kArrived  // it is there already: this process, or another one, delivered it
+};
+
 // One configured sink. Made by make_sink(), owned by its OutboxWorker, which alone calls it, on one
 // thread (cancel(): any). Never throws; trouble is a Retry or a Refused.
 class Sink {
@@ -73,6 +89,10 @@ class Sink {
   // Rows the sink takes at once; they arrive all or from the front.
   virtual size_t batch_rows() const { return 1; }
   virtual DeliveryReport deliver(std::span<const PendingRow> rows) = 0;
+  // Before each round: the only moment at which what turn_of() answers may change from kAside, so
+  // that rows of one origin keep their order. True: rows that were put aside are asked about again.
+  virtual Result<bool> look() { return false; }
+  virtual Turn turn_of(const PendingRow&) { return Turn::kNow; }
   // False: rows wait, and that is nobody's failure. Asked about once a second.
   virtual bool ready() const { return true; }
   // The worker delivers this row no more, for a reason of its own: its deadline, its attempts.

@@ -90,16 +90,20 @@ struct SourceStatus {
 };
 
 // What a source may ask of the pipeline that runs it. Implemented by the application; outlives the
-// source. Both are called on the thread that is inside poll() or close(), never from elsewhere.
+// source. All are called on the thread that is inside poll() or close(), never from elsewhere.
 class SourceHost {
  public:
   virtual ~SourceHost() = default;
   // Blocks until every event of these partitions that was handed on is durable and committed() was
-  // told, or the deadline passed (kTimeout).
+  // told, or the deadline passed (kTimeout); and, while time is left, until delivered() has come as
+  // far.
   virtual Result<void> flush(std::span<const uint32_t> partitions, int64_t timeout_ms) = 0;
   // These partitions now belong to somebody else and the right to commit them is gone: what is not
   // durable yet is best discarded. Another owner reads it again under the same positions.
   virtual void lost(std::span<const uint32_t> partitions) = 0;
+  // The last `resume` that committed() was told of, or was saved before the start, behind which
+  // nothing of the partition waits for the sinks that write with the source. Nothing: not known.
+  virtual std::optional<std::string> delivered(uint32_t /*partition*/) { return std::nullopt; }
 };
 
 // One configured source. Made by make_source(), owned by the application. open(), poll() and

@@ -80,6 +80,7 @@ streams::file::Mode mode_of(FileMode mode) {
 struct ConnectorOf {
   const Plan& plan;
   const PlanSource& source;
+  const std::shared_ptr<streams::kafka::GroupMember>& member;
 
   Connector operator()(const HostSource& host) const {
     streams::host::Config config;
@@ -135,6 +136,7 @@ struct ConnectorOf {
                                                         : streams::kafka::Start::kLatest;
     config.client = revealed(kafka.client);
     config.rebuild_max = kafka.rebuild_max;
+    config.member = member;
     // Leaving takes less than the half of a stop that sources have, with what is flushed on the
     // way.
     config.leave_timeout_ms =
@@ -147,18 +149,24 @@ struct ConnectorOf {
   }
 };
 
-// Members of a group run the same application beside each other, each with a data folder.
-bool is_of_a_group(const Plan& plan, const Sink& sink) {
-  return std::ranges::any_of(plan.decisions, [&](const PlanDecision& decision) {
-    return std::holds_alternative<KafkaSource>(plan.sources[decision.source].file->kind) &&
-           std::ranges::any_of(decision.sinks,
-                               [&](const PlanSink& one) { return one.file == &sink; });
+// What decides which cluster a client reaches, and as whom.
+std::map<std::string, std::string> access_of(
+    const schema::Secret& brokers,
+    const std::vector<std::pair<std::string, schema::Secret>>& properties) {
+  std::map<std::string, std::string> access = revealed(properties);
+  std::erase_if(access, [](const auto& one) {
+    return !one.first.starts_with("security.") && !one.first.starts_with("sasl.") &&
+           !one.first.starts_with("ssl.");
   });
+  access.emplace("brokers", brokers.reveal());
+  return access;
 }
 
 struct SinkKindOf {
   const Plan& plan;
+  const PlanSource& source;
   const Sink& sink;
+  const std::shared_ptr<streams::kafka::GroupMember>& member;
   const std::string& data_folder_id;
 
   SinkKind operator()(const LogSink& log) const {
@@ -169,7 +177,12 @@ struct SinkKindOf {
     config.brokers = kafka.brokers.reveal();
     config.topic = kafka.topic.reveal();
     config.transactional_id = fmt::format("{}-{}", plan.file.app.text, sink.name.text);
-    if (is_of_a_group(plan, sink)) config.transactional_id += "-" + data_folder_id;
+    // Members of a group run the same application beside each other, each with a data folder.
+    const auto* group = std::get_if<KafkaSource>(&source.file->kind);
+    if (group != nullptr) config.transactional_id += "-" + data_folder_id;
+    if (writes_with(source, sink))
+      config.source = {stream_of(source), group->topic.reveal(),
+                       fmt::format("{}-{}", group->group.reveal(), sink.name.text), member};
     config.owner = data_folder_id;
     config.client = revealed(kafka.client);
     return config;
@@ -203,6 +216,27 @@ Error placed(const Plan& plan, Place place, Error error) {
 }
 
 }  // namespace
+
+bool writes_with(const PlanSource& source, const Sink& sink) {
+  const auto* from = std::get_if<KafkaSource>(&source.file->kind);
+  const auto* to = std::get_if<KafkaSink>(&sink.kind);
+  return from != nullptr && to != nullptr && sink.send == Send::kDecisions &&
+         access_of(from->brokers, from->client) == access_of(to->brokers, to->client);
+}
+
+std::string stream_of(const PlanSource& source) {
+  const auto& kafka = std::get<KafkaSource>(source.file->kind);
+  return fmt::format("{}/{}", kafka.group.reveal(), kafka.topic.reveal());
+}
+
+GroupMembers group_members(const Plan& plan) {
+  GroupMembers members(plan.sources.size());
+  for (const PlanDecision& decision : plan.decisions)
+    for (const PlanSink& sink : decision.sinks)
+      if (!members[decision.source] && writes_with(plan.sources[decision.source], *sink.file))
+        members[decision.source] = std::make_shared<streams::kafka::GroupMember>();
+  return members;
+}
 
 streams::GateOptions gate_options_of(const PlanSource& source) {
   const Source& file = *source.file;
@@ -249,23 +283,27 @@ streams::WebhookSinkConfig webhook_config_of(const Webhook& webhook) {
 }
 
 Result<std::unique_ptr<streams::Source>> connect_source(const Plan& plan, size_t index,
+                                                        const GroupMembers& members,
                                                         const streams::Surroundings& surroundings) {
   const PlanSource& source = plan.sources[index];
   streams::SourceConfig config;
   config.name = source.name;
   config.event_time = source.file->event_time.text;
   config.decode = decode_options_of(source);
-  config.connector = std::visit(ConnectorOf{plan, source}, source.file->kind);
+  config.connector = std::visit(ConnectorOf{plan, source, members[index]}, source.file->kind);
   auto made = streams::make_source(config, surroundings);
   if (!made.ok()) return placed(plan, source.file->name.place, made.error());
   return made;
 }
 
-Result<std::unique_ptr<streams::Sink>> connect_sink(const Plan& plan, const Sink& sink,
+Result<std::unique_ptr<streams::Sink>> connect_sink(const Plan& plan, size_t source,
+                                                    const Sink& sink, const GroupMembers& members,
                                                     const streams::Surroundings& surroundings) {
   streams::SinkConfig config;
   config.name = sink.name.text;
-  config.kind = std::visit(SinkKindOf{plan, sink, surroundings.data_folder_id}, sink.kind);
+  config.kind = std::visit(
+      SinkKindOf{plan, plan.sources[source], sink, members[source], surroundings.data_folder_id},
+      sink.kind);
   auto made = streams::make_sink(config, surroundings);
   if (!made.ok()) return placed(plan, sink.place, made.error());
   return made;

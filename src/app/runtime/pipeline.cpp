@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "app/runtime/connect.h"
 #include "app/runtime/decision_json.h"
 #include "base/crash_watch.h"
 #include "base/fail_point.h"
@@ -36,15 +37,16 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, store:
                                         {{"stage", "computed"}})),
       decisions_total_(metrics.counter("quickwater_decisions_total", "Decisions made.")),
       alerting_(*plan_, journal, outboxes, clock),
-      sources_(plan_->sources.size()),
-      decisions_(plan_->decisions.begin(), plan_->decisions.end()) {
+      sources_(plan_->sources.size()) {
+  for (const PlanDecision& planned : plan_->decisions)
+    decisions_.emplace_back(planned, plan_->sources[planned.source]);
   alerting_.listen([this](store::PendingCommit& open, size_t decision,
                           const monitor::AlertDetail& detail, const AlertWishes& wishes) {
     healing_.on_alert(open, decision, detail, wishes.heals);
   });
 }
 
-Pipeline::DecisionRun::DecisionRun(const PlanDecision& planned) {
+Pipeline::DecisionRun::DecisionRun(const PlanDecision& planned, const PlanSource& source) {
   const auto condition = [](const std::optional<features::Expression>& written) {
     return written ? Condition(*written) : Condition();
   };
@@ -52,7 +54,10 @@ Pipeline::DecisionRun::DecisionRun(const PlanDecision& planned) {
   if (planned.alert) severity.emplace(planned.alert->severity);
   for (const NamedProgram& rule : planned.rules) rules.emplace_back(rule.expression);
   for (const NamedProgram& output : planned.outputs) outputs.emplace_back(output.expression);
-  for (const PlanSink& sink : planned.sinks) sinks.push_back(condition(sink.when));
+  for (const PlanSink& sink : planned.sinks) {
+    sinks.push_back(condition(sink.when));
+    streams_of_rows.push_back(writes_with(source, *sink.file) ? stream_of(source) : "");
+  }
   for (const PlanHeal& heal : planned.heals) heals.push_back(condition(heal.when));
 }
 
@@ -363,6 +368,9 @@ void Pipeline::send(const Moment& moment, size_t decision, const schema::Decisio
         action_id(*plan_, decision, moment.partition.source_partition, record.event_seq);
     row.created_at_us = clock_.wall_us();
     row.key = record.key;
+    if (!run.streams_of_rows[index].empty())
+      row.origin = {run.streams_of_rows[index], moment.partition.source_partition,
+                    record.event_seq.value()};
     nlohmann::json body = decision_json(plan_->file.app.text, record, run.schema, threshold);
     body["action_id"] = row.action_id;
     row.json = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -190,7 +190,7 @@ class Pipeline {
   // Evaluators are as in PlanDecision; nothing where there is no condition.
   using Condition = std::optional<features::Evaluator>;
   struct DecisionRun {
-    explicit DecisionRun(const PlanDecision& planned);
+    DecisionRun(const PlanDecision& planned, const PlanSource& source);
     std::unique_ptr<serve::LearningVersion> champion;
     std::unique_ptr<serve::LearningVersion> challenger;
     DecisionTap* tap = nullptr;
@@ -202,7 +202,8 @@ class Pipeline {
     schema::DecisionSchema schema;  // of the records it makes
     uint64_t schema_id = 0;
     std::vector<Condition> sinks, heals;
-    AlertWishes wishes;  // by the decision being made
+    std::vector<std::string> streams_of_rows;  // RowOrigin's, by sink; empty: they have none
+    AlertWishes wishes;                        // by the decision being made
   };
   struct Moment {  // one event on its way
     SourceRun& run;

@@ -7,7 +7,7 @@
 #include <future>
 #include <limits>
 
-#include "app/runtime/connect.h"
+#include "app/runtime/delivered_places.h"
 #include "app/runtime/lags.h"
 #include "app/runtime/training_run.h"
 #include "base/guard.h"
@@ -49,6 +49,15 @@ streams::SourceBatch part_of(const streams::SourceBatch& whole, size_t begin, si
   return part;
 }
 
+// Those that write with the source.
+std::vector<std::string> sinks_with(const Plan& plan, size_t source) {
+  std::vector<std::string> names;
+  for (const size_t decision : plan.sources[source].decisions)
+    for (const PlanSink& sink : plan.decisions[decision].sinks)
+      if (writes_with(plan.sources[source], *sink.file)) names.push_back(sink.name);
+  return names;
+}
+
 PipelineOptions pipeline_options(const Plan& plan) {
   PipelineOptions pipeline;
   pipeline.event_durability = plan.file.durability.events == Durability::kMachine
@@ -77,9 +86,17 @@ struct Runtime::Inbound {
 class Runtime::SourceThread final : public streams::SourceHost {
  public:
   SourceThread(Runtime& runtime, size_t index, std::unique_ptr<streams::Source> source)
-      : runtime_(runtime), index_(index), source_(std::move(source)) {}
+      : runtime_(runtime),
+        index_(index),
+        source_(std::move(source)),
+        delivered_(*runtime.outboxes_, sinks_with(*runtime.plan_, index)) {}
 
-  Result<void> open() { return source_->open(runtime_.pipeline_->saved_positions(index_), *this); }
+  Result<void> open() {
+    const streams::SavedPositions saved = runtime_.pipeline_->saved_positions(index_);
+    for (const auto& [partition, resume] : saved)
+      delivered_.durable(partition, resume);
+    return source_->open(saved, *this);
+  }
   void start() {
     thread_ = std::jthread([this] {
       const std::string& name = runtime_.plan_->sources[index_].name;
@@ -93,6 +110,7 @@ class Runtime::SourceThread final : public streams::SourceHost {
     if (thread_.joinable()) thread_.join();
   }
   streams::Source& source() { return *source_; }
+  DeliveredPlaces& places() { return delivered_; }
   // A batch that was pushed into the inbox was applied.
   void applied() {
     const std::lock_guard lock(queue_mutex_);
@@ -130,6 +148,8 @@ class Runtime::SourceThread final : public streams::SourceHost {
         done.wait_for(left()) != std::future_status::ready)
       return Error{ErrorCode::kTimeout, "what was read is not durable in time",
                    runtime_.plan_->sources[index_].name, ""};
+    // What is not delivered by then the next owner decides, and delivers, again.
+    while (!delivered_.all(partitions) && left().count() > 0) runtime_.clock_.sleep_us(5'000);
     return {};
   }
   void lost(std::span<const uint32_t> partitions) override {
@@ -140,6 +160,9 @@ class Runtime::SourceThread final : public streams::SourceHost {
     drop_in_hand(partitions);
     const auto held = runtime_.events_->hold();
     for (const uint32_t partition : partitions) lost_before_[partition] = turn_;
+  }
+  std::optional<std::string> delivered(uint32_t partition) override {
+    return delivered_.of(partition);
   }
   // Under the pipeline's lane: the batch is of a partition that was lost since it was read.
   bool is_lost(uint32_t partition, uint64_t turn) const {
@@ -194,6 +217,7 @@ class Runtime::SourceThread final : public streams::SourceHost {
   Runtime& runtime_;
   const size_t index_;
   std::unique_ptr<streams::Source> source_;
+  DeliveredPlaces delivered_;
   std::atomic<bool> read_all_{false};
   std::atomic<int64_t> caught_up_ns_{std::numeric_limits<int64_t>::min() / 2};
   mutable std::mutex queue_mutex_;
@@ -243,10 +267,12 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   outboxes_ = std::make_unique<streams::Outboxes>(*store_, committer_->lane("outboxes"), *journal_,
                                                   clock_, metrics_);
   const streams::Surroundings surroundings{clock_, metrics_, http_server, store_->id()};
+  members_ = group_members(*plan_);
   for (const PlanDecision& decision : plan_->decisions)
     for (const PlanSink& sink : decision.sinks) {
-      QW_ASSIGN(auto made, connect_sink(*plan_, *sink.file, surroundings));
-      outboxes_->add(outbox_options_of(*sink.file), std::move(made));
+      QW_ASSIGN(auto made,
+                connect_sink(*plan_, decision.source, *sink.file, members_, surroundings));
+      QW_TRY(outboxes_->add(outbox_options_of(*sink.file), std::move(made)));
     }
   healing_ = std::make_unique<Healers>(*plan_, *events_, *journal_, *outboxes_, clock_);
   QW_TRY(healing_->add_sinks(surroundings, options_.own_server));
@@ -269,8 +295,9 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
             tail.to_replay);
   inbox_ = std::make_unique<BoundedQueue<Inbound>>(options_.inbox_batches);
   for (size_t index = 0; index < plan_->sources.size(); ++index) {
-    QW_ASSIGN(auto source, options_.make_source ? options_.make_source(index)
-                                                : connect_source(*plan_, index, surroundings));
+    QW_ASSIGN(auto source, options_.make_source
+                               ? options_.make_source(index)
+                               : connect_source(*plan_, index, members_, surroundings));
     sources_.push_back(std::make_unique<SourceThread>(*this, index, std::move(source)));
     QW_TRY(sources_.back()->open());
   }
@@ -459,6 +486,7 @@ bool Runtime::apply_chunk(const Inbound& inbound, streams::SourceBatch&& chunk, 
   }
   if (last)
     held.open().then.push_back([this, from = sources_[source].get(), partition, resume] {
+      from->places().durable(partition, resume);
       from->source().committed(partition, resume);
       ++batches_durable_;
     });

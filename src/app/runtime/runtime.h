@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/runtime/connect.h"
 #include "app/runtime/healers.h"
 #include "app/runtime/monitors.h"
 #include "app/runtime/observer.h"
@@ -162,6 +163,7 @@ class Runtime {
   std::unique_ptr<Roller> roller_;
   std::unique_ptr<SystemLog> system_log_;
   std::unique_ptr<Lags> lags_;
+  GroupMembers members_;
   std::unique_ptr<BoundedQueue<Inbound>> inbox_;
   std::vector<std::unique_ptr<SourceThread>> sources_;
   std::jthread pipeline_thread_;

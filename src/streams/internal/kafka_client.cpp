@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/env.h"
 #include "base/log.h"
 
 namespace qw::streams::internal {
@@ -107,6 +108,52 @@ void set_metadata(rd_kafka_topic_partition_t& offset, std::string_view text) {
   offset.metadata_size = text.size();
   offset.metadata = rd_kafka_mem_malloc(nullptr, text.size());
   std::copy(text.begin(), text.end(), static_cast<char*>(offset.metadata));
+}
+
+rd_kafka_resp_err_t committed_each(rd_kafka_t* consumer, rd_kafka_topic_partition_list_t& list,
+                                   int limit_ms) {
+  constexpr auto kLate = RD_KAFKA_RESP_ERR__TIMED_OUT;
+  const int64_t until_ns = real_clock().monotonic_ns() + int64_t{limit_ms} * 1'000'000;
+  const bool several = list.cnt > 1;
+  const auto code = rd_kafka_committed(consumer, &list, several ? limit_ms * 2 / 5 : limit_ms);
+  if (code != kLate || !several) return code;
+  auto known = kLate;
+  for (int i = 0; i < list.cnt; ++i) {
+    auto& wanted = list.elems[i];
+    const KafkaPtr<rd_kafka_topic_partition_list_t> one(rd_kafka_topic_partition_list_new(1));
+    const auto& found =
+        *rd_kafka_topic_partition_list_add(one.get(), wanted.topic, wanted.partition);
+    const bool time = real_clock().monotonic_ns() < until_ns;
+    wanted.err = time ? rd_kafka_committed(consumer, one.get(), limit_ms / 5) : kLate;
+    if (wanted.err != 0) continue;
+    known = RD_KAFKA_RESP_ERR_NO_ERROR;
+    wanted.err = found.err;
+    wanted.offset = found.offset;
+    if (found.metadata != nullptr)
+      set_metadata(wanted, {static_cast<const char*>(found.metadata), found.metadata_size});
+  }
+  return known;
+}
+
+std::string group_identity(rd_kafka_t* consumer) {
+  const KafkaPtr<rd_kafka_consumer_group_metadata_t> group(
+      rd_kafka_consumer_group_metadata(consumer));
+  void* bytes = nullptr;
+  size_t size = 0;
+  if (!group) return "";
+  const KafkaPtr<rd_kafka_error_t> error(
+      rd_kafka_consumer_group_metadata_write(group.get(), &bytes, &size));
+  if (error) return "";
+  std::string identity(static_cast<const char*>(bytes), size);
+  rd_kafka_mem_free(consumer, bytes);
+  return identity;
+}
+
+KafkaPtr<rd_kafka_consumer_group_metadata_t> group_of(const std::string& identity) {
+  rd_kafka_consumer_group_metadata_t* group = nullptr;
+  const KafkaPtr<rd_kafka_error_t> error(
+      rd_kafka_consumer_group_metadata_read(&group, identity.data(), identity.size()));
+  return KafkaPtr<rd_kafka_consumer_group_metadata_t>(error ? nullptr : group);
 }
 
 Error kafka_error(rd_kafka_resp_err_t code, const std::string& where, const char* detail) {

@@ -45,6 +45,15 @@ Result<KafkaPtr<rd_kafka_t>> kafka_client(rd_kafka_type_t type, KafkaPtr<rd_kafk
 // The metadata of a group's offset; the list owns the copy.
 void set_metadata(rd_kafka_topic_partition_t& offset, std::string_view text);
 
+// As rd_kafka_committed(), but a partition whose offset hangs on the end of somebody's transaction
+// does not keep the others waiting: it has the error _TIMED_OUT.
+rd_kafka_resp_err_t committed_each(rd_kafka_t* consumer, rd_kafka_topic_partition_list_t& list,
+                                   int limit_ms);
+
+// Who a consumer is in its group right now, as group_of() reads it; "" where it is nobody.
+std::string group_identity(rd_kafka_t* consumer);
+KafkaPtr<rd_kafka_consumer_group_metadata_t> group_of(const std::string& identity);
+
 // kUnavailable for a broker that is away, kNotFound for a topic, kBadInput for rights and the like.
 Error kafka_error(rd_kafka_resp_err_t code, const std::string& where, const char* detail = nullptr);
 // What an error is about, without the addresses and times that differ from one to the next.

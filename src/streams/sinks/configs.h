@@ -4,12 +4,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
 #include "base/net/http.h"
 
 namespace qw::streams {
+
+namespace kafka {
+class GroupMember;
+}
+
+// The records that a Kafka sink's rows are decided on, read by a group in the sink's cluster. A
+// value.
+struct SharedSource {
+  std::string stream;  // RowOrigin's
+  std::string topic;
+  std::string arrived_group;  // keeps what has arrived of each partition, whoever wrote it
+  std::shared_ptr<kafka::GroupMember> member;
+};
 
 // A file of JSON lines. A value.
 struct LogSinkConfig {
@@ -41,6 +56,7 @@ struct KafkaSinkConfig {
   size_t batch_rows = 500;                    // per transaction
   int timeout_ms = 10'000;                    // of a whole transaction
   std::map<std::string, std::string> client;  // librdkafka settings; values are never logged
+  std::optional<SharedSource> source;
 };
 
 // One sink of the application, of one of the kinds above. A value.

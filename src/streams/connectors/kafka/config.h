@@ -4,11 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "base/result.h"
 
 namespace qw::streams::kafka {
+
+class GroupMember;
 
 enum class Start : uint8_t { kEarliest, kLatest };
 
@@ -29,6 +32,9 @@ struct Config {
   int64_t rebuild_max = 10'000'000;
   // Handed to librdkafka as they are (security.protocol, sasl.*, ssl.*); values are never logged.
   std::map<std::string, std::string> client;
+  // For sinks that write in this cluster; null: there are none, and the group is told what is
+  // durable here, delivered or not.
+  std::shared_ptr<GroupMember> member;
 };
 
 Result<void> check(const Config& config);

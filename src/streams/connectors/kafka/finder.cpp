@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -18,12 +19,15 @@ constexpr int64_t kSlackUs = 60'000'000;
 
 }  // namespace
 
-Result<bool> Finder::nobody_read(const std::map<uint32_t, Place>& groups, bool unread) const {
-  if (config.start != Start::kLatest || !unread || !groups.empty()) return groups.empty();
+Result<bool> Finder::nobody_read(const Lookup::GroupPlaces& groups, bool unread) const {
+  const auto none = [](const Lookup::GroupPlaces& places) {
+    return std::ranges::none_of(places, [](const auto& one) { return one.second.has_value(); });
+  };
+  if (config.start != Start::kLatest || !unread || !none(groups)) return none(groups);
   if (read_before) return false;
   QW_ASSIGN(const std::vector<uint32_t> all, ask.partitions());
   QW_ASSIGN(const auto others, ask.group_places(all));
-  if (!others.empty()) return false;
+  if (!none(others) || others.size() < all.size()) return false;
   QW_ASSIGN(const auto ranges, ask.ranges(all));
   const List offsets(rd_kafka_topic_partition_list_new(8));
   for (const auto& [partition, range] : ranges)
@@ -63,6 +67,7 @@ Result<std::map<uint32_t, Begin>> Finder::find(const Cursors& cursors) const {
   std::map<uint32_t, Begin> found;
   if (wanted.empty()) return found;
   QW_ASSIGN(const auto groups, ask.group_places(wanted));
+  std::erase_if(wanted, [&](uint32_t partition) { return !groups.contains(partition); });
   QW_ASSIGN(const bool first, nobody_read(groups, unread));
   QW_ASSIGN(const auto ranges, ask.ranges(wanted));
   for (const auto& [partition, range] : ranges) {
@@ -71,9 +76,7 @@ Result<std::map<uint32_t, Begin>> Finder::find(const Cursors& cursors) const {
       found[partition] = made_anew(*cursor.kept, range);
       continue;
     }
-    const auto group = groups.find(partition);
-    Known known{cursor.kept, std::nullopt, range, first};
-    if (group != groups.end()) known.groups = group->second;
+    const Known known{cursor.kept, groups.at(partition), range, first};
     found[partition] = begin_at(known, config.topic, config.start);
   }
   QW_TRY(bound_rebuilds(found));

@@ -23,7 +23,7 @@ struct Finder {
   Result<std::map<uint32_t, Begin>> find(const Cursors& cursors) const;
 
  private:
-  Result<bool> nobody_read(const std::map<uint32_t, Place>& groups, bool unread) const;
+  Result<bool> nobody_read(const Lookup::GroupPlaces& groups, bool unread) const;
   Result<void> bound_rebuilds(std::map<uint32_t, Begin>& found) const;
 };
 

@@ -69,6 +69,10 @@ class Consumer final : public SourceHost {
     return {};
   }
   void lost(std::span<const uint32_t>) override { ++losses; }
+  std::optional<std::string> delivered(uint32_t partition) override {
+    const auto found = saved_.find(partition);
+    return delivers && found != saved_.end() ? std::optional(found->second) : std::nullopt;
+  }
 
   void start(const SavedPositions& saved = {}) {
     saved_ = saved;
@@ -87,6 +91,8 @@ class Consumer final : public SourceHost {
 
   std::atomic<int> flushes{0}, losses{0};
   std::atomic<bool> full{false};
+  std::atomic<bool> delivers{
+      false};  // all that is durable; asked where sinks write with the source
   static constexpr size_t kNotYet = SIZE_MAX;
   std::atomic<size_t> caught_up_at{kNotYet};  // records handed out when the source first said so
   std::atomic<bool> caught_up{false};

@@ -3,6 +3,7 @@
 // QUICKWATER_KAFKA; messages with known values; two consumers of one group whose hosts make rows
 // durable late, so that what a rebalance does not flush would be read twice.
 #include "kafka_bed.h"
+#include "streams/connectors/kafka/member.h"
 
 namespace qw::streams::kafka {
 namespace {
@@ -65,6 +66,31 @@ TEST_F(KafkaSourceTest, ARebalanceInTheMiddleLosesAndRepeatsNothing) {
   first.stop();
   expect_exactly_once(sent);
   EXPECT_EQ(first.losses, 0);
+}
+
+// Where sinks write with the source the next owner of a partition decides again what they have not
+// delivered: durable is not enough.
+TEST_F(KafkaSourceTest, TheGroupIsToldNoMoreThanIsDelivered) {
+  const auto member = config_.member = std::make_shared<GroupMember>();
+  produce_numbers(0, 400);
+  Consumer consumer(config_, ledger_);
+  consumer.durable_every = 1;
+  consumer.start();
+  ASSERT_TRUE(eventually([&] { return ledger_.count() == 400; }));
+  const GroupMember::Turn turn = member->turn();
+  ASSERT_EQ(turn.ours.size(), size_t{kPartitions});
+  EXPECT_EQ(turn.ours.at(0).offset, 0) << "where another member would begin";
+  EXPECT_FALSE(turn.identity.empty());
+  const int64_t rounds_ns = real_clock().monotonic_ns() + 2'500'000'000;  // it tells once a second
+  ASSERT_TRUE(eventually([&] { return real_clock().monotonic_ns() > rounds_ns; }));
+  EXPECT_LT(group_offset(0), 0);
+  consumer.delivers = true;
+  ASSERT_TRUE(eventually([&] { return group_offset(0) == 100; }));
+  EXPECT_EQ(member->turn().ours.at(0).offset, 100);
+  EXPECT_EQ(member->number(), turn.number) << "the same partitions";
+  consumer.stop();
+  EXPECT_TRUE(member->turn().ours.empty());
+  EXPECT_TRUE(member->turn().identity.empty());
 }
 
 // That the tests here would see a flush that does nothing: what is not durable is read again.

@@ -20,20 +20,21 @@ List list_of(const std::string& topic, const std::vector<uint32_t>& partitions, 
 
 }  // namespace
 
-Result<std::map<uint32_t, Place>> Lookup::group_places(
-    const std::vector<uint32_t>& partitions) const {
+Result<Lookup::GroupPlaces> Lookup::group_places(const std::vector<uint32_t>& partitions) const {
   const List list = list_of(topic, partitions, RD_KAFKA_OFFSET_INVALID);
-  if (const auto code = rd_kafka_committed(client, list.get(), limit_ms); code != 0)
+  if (const auto code = internal::committed_each(client, *list, limit_ms); code != 0)
     return internal::kafka_error(code, topic, "the group's places cannot be read");
-  std::map<uint32_t, Place> places;
+  GroupPlaces places;
   for (int i = 0; i < list->cnt; ++i) {
     const auto& found = list->elems[i];
+    if (found.err == RD_KAFKA_RESP_ERR__TIMED_OUT) continue;
     if (found.err != 0)
       return internal::kafka_error(found.err, topic, "the group's places cannot be read");
+    std::optional<Place>& place = places[static_cast<uint32_t>(found.partition)];
     if (found.offset < 0) continue;
     const std::string_view metadata(static_cast<const char*>(found.metadata),
                                     found.metadata == nullptr ? 0 : found.metadata_size);
-    places[static_cast<uint32_t>(found.partition)] = parse_metadata(found.offset, metadata);
+    place = parse_metadata(found.offset, metadata);
   }
   return places;
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,10 @@ struct Lookup {
   const std::string& topic;
   int limit_ms = 5'000;
 
-  // The group's places, of the partitions that have one.
-  Result<std::map<uint32_t, Place>> group_places(const std::vector<uint32_t>& partitions) const;
+  // The group's places, of the partitions that have one. Those that hang on the end of a
+  // transaction are missing.
+  using GroupPlaces = std::map<uint32_t, std::optional<Place>>;
+  Result<GroupPlaces> group_places(const std::vector<uint32_t>& partitions) const;
   // What the partitions hold; those whose leader does not answer are missing.
   Result<std::map<uint32_t, Range>> ranges(const std::vector<uint32_t>& partitions) const;
   // The first record of each partition that is not older than its time (ms since 1970), by the time

@@ -114,6 +114,7 @@ Begin made_anew(const Place& place, const Range& range) {
   begin.missed = range.low;
   begin.gap = range.low > 0;
   begin.groups = place.position();
+  begin.next_owner = begin.at;
   return begin;
 }
 
@@ -156,12 +157,15 @@ Begin begin_at(const Known& known, const std::string& topic, Start start) {
   if (from && from->base == 0 && ours) from->base = ours->base;
   if (from) from->base = std::max(from->base, base);
   if (from) begin.groups = from->position();
+  // Ours may lie behind what is not delivered yet.
+  begin.next_owner = from ? *from : Place{known.range.low, ours ? ours->base : base, {}, ""};
   const bool others = from && (!ours || ours->position() < from->position());
   if (ours && !others) from = ours;
   if (!from) {
     if (begin.why != Why::kOtherTopic) begin.why = Why::kFresh;
     begin.at.base = base;
     begin.at.offset = start == Start::kLatest && known.first ? known.range.high : known.range.low;
+    begin.next_owner = begin.at;
     return begin;
   }
   if (from->offset > known.range.high) {
@@ -176,6 +180,7 @@ Begin begin_at(const Known& known, const std::string& topic, Start start) {
     begin.missed = known.range.low - from->offset;
     begin.at.offset = known.range.low;
     begin.gap = true;
+    begin.next_owner = begin.at;
     return begin;
   }
   begin.at.offset = from->offset;

@@ -74,6 +74,7 @@ struct Begin {
   bool verify = false;             // whether the record before it is still the one that was read
   std::optional<Rebuild> rebuild;  // ends at `at`
   int64_t groups = -1;             // the position that the group was told before
+  Place next_owner;                // where another member would begin now
   bool gap = false;                // records before all that is read now were never read here
 };
 Begin begin_at(const Known& known, const std::string& topic, Start start);

@@ -148,6 +148,17 @@ TEST(KafkaPlace, WhatOthersDecidedIsReadAgain) {
   EXPECT_EQ(rebuild_of(begin(place(20), bare, {0, 30})), "20..25");
 }
 
+// Ours may lie behind what was never delivered: another member begins where the group is.
+TEST(KafkaPlace, ANextOwnerBeginsAtTheGroupsPlace) {
+  EXPECT_EQ(begin(place(25), place(20), {0, 30}).next_owner.offset, 20);
+  EXPECT_EQ(begin(place(25, 5), place(20), {0, 30}).next_owner.position(), 25);
+  EXPECT_EQ(begin(place(20), place(25), {0, 30}).next_owner.offset, 25);
+  EXPECT_EQ(begin(place(25, 5), std::nullopt, {3, 30}).next_owner.position(), 8) << "the oldest";
+  EXPECT_EQ(begin(std::nullopt, std::nullopt, {3, 30}).next_owner.offset, 3);
+  EXPECT_EQ(begin(place(20, 100), place(20, 100), {0, 5}).next_owner.position(), 120);
+  EXPECT_EQ(begin(std::nullopt, place(2), {3, 30}).next_owner.offset, 3);
+}
+
 std::string refused(const std::string& name, const std::string& value) {
   const auto checked = check_client_setting(name, value);
   return checked.ok() ? "" : checked.error().to_string();

@@ -16,6 +16,8 @@
 #include "streams/connectors/kafka/cursor.h"
 #include "streams/connectors/kafka/finder.h"
 #include "streams/connectors/kafka/lookup.h"
+#include "streams/connectors/kafka/member.h"
+#include "streams/connectors/kafka/offsets.h"
 #include "streams/decoders/decoder.h"
 #include "streams/internal/kafka_client.h"
 
@@ -28,6 +30,7 @@ using List = KafkaPtr<rd_kafka_topic_partition_list_t>;
 constexpr int64_t kUpkeepNs = 1'000'000'000;
 constexpr int kAskMs = 5'000;                    // for the group's offsets, and to commit them
 constexpr int kAnswerMs = 3'000;                 // for its coordinator, at a stop
+constexpr uint32_t kNoPartition = 1'000'000;     // whose place hangs on nobody's transaction
 constexpr size_t kMostHeld = kMaxBatchRows / 2;  // while the pipeline is full
 constexpr size_t kMostAtOnce = 2'000;            // messages per round of fetching
 
@@ -35,7 +38,11 @@ class KafkaSource final : public Source {
  public:
   KafkaSource(const Config& config, const DecodeOptions& decode,
               std::unique_ptr<RecordDecoder> decoder, const Clock& clock)
-      : config_(config), decode_(decode), decoder_(std::move(decoder)), clock_(clock) {}
+      : config_(config),
+        decode_(decode),
+        decoder_(std::move(decoder)),
+        clock_(clock),
+        offsets_(config.topic) {}
   ~KafkaSource() override { close(); }
 
   const std::shared_ptr<const schema::Schema>& schema() const override { return decode_.schema; }
@@ -61,7 +68,8 @@ class KafkaSource final : public Source {
   void rebuild(uint32_t partition, Cursor& cursor, const Begin& begin);
   void read_assigned();
   void pause(bool wanted);
-  void commit_durable(const std::set<uint32_t>* only, bool wait);
+  Places tellable(const std::set<uint32_t>& partitions) const;
+  void commit_durable(const std::set<uint32_t>* only);
   void fetch(int64_t wait_us);
   void take(const rd_kafka_message_t& message);
   bool is_expected(const rd_kafka_message_t& message, uint32_t partition, Cursor& cursor);
@@ -93,10 +101,8 @@ class KafkaSource final : public Source {
   int64_t assigned_us_ = 0;             // statistics from before say nothing of what is read now
   bool in_doubt_ = false;               // a connection broke since a broker answered
   std::string doubt_;                   // what librdkafka made of it
-  mutable std::mutex mutex_;            // guards what follows
-  std::map<uint32_t, Place> durable_;   // behind what is durable here
-  std::map<uint32_t, int64_t> told_;    // what the group was told, of partitions with a place
-  std::map<uint32_t, int64_t> floor_;   // what it had been told before
+  GroupOffsets offsets_;
+  mutable std::mutex mutex_;  // guards what follows
   SourceStatus status_;
 };
 
@@ -128,14 +134,10 @@ void KafkaSource::describe() {
 Result<void> KafkaSource::open(const SavedPositions& saved, SourceHost& host) {
   host_ = &host;
   status_.owned.emplace();
-  for (const auto& [partition, resume] : saved) {
-    auto place = parse_place(resume);
-    if (!place.ok()) {
-      Error error = place.error();
-      error.where = where();
-      return error;
-    }
-    durable_[partition] = std::move(place).value();
+  if (auto restored = offsets_.restore(saved); !restored.ok()) {
+    Error error = restored.error();
+    error.where = where();
+    return error;
   }
   const internal::KafkaSettings ours = {
       {"bootstrap.servers", config_.brokers},
@@ -196,22 +198,14 @@ int KafkaSource::on_statistics(rd_kafka_t*, char* json, size_t size, void* self)
 void KafkaSource::on_offsets(rd_kafka_t*, rd_kafka_resp_err_t code,
                              rd_kafka_topic_partition_list_t* list, void* self) {
   auto& source = *static_cast<KafkaSource*>(self);
-  const std::lock_guard lock(source.mutex_);
   for (int i = 0; list != nullptr && i < list->cnt; ++i)
-    if (const auto told = source.told_.find(static_cast<uint32_t>(list->elems[i].partition));
-        told != source.told_.end() && (code != 0 || list->elems[i].err != 0))
-      told->second = source.floor_[told->first];
+    if (code != 0 || list->elems[i].err != 0)
+      source.offsets_.untold(static_cast<uint32_t>(list->elems[i].partition));
 }
 
 // Finds the places of partitions that have none yet. False: of some it could not be asked.
 Result<bool> KafkaSource::find_places() {
-  bool read_before = false;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [partition, place] : durable_)
-      read_before = read_before || place.topic.empty() || place.topic == config_.topic;
-  }
-  QW_ASSIGN(const auto found, (Finder{config_, ask(), read_before}.find(cursors_)));
+  QW_ASSIGN(const auto found, (Finder{config_, ask(), offsets_.read_before()}.find(cursors_)));
   for (const auto& [number, at] : found) begin(number, cursors_.at(number), at);
   return std::ranges::all_of(cursors_, [](const auto& one) { return one.second.placed; });
 }
@@ -225,11 +219,9 @@ void KafkaSource::begin(uint32_t partition, Cursor& cursor, const Begin& begin) 
   cursor.last = begin.at.last;
   cursor.fetched_to = cursor.end = -1;
   cursor.gap = cursor.gap || begin.gap;
-  {
-    // Nobody takes the group back, neither while what others decided is read again nor after.
-    const std::lock_guard lock(mutex_);
-    told_[partition] = floor_[partition] = begin.groups;
-  }
+  // Nobody takes the group back, neither while what others decided is read again nor after.
+  offsets_.begin(partition, begin.groups);
+  if (config_.member) config_.member->place(partition, begin.next_owner);
   cursor.decided_to = 0;
   cursor.rebuild_from.reset();
   if (begin.rebuild) rebuild(partition, cursor, begin);
@@ -290,11 +282,10 @@ void KafkaSource::assign(const rd_kafka_topic_partition_list_t& list) {
     for (int i = 0; i < list.cnt; ++i) {
       const auto partition = static_cast<uint32_t>(list.elems[i].partition);
       status_.owned->insert(partition);
-      const auto kept = durable_.find(partition);
-      if (kept != durable_.end()) cursors_[partition].kept = kept->second;
-      cursors_[partition];
+      cursors_[partition].kept = offsets_.kept(partition);
     }
   }
+  if (config_.member) config_.member->join(internal::group_identity(client_.get()));
   const auto found = find_places();
   read_assigned();
   if (!found.ok()) return note(found.error());
@@ -304,7 +295,7 @@ void KafkaSource::assign(const rd_kafka_topic_partition_list_t& list) {
 int64_t KafkaSource::flush_limit_ms() const {
   if (!leave_by_ns_) return config_.flush_timeout_ms;
   const int64_t left_ms = (*leave_by_ns_ - clock_.monotonic_ns()) / 1'000'000;
-  return std::clamp<int64_t>(left_ms, 1, config_.flush_timeout_ms);
+  return std::clamp<int64_t>(left_ms * 3 / 4, 1, config_.flush_timeout_ms);  // then the goodbye
 }
 
 void KafkaSource::revoke(const rd_kafka_topic_partition_list_t& list) {
@@ -316,6 +307,7 @@ void KafkaSource::revoke(const rd_kafka_topic_partition_list_t& list) {
     cursors_.erase(partition);
   }
   if (rd_kafka_assignment_lost(client_.get()) != 0) {
+    if (config_.member) config_.member->leave();
     host_->lost(partitions);
   } else if (!partitions.empty()) {
     if (auto flushed = host_->flush(partitions, flush_limit_ms()); !flushed.ok()) {
@@ -324,42 +316,54 @@ void KafkaSource::revoke(const rd_kafka_topic_partition_list_t& list) {
       host_->lost(partitions);
     }
     const std::set<uint32_t> given_up(partitions.begin(), partitions.end());
-    commit_durable(&given_up, true);
+    commit_durable(&given_up);
   }
+  if (config_.member) config_.member->leave();
   {
     std::lock_guard lock(mutex_);
     for (const uint32_t partition : partitions) {
       status_.owned->erase(partition);
       status_.lag_records.erase(partition);
-      told_.erase(partition);
+      offsets_.give_up(partition);
     }
     describe();
   }
   rd_kafka_assign(client_.get(), nullptr);
 }
 
-// Tells the group what is durable here, of these partitions or of all that are ours.
-void KafkaSource::commit_durable(const std::set<uint32_t>* only, bool wait) {
-  const List offsets(rd_kafka_topic_partition_list_new(8));
-  {
-    std::lock_guard lock(mutex_);
-    const std::set<uint32_t>& wanted = only != nullptr ? *only : *status_.owned;
-    for (const auto& [partition, place] : durable_) {
-      if (!wanted.contains(partition)) continue;
-      // What was kept of another topic is nothing to tell of this one.
-      if (!place.topic.empty() && place.topic != config_.topic) continue;
-      const auto told = told_.find(partition);
-      if (told == told_.end() || told->second >= place.position()) continue;
-      auto* one = rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(),
-                                                    static_cast<int32_t>(partition));
-      one->offset = place.offset;
-      internal::set_metadata(*one, encode_metadata(place));
-      told_[partition] = place.position();
-    }
+// Where another member may begin. With sinks that write in this cluster that is not behind what
+// they have not delivered: whatever is lost with this process is decided again.
+Places KafkaSource::tellable(const std::set<uint32_t>& partitions) const {
+  const Places durable = offsets_.durable_of(partitions);
+  if (!config_.member) return durable;
+  Places places;
+  for (const auto& [partition, place] : durable) {
+    const auto resume = host_->delivered(partition);
+    if (!resume) continue;
+    const auto delivered = parse_place(*resume);
+    if (!delivered.ok() || (!delivered->topic.empty() && delivered->topic != config_.topic))
+      continue;
+    config_.member->place(partition, *delivered);
+    places.emplace(partition, *delivered);
   }
+  return places;
+}
+
+// Tells the group how far these partitions, which are given up, or all that are ours have come.
+void KafkaSource::commit_durable(const std::set<uint32_t>* only) {
+  std::set<uint32_t> wanted;
+  if (only != nullptr) {
+    wanted = *only;
+  } else {
+    const std::lock_guard lock(mutex_);
+    wanted = *status_.owned;
+  }
+  // A transaction that was under way may have taken the group back since it was told.
+  const List offsets =
+      offsets_.to_tell(tellable(wanted), only != nullptr && config_.member != nullptr);
   if (offsets->cnt == 0) return;
   fail_point("kafka.before_offsets");
-  if (!wait) {
+  if (only == nullptr) {
     rd_kafka_commit(client_.get(), offsets.get(), 1);
     fail_point("kafka.after_offsets");
     return;
@@ -369,11 +373,7 @@ void KafkaSource::commit_durable(const std::set<uint32_t>* only, bool wait) {
 }
 
 void KafkaSource::committed(uint32_t partition, const std::string& resume) {
-  auto place = parse_place(resume);
-  if (!place.ok()) return;
-  std::lock_guard lock(mutex_);
-  Place& durable = durable_.try_emplace(partition, *place).first->second;
-  if (durable.position() <= place->position()) durable = std::move(place).value();
+  if (const auto place = parse_place(resume); place.ok()) offsets_.durable(partition, *place);
 }
 
 // False: a record that is not to be handed out.
@@ -474,7 +474,7 @@ void KafkaSource::upkeep() {
     if (!found.ok()) note(found.error());
     if (found.ok() && *found) note(std::nullopt);
   }
-  commit_durable(nullptr, false);
+  commit_durable(nullptr);
   look_for_broker();
 }
 
@@ -553,7 +553,8 @@ SourceStatus KafkaSource::status() const {
 // crash over it. What is durable here is not read again, whatever the group was told.
 bool KafkaSource::leave() {
   leave_by_ns_ = clock_.monotonic_ns() + config_.leave_timeout_ms * 1'000'000;
-  if (!Lookup{client_.get(), config_.topic, kAnswerMs}.group_places({0}).ok()) return false;
+  if (!Lookup{client_.get(), config_.topic, kAnswerMs}.group_places({kNoPartition}).ok())
+    return false;
   const KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_.get()));
   const KafkaPtr<rd_kafka_error_t> refused(
       rd_kafka_consumer_close_queue(client_.get(), queue.get()));

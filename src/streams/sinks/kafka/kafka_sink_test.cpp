@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 
+#include "streams/connectors/kafka/member.h"
 #include "streams/internal/kafka_client.h"
 #include "streams/sinks/kafka/lease.h"
 #include "streams/sinks/kafka/sink.h"
@@ -237,6 +238,123 @@ TEST_F(KafkaSinkTest, WhoeverEndsOrStartsAgainMakesNobodyWait) {
   EXPECT_EQ(deliver_all(*sink(), rows(1, 1, "b")), 1u) << "it was given back";
   EXPECT_LT(real_clock().monotonic_ns() - began_ns, Lease::kAbandonedNs * 9 / 10);
   killed.reset();
+}
+
+// Two members of a group, each with a sink of its own: what one has delivered the other finds
+// there, and whoever is out of the group delivers nothing, although it does not know that yet.
+class KafkaMembersTest : public KafkaSinkTest {
+ protected:
+  // A real member of the group, which reads nothing.
+  KafkaPtr<rd_kafka_t> join(kafka::GroupMember& member) {
+    auto consumer = client(RD_KAFKA_CONSUMER, {{"group.id", group()},
+                                               {"session.timeout.ms", "6000"},
+                                               {"isolation.level", "read_committed"}});
+    rd_kafka_poll_set_consumer(consumer.get());
+    const KafkaPtr<rd_kafka_topic_partition_list_t> topics(rd_kafka_topic_partition_list_new(1));
+    rd_kafka_topic_partition_list_add(topics.get(), config_.topic.c_str(), RD_KAFKA_PARTITION_UA);
+    EXPECT_EQ(rd_kafka_subscribe(consumer.get(), topics.get()), 0);
+    await_assignment(consumer.get());
+    member.join(internal::group_identity(consumer.get()));
+    for (uint32_t partition = 0; partition < kPartitions; ++partition)
+      member.place(partition, {7, 0, std::nullopt, config_.topic});
+    return consumer;
+  }
+  static void await_assignment(rd_kafka_t* consumer) {
+    const int64_t until_ns = real_clock().monotonic_ns() + int64_t{kWaitMs} * 1'000'000;
+    while (real_clock().monotonic_ns() < until_ns) {
+      const KafkaPtr<rd_kafka_message_t> nothing(rd_kafka_consumer_poll(consumer, 100));
+      rd_kafka_topic_partition_list_t* list = nullptr;
+      EXPECT_EQ(rd_kafka_assignment(consumer, &list), 0);
+      const KafkaPtr<rd_kafka_topic_partition_list_t> assigned(list);
+      if (assigned->cnt == kPartitions) return;
+    }
+    ADD_FAILURE() << "nothing is assigned";
+  }
+  // Opened, and of one mind with the group.
+  std::unique_ptr<Sink> sink_of(const std::shared_ptr<kafka::GroupMember>& member,
+                                const std::string& id) {
+    config_.transactional_id = id + config_.topic;
+    config_.source = SharedSource{"judges", config_.topic, group() + "-out", member};
+    auto made = sink();
+    EXPECT_TRUE(made->look().ok());
+    return made;
+  }
+  std::string group() const { return "judges-" + config_.topic; }
+  static std::vector<PendingRow> shared(uint64_t from, uint64_t to, uint32_t partition = 0) {
+    std::vector<PendingRow> all = rows(from, to, partition == 0 ? "a" : "b");
+    for (PendingRow& row : all) row.row.origin = {"judges", partition, row.seq.value()};
+    return all;
+  }
+  static std::vector<Turn> turns(Sink& sink, const std::vector<PendingRow>& all) {
+    std::vector<Turn> found;
+    for (const PendingRow& row : all) found.push_back(sink.turn_of(row));
+    return found;
+  }
+  int64_t told(const std::string& group, int partition) {
+    const auto asks = client(RD_KAFKA_CONSUMER, {{"group.id", group}});
+    const KafkaPtr<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
+    rd_kafka_topic_partition_list_add(list.get(), config_.topic.c_str(), partition);
+    EXPECT_EQ(rd_kafka_committed(asks.get(), list.get(), kWaitMs), 0);
+    return list->elems[0].offset;
+  }
+};
+
+TEST_F(KafkaMembersTest, WhatOneHasDeliveredTheOtherFindsThere) {
+  const auto member = std::make_shared<kafka::GroupMember>();
+  const auto consumer = join(*member);
+  const auto first = sink_of(member, "first");
+  EXPECT_THAT(turns(*first, shared(1, 2)), ElementsAre(Turn::kNow, Turn::kNow));
+  EXPECT_EQ(deliver_all(*first, shared(1, 2)), 2u);
+  EXPECT_THAT(turns(*first, shared(2, 3)), ElementsAre(Turn::kArrived, Turn::kNow));
+  EXPECT_EQ(told(group(), 0), 7) << "the source's group was told its place";
+  EXPECT_LT(told(group(), 1), 0) << "of another partition nothing";
+  EXPECT_EQ(told(group() + "-out", 0), 2);
+  const auto second = sink_of(member, "second");
+  EXPECT_THAT(turns(*second, shared(2, 3)), ElementsAre(Turn::kArrived, Turn::kNow));
+  EXPECT_THAT(turns(*second, shared(1, 1, 1)), ElementsAre(Turn::kNow));
+  EXPECT_EQ(deliver_all(*second, shared(3, 3)), 1u);
+  EXPECT_EQ(read_all().size(), 3u);
+}
+
+TEST_F(KafkaMembersTest, WhoeverIsOutOfTheGroupDeliversNothing) {
+  const auto member = std::make_shared<kafka::GroupMember>(),
+             next = std::make_shared<kafka::GroupMember>();
+  auto consumer = join(*member);
+  const auto out = sink_of(member, "out");
+  EXPECT_EQ(deliver_all(*out, shared(1, 1)), 1u);
+  rd_kafka_consumer_close(consumer.get());
+  consumer = join(*next);
+  const auto in = sink_of(next, "in");
+  const auto refused = out->deliver(shared(2, 2));  // it was not told
+  EXPECT_EQ(refused.delivered, 0u);
+  EXPECT_TRUE(std::holds_alternative<Delivered>(refused.next)) << "which is nobody's failure";
+  EXPECT_THAT(turns(*out, shared(2, 2)), ElementsAre(Turn::kAside));
+  EXPECT_THAT(turns(*in, shared(1, 2)), ElementsAre(Turn::kArrived, Turn::kNow));
+  EXPECT_EQ(deliver_all(*in, shared(2, 3)), 2u);
+  real_clock().sleep_us(1'100'000);  // it asks about what is aside once a second
+  EXPECT_TRUE(*out->look());
+  EXPECT_THAT(turns(*out, shared(2, 4)), ElementsAre(Turn::kArrived, Turn::kArrived, Turn::kAside));
+  member->leave();
+  EXPECT_TRUE(*out->look());
+  EXPECT_THAT(turns(*out, shared(4, 4)), ElementsAre(Turn::kAside));
+  EXPECT_EQ(read_all().size(), 3u);
+}
+
+// Those of an earlier version, or of a source that the application no longer has.
+TEST_F(KafkaMembersTest, RowsWithoutASharedOriginGoAsEver) {
+  const auto member = std::make_shared<kafka::GroupMember>();
+  const auto consumer = join(*member);
+  {
+    const auto before = sink_of(member, "first");
+    EXPECT_EQ(deliver_all(*before, rows(1, 2, "old")), 2u);
+  }
+  const auto after = sink_of(member, "first");
+  std::vector<PendingRow> mixed = rows(1, 3, "old");
+  const auto more = shared(4, 5);
+  mixed.insert(mixed.end(), more.begin(), more.end());
+  EXPECT_THAT(turns(*after, mixed), testing::Each(Turn::kNow));
+  EXPECT_EQ(deliver_all(*after, mixed), 5u);
+  EXPECT_EQ(read_all().size(), 5u);
 }
 
 TEST(KafkaSink, AMissingBrokerIsTriedAgain) {

@@ -11,6 +11,7 @@
 #include "streams/connectors/kafka/config.h"
 #include "streams/internal/kafka_client.h"
 #include "streams/sinks/kafka/lease.h"
+#include "streams/sinks/kafka/turns.h"
 
 namespace qw::streams {
 namespace {
@@ -34,7 +35,15 @@ struct Outcome {
   bool committed = false;
   std::string reason;  // why not
   bool too_large = false;
+  bool not_ours = false;  // the source is no member of its group any more
 };
+
+bool is_no_member(rd_kafka_resp_err_t code) {
+  return code == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION ||
+         code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||
+         code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ||
+         code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS;
+}
 
 class KafkaSink final : public Sink {
  public:
@@ -46,13 +55,21 @@ class KafkaSink final : public Sink {
                 config.owner,
                 {{"bootstrap.servers", config.brokers}},
                 config.client},
-               clock) {}
+               clock) {
+    if (config.source)
+      turns_.emplace(*config.source, internal::KafkaSettings{{"bootstrap.servers", config.brokers}},
+                     config.client, clock);
+  }
 
   Result<Start> open(std::string_view) override {
     QW_TRY(connect());
     return Start{};
   }
   size_t batch_rows() const override { return config_.batch_rows; }
+  Result<bool> look() override;
+  Turn turn_of(const PendingRow& row) override {
+    return shared(row) ? turns_->turn_of(row.row.origin) : Turn::kNow;
+  }
   DeliveryReport deliver(std::span<const PendingRow> rows) override;
   Result<void> tick(int64_t) override {
     if (producer_) lease_.renew();
@@ -66,9 +83,12 @@ class KafkaSink final : public Sink {
   Result<void> connect();
   Result<Position> read_position() const;
   size_t arrived_before(std::span<const PendingRow> rows);
+  bool shared(const PendingRow& row) const { return turns_ && turns_->covers(row); }
   Outcome transact(std::span<const PendingRow> rows);
   rd_kafka_resp_err_t produce(const OutboxRow& row);
   ErrorPtr move_position(const PendingRow& last, int64_t until_ns);
+  ErrorPtr move_turns(std::span<const PendingRow> rows, int64_t until_ns, bool& member);
+  ErrorPtr move(const Turns::List& offsets, const Turns::Group& group, int64_t until_ns);
   Outcome failed(const ErrorPtr& error, const char* doing);
   Outcome give_up(std::string reason);
   // Calls `work` with a short limit again and again, as the client's library allows for calls of
@@ -91,10 +111,11 @@ class KafkaSink final : public Sink {
   KafkaPtr<rd_kafka_t> starting_;  // not ready for transactions yet
   KafkaPtr<rd_kafka_t> producer_;
   std::atomic<bool> cancelled_{false};
-  Position position_;
-  bool waits_ = false;        // for a broker, which was said
-  bool too_large_ = false;    // a row of the transaction under way
-  uint64_t alone_until_ = 0;  // rows up to this seq go one by one
+  Position position_;           // of rows without a shared origin
+  std::optional<Turns> turns_;  // of the others
+  bool waits_ = false;          // for a broker, which was said
+  bool too_large_ = false;      // a row of the transaction under way
+  uint64_t alone_until_ = 0;    // rows up to this seq go one by one
 };
 
 void KafkaSink::on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* self) {
@@ -126,7 +147,9 @@ Result<void> KafkaSink::connect() {
         {"bootstrap.servers", config_.brokers},
         {"transactional.id", config_.transactional_id},
         {"message.timeout.ms", std::to_string(config_.timeout_ms)},
-        {"transaction.timeout.ms", std::to_string(std::max(60'000, config_.timeout_ms))},
+        // What a killed member left open keeps the next owner of its partitions waiting.
+        {"transaction.timeout.ms",
+         std::to_string(turns_ ? config_.timeout_ms : std::max(60'000, config_.timeout_ms))},
         {"partitioner", "murmur2_random"}};  // as the Java client places a key
     QW_ASSIGN(auto conf, internal::kafka_conf(ours, config_.client));
     rd_kafka_conf_set_opaque(conf.get(), this);
@@ -202,12 +225,27 @@ ErrorPtr KafkaSink::move_position(const PendingRow& last, int64_t until_ns) {
   auto* offset = rd_kafka_topic_partition_list_add(offsets.get(), config_.topic.c_str(), 0);
   offset->offset = static_cast<int64_t>(last.seq.value());
   internal::set_metadata(*offset, last.row.action_id);
-  const KafkaPtr<rd_kafka_consumer_group_metadata_t> group(
-      rd_kafka_consumer_group_metadata_new(config_.transactional_id.c_str()));
+  return move(offsets,
+              Turns::Group(rd_kafka_consumer_group_metadata_new(config_.transactional_id.c_str())),
+              until_ns);
+}
+
+ErrorPtr KafkaSink::move(const Turns::List& offsets, const Turns::Group& group, int64_t until_ns) {
   return in_slices(until_ns, [&](int limit_ms) {
     return rd_kafka_send_offsets_to_transaction(producer_.get(), offsets.get(), group.get(),
                                                 limit_ms);
   });
+}
+
+// What has arrived first: whoever asks for that after the source's group refused us, or let us pass
+// and still waits for the end of this transaction, knows all there is.
+ErrorPtr KafkaSink::move_turns(std::span<const PendingRow> rows, int64_t until_ns, bool& member) {
+  const Turns::Moved arrival = turns_->arrival(rows);
+  if (ErrorPtr error = move(arrival.offsets, arrival.group, until_ns)) return error;
+  fail_point("kafka_sink.before_membership");
+  const Turns::Moved membership = turns_->membership(rows);
+  member = membership.group != nullptr && membership.offsets->cnt > 0;
+  return member ? move(membership.offsets, membership.group, until_ns) : nullptr;
 }
 
 // Whoever was cancelled leaves the end of the transaction to the next start.
@@ -220,7 +258,8 @@ ErrorPtr KafkaSink::end_unwritten() {
 // Leaves the transaction. What became of it is asked of the broker before anything is sent again.
 Outcome KafkaSink::give_up(std::string reason) {
   producer_.reset();
-  return {false, std::move(reason), false};
+  if (turns_) turns_->forget();
+  return {false, std::move(reason)};
 }
 
 Outcome KafkaSink::failed(const ErrorPtr& error, const char* doing) {
@@ -236,7 +275,7 @@ Outcome KafkaSink::failed(const ErrorPtr& error, const char* doing) {
   // Where the end of a commit is not known there is nothing to abort any more, which is an error.
   if (end_unwritten()) return give_up(std::move(reason));
   rd_kafka_poll(producer_.get(), 0);  // what became of each row
-  return {false, std::move(reason), too_large_};
+  return {false, std::move(reason), too_large_, is_no_member(code)};
 }
 
 Outcome KafkaSink::transact(std::span<const PendingRow> rows) {
@@ -252,27 +291,55 @@ Outcome KafkaSink::transact(std::span<const PendingRow> rows) {
       return give_up(rd_kafka_error_string(aborted.get()));
     return {false, rd_kafka_err2str(code), too_large_};
   }
-  if (const ErrorPtr error = move_position(rows.back(), until_ns); error)
-    return failed(error, "cannot keep the position in");
+  const bool ours = shared(rows.front());
+  bool member = true;
+  const ErrorPtr moved =
+      ours ? move_turns(rows, until_ns, member) : move_position(rows.back(), until_ns);
+  if (moved) return failed(moved, "cannot keep the position in");
+  if (!member) {
+    if (const ErrorPtr aborted = end_unwritten())
+      return give_up(rd_kafka_error_string(aborted.get()));
+    return {false, "", false, true};
+  }
   fail_point("kafka_sink.before_commit");
   const ErrorPtr error = in_slices(until_ns, [&](int limit_ms) {
     return rd_kafka_commit_transaction(producer_.get(), limit_ms);
   });
   if (error) return failed(error, "cannot commit to");
-  position_ = {rows.back().seq.value(), rows.back().row.action_id};
+  if (ours)
+    turns_->delivered(rows);
+  else
+    position_ = {rows.back().seq.value(), rows.back().row.action_id};
   if (waits_) log::info("sink.kafka", "{}: back again", where());
   waits_ = false;
-  return {true, "", false};
+  return {true, ""};
+}
+
+Result<bool> KafkaSink::look() {
+  if (!turns_) return false;
+  // What has arrived is known once what was left open is ended, and not before.
+  if (!producer_) QW_TRY(connect());
+  return turns_->look();
 }
 
 DeliveryReport KafkaSink::deliver(std::span<const PendingRow> rows) {
   if (!producer_)
     if (auto connected = connect(); !connected.ok())
       return {0, Retry{0, connected.error().to_string()}};
-  if (const size_t arrived = arrived_before(rows); arrived > 0) return {arrived, Delivered{}};
+  const bool ours = shared(rows.front());
+  rows = rows.first(static_cast<size_t>(
+      std::ranges::find_if(rows, [&](const auto& row) { return shared(row) != ours; }) -
+      rows.begin()));
+  if (!ours)
+    if (const size_t arrived = arrived_before(rows); arrived > 0) return {arrived, Delivered{}};
   if (rows.front().seq.value() <= alone_until_) rows = rows.first(1);
   Outcome outcome = transact(rows);
   if (outcome.committed) return {rows.size(), Delivered{}};
+  if (outcome.not_ours) {
+    log::info("sink.kafka", "{}: the source's partitions change hands; rows wait", where());
+    turns_->refused();
+    return {0, Delivered{}};
+  }
   if (!outcome.too_large) return {0, Retry{0, std::move(outcome.reason)}};
   if (rows.size() == 1) return {0, Refused{fmt::format("{}: {}", where(), outcome.reason)}};
   // The broker counts the whole batch and blames all of it: each row is tried alone.

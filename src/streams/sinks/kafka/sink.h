@@ -16,8 +16,9 @@ namespace qw::streams {
 // keeping that offset: offsets.retention.minutes (7 days) after the last write, a row whose
 // delivery was not recorded here is written again. Another owner that writes as the same
 // transactional id makes open() wait (kConflict; see Lease); a writer that is overtaken all the
-// same is fenced off by the broker. A row that is larger than the broker takes is refused. Fail
-// point: kafka_sink.before_commit.
+// same is fenced off by the broker. A row that is larger than the broker takes is refused. Rows of
+// a source in the same cluster are delivered once between all members of its group; see Turns. Fail
+// points: kafka_sink.before_membership, kafka_sink.before_commit.
 Result<std::unique_ptr<Sink>> make_kafka_sink(const KafkaSinkConfig& config, const Clock& clock);
 
 }  // namespace qw::streams
