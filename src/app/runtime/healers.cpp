@@ -156,7 +156,8 @@ Result<void> Healers::add_sinks(const streams::Surroundings& surroundings, const
       options.sink = heal->outbox();
       // A remedy that arrives after its time would heal something else.
       options.deadline_ms = heal->file->recover_within_us / 1000;
-      QW_TRY(outboxes_.add(options, std::make_unique<ReportingSink>(*this, *heal, std::move(sink))));
+      auto reporting = std::make_unique<ReportingSink>(*this, *heal, std::move(sink));
+      QW_TRY(outboxes_.add(options, std::move(reporting)));
     }
   return {};
 }

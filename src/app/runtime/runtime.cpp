@@ -264,18 +264,8 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   events_ = &committer_->lane("events");
   outside_ = &committer_->lane("outside");
   journal_ = std::make_unique<store::Journal>(clock_);
-  outboxes_ = std::make_unique<streams::Outboxes>(*store_, committer_->lane("outboxes"), *journal_,
-                                                  clock_, metrics_);
   const streams::Surroundings surroundings{clock_, metrics_, http_server, store_->id()};
-  members_ = group_members(*plan_);
-  for (const PlanDecision& decision : plan_->decisions)
-    for (const PlanSink& sink : decision.sinks) {
-      QW_ASSIGN(auto made,
-                connect_sink(*plan_, decision.source, *sink.file, members_, surroundings));
-      QW_TRY(outboxes_->add(outbox_options_of(*sink.file), std::move(made)));
-    }
-  healing_ = std::make_unique<Healers>(*plan_, *events_, *journal_, *outboxes_, clock_);
-  QW_TRY(healing_->add_sinks(surroundings, options_.own_server));
+  QW_TRY(open_sinks(surroundings));
   pipeline_ = std::make_unique<Pipeline>(plan_, *store_, *events_, *journal_, *outboxes_, *healing_,
                                          clock_, metrics_, pipeline_options(*plan_));
   for (Observer* observer : options_.observers) {
@@ -320,6 +310,20 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   roller_->start();
   lags_->start();
   return {};
+}
+
+Result<void> Runtime::open_sinks(const streams::Surroundings& surroundings) {
+  outboxes_ = std::make_unique<streams::Outboxes>(*store_, committer_->lane("outboxes"), *journal_,
+                                                  clock_, metrics_);
+  members_ = group_members(*plan_);
+  for (const PlanDecision& decision : plan_->decisions)
+    for (const PlanSink& sink : decision.sinks) {
+      QW_ASSIGN(auto made,
+                connect_sink(*plan_, decision.source, *sink.file, members_, surroundings));
+      QW_TRY(outboxes_->add(outbox_options_of(*sink.file), std::move(made)));
+    }
+  healing_ = std::make_unique<Healers>(*plan_, *events_, *journal_, *outboxes_, clock_);
+  return healing_->add_sinks(surroundings, options_.own_server);
 }
 
 void Runtime::open_learning() {
@@ -415,7 +419,7 @@ void Runtime::checkpoint_for_stop() {
 // What a start left to be caught up, before it is asked for; at most half of the time of one
 // processor, so that the events of now come first. Partitions may be taken over at any time.
 void Runtime::warm(const std::stop_token& stop) {
-  constexpr int64_t kLookUs = 500'000;
+  constexpr int64_t kLookUs = 100'000;
   while (!stop.stop_requested()) {
     const auto tables = between_events(
         [](Pipeline& pipeline, store::PendingCommit&) { return pipeline.cold_tables(); });
@@ -428,8 +432,7 @@ void Runtime::warm(const std::stop_token& stop) {
         more = warmed.value_or(false);
         clock_.sleep_us((clock_.monotonic_ns() - began_ns) / 1000);
       }
-    std::unique_lock lock(failure_mutex_);
-    std::condition_variable_any().wait_for(lock, stop, microseconds(kLookUs), [] { return false; });
+    clock_.sleep_us(kLookUs);
   }
 }
 

@@ -133,6 +133,7 @@ class Runtime {
   Result<void> open_segments(std::vector<store::Loss>& losses);
   Result<void> install_versions();
   Result<void> open_monitors();
+  Result<void> open_sinks(const streams::Surroundings& surroundings);
   void open_learning();
   void run_pipeline();
   void apply(Inbound& inbound);
