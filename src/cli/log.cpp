@@ -64,9 +64,9 @@ Result<void> print_decisions(const store::Store& store, const app::Plan& plan, I
   store::Partitions partitions;
   QW_TRY(partitions.open(store));
   std::map<std::string, schema::DecisionSchema> planned;
-  for (size_t decision = 0; decision < plan.decisions.size(); ++decision)
-    planned[plan.decisions[decision].name] = app::decision_schema(
-        plan, decision, plan.models[plan.decisions[decision].model].engine.get());
+  for (const app::PlanDecision& decision : plan.decisions)
+    planned[decision.name] =
+        serve::decision_schema(decision, plan.models[decision.model].engine.get());
   app::DecisionNames names(store);
   const auto print_one = [&](Seq, std::string_view record) -> Result<void> {
     QW_ASSIGN(const schema::DecisionRecord made, schema::decode_decision(record));

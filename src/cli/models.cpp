@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/plan.h"
-#include "app/runtime/rollout.h"
+#include "app/runtime/training_run.h"
 #include "base/env.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
@@ -78,9 +78,10 @@ Result<void> list(const Arguments& arguments, const app::Plan& plan,
 
 Result<void> roll_back(const Arguments& arguments, const app::Plan& plan,
                        models::Registry& registry, Io io) {
+  QW_ASSIGN(const size_t model, app::trainable_model(plan, arguments.model));
   QW_ASSIGN(
-      const app::RollbackAsked asked,
-      app::ask_rollback(plan, registry, arguments.model, arguments.reason, real_clock().wall_us()));
+      const serve::RollbackAsked asked,
+      serve::ask_rollback(plan.models[model], registry, arguments.reason, real_clock().wall_us()));
   if (arguments.json)
     io.out << json{{"model", asked.model}, {"from", asked.from}, {"to", asked.to}}.dump(2) << '\n';
   else

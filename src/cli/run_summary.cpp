@@ -45,7 +45,7 @@ struct Reason {
 streams::GateCounts sum(const app::Runtime& runtime, app::Pipeline& pipeline) {
   streams::GateCounts all;
   for (size_t source = 0; source < runtime.plan().sources.size(); ++source) {
-    const streams::GateCounts& one = pipeline.gate_counts(source);
+    const streams::GateCounts& one = pipeline.gate(source).counts();
     all.ok += one.ok;
     all.late_repaired += one.late_repaired;
     all.late_dropped += one.late_dropped;

@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "models/lineage.h"
 
 namespace qw::cli {
 namespace {
@@ -58,7 +59,7 @@ json json_of(const train::Verdict& verdict) {
 json json_of(const app::TrainingReport& report) {
   const train::SearchOutcome& outcome = report.outcome;
   return {{"model", report.version.model},
-          {"run_id", train::lineage_facts(report.version.lineage).run_id},
+          {"run_id", models::lineage_facts(report.version.lineage).run_id},
           {"version", report.version.version},
           {"state", models::name_of(report.version.state)},
           {"reason", report.version.reason},

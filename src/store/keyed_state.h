@@ -114,6 +114,9 @@ class KeyedTable {
              std::shared_ptr<const KeyedStateKind> kind);
   ~KeyedTable();
 
+  const std::string& owner() const { return options_.owner; }
+  PartitionId partition() const { return options_.partition; }
+
   // In seq order per key.
   void add_pending(std::string_view key, Seq seq);
   // Forgets what checkpoints already hold. `now_us` is monotonic, here and below.

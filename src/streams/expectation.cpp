@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/time_text.h"
 #include "streams/decoders/cell.h"
 #include "streams/decoders/time.h"
 

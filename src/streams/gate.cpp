@@ -8,9 +8,9 @@
 
 #include "base/bytes.h"
 #include "base/crash_watch.h"
+#include "base/time_text.h"
 #include "store/commit/meta_names.h"
 #include "streams/decoders/decoder.h"
-#include "streams/decoders/time.h"
 
 namespace qw::streams {
 namespace {

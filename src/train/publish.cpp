@@ -42,19 +42,6 @@ std::string lineage_json(const Lineage& lineage) {
       .dump();
 }
 
-LineageFacts lineage_facts(const std::string& text) {
-  const json parsed = json::parse(text, nullptr, false);
-  LineageFacts facts;
-  if (!parsed.is_object()) return facts;
-  const auto read = [&](const char* name) {
-    const auto found = parsed.find(name);
-    return found != parsed.end() && found->is_string() ? found->get<std::string>() : std::string();
-  };
-  facts.run_id = read("run_id");
-  facts.then = read("then");
-  return facts;
-}
-
 Result<models::VersionInfo> publish(models::Registry& registry, models::Package package,
                                     const Lineage& lineage, const std::string& refusal) {
   QW_TRY(check(lineage));

@@ -25,12 +25,6 @@ struct Lineage {
   std::string then;  // "swap", "publish"
 };
 std::string lineage_json(const Lineage& lineage);
-// The two things that others than people read.
-struct LineageFacts {
-  std::string run_id;
-  std::string then;
-};
-LineageFacts lineage_facts(const std::string& json);
 
 // Reserves the next version, writes its package to models/<model>/<version> of the registry's
 // folder and publishes it: with `refusal`, as refused. A crash between leaves a folder that nothing

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/engines/builtin.h"
+#include "models/lineage.h"
 #include "models/load.h"
 
 namespace qw::train {
@@ -59,7 +60,7 @@ TEST_F(PublishTest, PublishesAPackageThatLoads) {
   EXPECT_EQ(facts["run_id"], "run-7");
   EXPECT_EQ(facts["labels"], 12);
   EXPECT_EQ(facts["definition"], "abc");
-  EXPECT_EQ(lineage_facts(stored->lineage).then, "swap");
+  EXPECT_EQ(models::lineage_facts(stored->lineage).then, "swap");
   EXPECT_TRUE(models::load_engine(*registry_, "anomaly", 1).ok());
   EXPECT_EQ(publish(*registry_, package(), lineage(), "")->version, 2);
 }

@@ -54,9 +54,11 @@ class Processes {
     run_->healing =
         std::make_unique<app::Healers>(*plan_, *run_->lane, *run_->journal, *run_->outboxes, clock);
     EXPECT_TRUE(run_->healing->add_sinks({clock, run_->metrics}, {}).ok());
+    run_->checkpointer = std::make_unique<store::Checkpointer>(*run_->store, *run_->lane, clock,
+                                                               store::CheckpointerOptions());
     run_->pipeline = std::make_unique<app::Pipeline>(
-        plan_, *run_->store, *run_->lane, *run_->journal, *run_->outboxes, *run_->healing, clock,
-        run_->metrics, app::PipelineOptions());
+        plan_, *run_->store, *run_->lane, *run_->checkpointer, *run_->journal, *run_->outboxes,
+        *run_->healing, clock, run_->metrics, app::PipelineOptions());
     EXPECT_TRUE(run_->pipeline->open().ok());
     const auto saved = run_->pipeline->saved_positions(0);
     const auto found = saved.find(0);
@@ -108,6 +110,7 @@ class Processes {
     std::unique_ptr<store::Journal> journal;
     std::unique_ptr<streams::Outboxes> outboxes;
     std::unique_ptr<app::Healers> healing;
+    std::unique_ptr<store::Checkpointer> checkpointer;
     std::unique_ptr<app::Pipeline> pipeline;
   };
   std::string root_;

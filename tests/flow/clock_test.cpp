@@ -93,7 +93,7 @@ TEST_F(ClockFlow, AClockThatJumpsLosesNoEventAndMakesNoAlert) {
   app::Runtime& runtime = **started;
   const auto gate = [&] {
     return runtime.between_events(
-        [](app::Pipeline& pipeline, store::PendingCommit&) { return pipeline.gate_counts(0); });
+        [](app::Pipeline& pipeline, store::PendingCommit&) { return pipeline.gate(0).counts(); });
   };
   const auto give = [&](int64_t off_us, uint64_t events) {
     clock.off_us = off_us;

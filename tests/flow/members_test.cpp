@@ -180,7 +180,7 @@ class MembersTest : public FlowTest {
     runtime.value()->stop();
     uint64_t last = 0;
     runtime.value()->between_events([&](app::Pipeline& pipeline, store::PendingCommit&) {
-      for (const auto& [stream, seq] : pipeline.streams_of(0)) last = seq.value();
+      for (const auto& [stream, seq] : pipeline.slot(0).streams()) last = seq.value();
       return 0;
     });
     return last;

@@ -235,7 +235,7 @@ TEST_F(RolloutTest, AVersionThatTheRegistryCannotNoteIsWarmedOnceAndServes) {
   const Before before = [&](std::string_view step) -> Result<void> {
     if (step == "warming" && runtime != nullptr &&
         runtime.load()->between_events([](app::Pipeline& pipeline, store::PendingCommit&) {
-          return pipeline.challenger(0) != nullptr;
+          return pipeline.slot(0).challenger() != nullptr;
         }))
       ++second_writers;
     if (step != "warmed" || refused++ > 2) return {};
@@ -264,7 +264,7 @@ TEST_F(RolloutTest, AVersionIsInstalledForEveryDecisionOrForNone) {
     const Before before = [&](std::string_view step) -> Result<void> {
       if (step != "finish") return {};
       // Called under the committer's mutex.
-      torn += runtime.load()->pipeline().challenger(0) != nullptr;
+      torn += runtime.load()->pipeline().slot(0).challenger() != nullptr;
       if (++finishes % 2 == 1 || (!for_good && finishes > 4)) return {};
       return Error{ErrorCode::kExhausted, "more was decided than could be put aside", "", ""};
     };
@@ -319,8 +319,7 @@ TEST_F(RolloutTest, TheVersionBeforeIsPutBackExactly) {
     return running->runtime->store().last_seq(store::Log::kDecisions, PartitionId{2}).value();
   };
   wait_until("some history", [&] { return decided() > Seq{1000}; });
-  EXPECT_EQ(running->runtime->rollout().roll_back("", "nothing to leave").error().code,
-            ErrorCode::kConflict);
+  EXPECT_EQ(running->runtime->roll_back("", "nothing to leave").error().code, ErrorCode::kConflict);
   ASSERT_EQ(publish(0.05, 0), 1);
   wait_until("a swap", [&] { return state_of(1) == models::VersionState::kChampion; });
   ASSERT_EQ(publish(0.1, 1), 2);
@@ -334,7 +333,7 @@ TEST_F(RolloutTest, TheVersionBeforeIsPutBackExactly) {
   // be left: it must not come in between.
   const auto plan = plan_of(flow_app());
   const auto registry = models::Registry::open(root_).value();
-  const auto asked = app::ask_rollback(*plan, *registry, kModel, "too many alarms", 1);
+  const auto asked = serve::ask_rollback(plan->models[0], *registry, "too many alarms", 1);
   ASSERT_TRUE(asked.ok()) << asked.error().to_string();
   EXPECT_EQ(asked->from, 2);
   EXPECT_EQ(asked->to, 1);
@@ -349,10 +348,10 @@ TEST_F(RolloutTest, TheVersionBeforeIsPutBackExactly) {
   check_decisions(3, 4);  // version 1 may be back before the first event
 
   running = start();
-  ASSERT_TRUE(running->runtime->rollout().roll_back(kModel, "").ok());
+  ASSERT_TRUE(running->runtime->roll_back(kModel, "").ok());
   wait_until("version 0", [&] { return state_of(1) == models::VersionState::kPrevious; });
   EXPECT_FALSE(registry->alias(kModel, "champion").value());
-  EXPECT_EQ(running->runtime->rollout().roll_back(kModel, "").error().code, ErrorCode::kConflict);
+  EXPECT_EQ(running->runtime->roll_back(kModel, "").error().code, ErrorCode::kConflict);
   finish(*running);
   EXPECT_EQ(phases(),
             (std::vector<std::string>{"warming1", "warmed1", "swapped1", "warming2", "warmed2",
@@ -371,7 +370,7 @@ TEST_F(RolloutTest, ARollbackToWhatIsBrokenChangesNothing) {
   ASSERT_EQ(publish(0.1, 1), 2);
   wait_until("the next swap", [&] { return state_of(2) == models::VersionState::kChampion; });
   std::filesystem::remove(root_ + "/models/anomaly/1/settings.json");
-  ASSERT_TRUE(running->runtime->rollout().roll_back(kModel, "too many alarms").ok());
+  ASSERT_TRUE(running->runtime->roll_back(kModel, "too many alarms").ok());
   wait_until("the failure", [&] {
     const auto info = models::Registry::open(root_).value()->version(kModel, 2).value();
     return info.state == models::VersionState::kChampion &&

@@ -203,14 +203,14 @@ TEST_F(SegmentsFlowTest, AStartNeverNeedsASegment) {
     return store.scan_tail(log, PartitionId{partition}, Seq{}, Seq{}, {}).value();
   };
   const auto low = [&](const std::string& owner, uint32_t partition) {
-    return runtime->pipeline().low_water(owner, PartitionId{partition}).value();
+    return store::stored_low_water(runtime->store(), owner, PartitionId{partition}).value();
   };
   // Rolling all the time, while states wait for their checkpoint. What is kept is read first: the
   // low water only rises.
   wait_until("the end of the events", [&] {
     EXPECT_TRUE(runtime->roller().roll_now(60'000'000).ok());
     const Seq decisions = kept(Log::kDecisions, 2);
-    EXPECT_LE(decisions, next(low(runtime->pipeline().champion(0)->owner(), 2)));
+    EXPECT_LE(decisions, next(low(runtime->pipeline().slot(0).champion()->owner(), 2)));
     const Seq events = kept(Log::kEvents, 1);
     EXPECT_LE(events, next(low(plan->sources[0].views[0].owner, 1)));
     return runtime->finished();
@@ -224,18 +224,18 @@ TEST_F(SegmentsFlowTest, ANewViewIsBuiltFromSegments) {
   app::AppFile changed = rolled_app();
   changed.views[0].windows.push_back({3600'000'000, 0, "1h", {6, 3}});
   const auto with_more = plan_of(changed);
-  app::FeatureAnswer fresh, rebuilt;
+  features::FeatureAnswer fresh, rebuilt;
   const EventTime as_of{GeneratedOptions().first_us + 300'000'000};
   {
     const auto runtime = start(with_more, events(3000));
-    rebuilt = runtime->pipeline().read_features("metric", "s1", as_of).value();
+    rebuilt = runtime->pipeline().features().read("metric", "s1", as_of).value();
     runtime->stop();
   }
   std::filesystem::remove_all(root_);
   {
     const auto runtime = start(with_more, events(3000));
     wait_until("the end of the events", [&] { return runtime->finished(); });
-    fresh = runtime->pipeline().read_features("metric", "s1", as_of).value();
+    fresh = runtime->pipeline().features().read("metric", "s1", as_of).value();
     runtime->stop();
   }
   EXPECT_EQ(rebuilt.values, fresh.values);

@@ -48,7 +48,7 @@ TEST(Threads, AskingARunningApplicationChangesNothing) {
   std::atomic<uint64_t> answers{0};
   std::jthread features([&] {
     while (!done) {
-      const auto answer = runtime.pipeline().read_features("metric", "s3", EventTime{INT64_MAX});
+      const auto answer = runtime.pipeline().features().read("metric", "s3", EventTime{INT64_MAX});
       answers += answer.ok() ? 1 : 0;
       real_clock().sleep_us(100);
     }
@@ -67,8 +67,8 @@ TEST(Threads, AskingARunningApplicationChangesNothing) {
   std::jthread between([&] {
     while (!done) {
       runtime.between_events([&](app::Pipeline& pipeline, store::PendingCommit&) {
-        answers += pipeline.gate_counts(0).ok + pipeline.alerting().open_alerts();
-        answers += pipeline.watermark_of(0).value() > 0 ? 1 : 0;
+        answers += pipeline.gate(0).counts().ok + pipeline.alerting().open_alerts();
+        answers += pipeline.progress().at(0).watermark.value() > 0 ? 1 : 0;
       });
       real_clock().sleep_us(200);
     }

@@ -43,7 +43,7 @@ class ViewLivesTest : public FlowTest {
   // Of a series at its event of that turn: how many are in the window, and the status.
   static std::pair<int64_t, FeatureStatus> count_at(app::Runtime& runtime, int64_t turn,
                                                     const char* series = "s1") {
-    const auto answer = runtime.pipeline().read_features(
+    const auto answer = runtime.pipeline().features().read(
         "metric", series, EventTime{GeneratedOptions{}.first_us + turn * 1'000'000});
     EXPECT_TRUE(answer.ok()) << answer.error().to_string();
     if (!answer.ok()) return {};

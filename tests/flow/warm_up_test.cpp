@@ -7,9 +7,9 @@
 #include <atomic>
 #include <nlohmann/json.hpp>
 
-#include "app/runtime/warm_up.h"
 #include "flow_run.h"
 #include "models/engines/builtin.h"
+#include "serve/warm_up.h"
 #include "store/segments/history.h"
 
 namespace qw::test {
@@ -119,7 +119,8 @@ TEST_F(WarmUpTest, NothingThatIsDecidedMeanwhileIsLost) {
   const std::shared_ptr<const models::LearningEngine> engine =
       models::make_detector("ensemble", {{"activity.rate", 0.05}}).value();
   store::Lane& lane = runtime_->events();
-  app::WarmUp warm(runtime_->store(), lane, runtime_->pipeline(), 0, 1, engine, real_clock());
+  serve::WarmUp warm(runtime_->store(), lane, runtime_->pipeline().slot(0), 1, engine,
+                     real_clock());
   const std::stop_token never;
   EXPECT_EQ(warm.progress().first, 0u);
   while (warm.replay(never).value() > 0) {

@@ -24,7 +24,7 @@ class Mutant:
     new: str = ""
 
 
-PIPELINE, STATE = "src/app/runtime/pipeline.cpp", "src/app/runtime/pipeline_state.cpp"
+PIPELINE, CHECKPOINTER = "src/app/runtime/pipeline.cpp", "src/store/commit/checkpointer.cpp"
 CHECKPOINT = "      txn.checkpoint(id_of(entry.key), entry.applied, entry.state->image(scratch_), entry.pages);"
 COMMITTER = "src/store/commit/committer.cpp"
 LOG_ROW = "taken_.txn.append(row.log, row.partition, last, row.bytes);"
@@ -48,10 +48,8 @@ MUTANTS = [
            'options_.owner.starts_with("view/") ? 0 :\n' + CHECKPOINT),
     Mutant("detectors", "src/store/keyed_state.cpp", CHECKPOINT,
            'options_.owner.starts_with("model/") ? 0 :\n' + CHECKPOINT),
-    Mutant("how far checkpoints reach", STATE,
-           "  open.txn.put_meta(store::meta::low_water(owner, partition),\n"
-           "                    std::to_string(table->low_water(head).value()));\n",
-           "  (void)owner, (void)partition, (void)head;\n"),
+    Mutant("how far checkpoints reach", CHECKPOINTER,
+           "put_low_water(open.txn, *table, table->low_water(head));", "(void)head;"),
     Mutant("alert state", "src/app/runtime/alerting.cpp",
            "open.txn.put_meta(meta_name(decision, stream, key), bytes);", "(void)open;"),
     Mutant("journal", COMMITTER, LOG_ROW, "if (row.log != Log::kJournal) " + LOG_ROW),

@@ -289,9 +289,11 @@ double value_in(const serve::StoredInput& input, const schema::DecisionRecord& r
 void Api::recall_decisions() {
   size_t left = options_.recalled_decisions;
   for (size_t decision = 0; decision < plan_->decisions.size(); ++decision) {
-    const auto streams = runtime_->between_events(
-        [&](Pipeline& pipeline, store::PendingCommit&) { return pipeline.streams_of(decision); });
-    const serve::StoredInput input(runtime_->store(), input_definition(*plan_, decision));
+    const auto streams = runtime_->between_events([&](Pipeline& pipeline, store::PendingCommit&) {
+      return pipeline.slot(decision).streams();
+    });
+    const serve::StoredInput input(runtime_->store(),
+                                   serve::input_definition(plan_->decisions[decision]));
     for (const auto& [stream, last] : streams) {
       const auto read = store::History(runtime_->store())
                             .scan_back(store::Log::kDecisions, stream, next(last), left,

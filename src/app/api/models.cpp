@@ -103,8 +103,9 @@ Json ModelAnswers::one(Runtime& runtime, size_t index) const {
     if (plan_.decisions[decision].model != index) continue;
     decisions.push_back(plan_.decisions[decision].name);
     runtime.between_events([&](Pipeline& pipeline, store::PendingCommit&) {
-      if (const auto* version = pipeline.champion(decision)) champion = version->version();
-      if (const auto* version = pipeline.challenger(decision)) challenger = version->version();
+      if (const auto* version = pipeline.slot(decision).champion()) champion = version->version();
+      if (const auto* version = pipeline.slot(decision).challenger())
+        challenger = version->version();
     });
     for (const BoardSeries& series : all)
       if (series.decision == decision) {
@@ -158,7 +159,7 @@ Outcome ModelAnswers::roll_back(Runtime& runtime, const net::HttpRequest& reques
   Body body = Body::parse(request);
   const std::string reason = body.text("reason", 200).value_or("");
   if (body.fault) return *body.fault;
-  const auto asked = runtime.rollout().roll_back(request.params.at("name"), reason);
+  const auto asked = runtime.roll_back(request.params.at("name"), reason);
   if (!asked.ok()) return refusal_of(asked.error(), "no_rollback");
   return Json{{"model", asked->model},
               {"from", std::to_string(asked->from)},

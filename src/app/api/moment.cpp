@@ -99,10 +99,10 @@ Outcome MomentAnswers::answer(const net::HttpRequest& request, const Pipeline& p
   if (!record && is_removed(store, series->stream, point->seq))
     return Refusal{410, "history_gone", "the decision at that moment is no longer kept",
                    "choose a later moment, or raise retention.decisions"};
-  std::optional<FeatureAnswer> read;
+  std::optional<features::FeatureAnswer> read;
   if (const auto bytes = names_.view_key(*decision, *key)) {
     auto found =
-        pipeline.read_features(names_.decision(*decision).view, *bytes, EventTime{as_of_us});
+        pipeline.features().read(names_.decision(*decision).view, *bytes, EventTime{as_of_us});
     if (found.ok()) read = std::move(found).value();
   }
   Json list = features(*decision, read, record, store);
@@ -119,7 +119,7 @@ Outcome MomentAnswers::answer(const net::HttpRequest& request, const Pipeline& p
 
 // The view as of the moment where it still holds all rows of the window; else, and for what is not
 // of this view, what the decision on the newest event saw.
-Json MomentAnswers::features(size_t decision, const std::optional<FeatureAnswer>& read,
+Json MomentAnswers::features(size_t decision, const std::optional<features::FeatureAnswer>& read,
                              const std::optional<schema::DecisionRecord>& record,
                              const store::Store& store) const {
   Json list = Json::array();

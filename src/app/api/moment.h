@@ -21,7 +21,7 @@ class MomentAnswers {
                  const store::Store& store) const;
 
  private:
-  Json features(size_t decision, const std::optional<FeatureAnswer>& read,
+  Json features(size_t decision, const std::optional<features::FeatureAnswer>& read,
                 const std::optional<schema::DecisionRecord>& record,
                 const store::Store& store) const;
   Json score(size_t decision, const BoardSeries& series,

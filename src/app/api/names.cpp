@@ -76,7 +76,8 @@ Names::Names(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {
   for (size_t index = 0; index < plan_->decisions.size(); ++index) {
     const PlanDecision& decision = plan_->decisions[index];
     shown_.push_back(show(decision));
-    schemas_.push_back(decision_schema(*plan_, index, plan_->models[decision.model].engine.get()));
+    schemas_.push_back(
+        serve::decision_schema(decision, plan_->models[decision.model].engine.get()));
   }
 }
 
@@ -123,7 +124,7 @@ ShownDecision Names::show(const PlanDecision& decision) const {
   const PlanSource& source = plan_->sources[decision.source];
   ShownDecision shown;
   shown.view = decision.name;
-  for (const PlanView& view : source.views)
+  for (const features::StoredView& view : source.views)
     if (!shown.keyed_by && view.view->key_columns() == decision.key_columns) {
       shown.keyed_by = view.view;
       shown.view = view.view->name();
@@ -134,7 +135,7 @@ ShownDecision Names::show(const PlanDecision& decision) const {
       shown.features.push_back(
           {std::move(name), std::move(stored), type, std::move(aggregate), window_us});
   };
-  for (const PlanView& planned : source.views) {
+  for (const features::StoredView& planned : source.views) {
     const features::View& view = *planned.view;
     for (const features::Feature& feature : view.features())
       add(planned.view == shown.keyed_by ? feature.name : view.name() + "." + feature.name,

@@ -74,7 +74,10 @@ std::vector<StatusAnswers::SourceCounts> StatusAnswers::counts_of(Runtime& runti
   return runtime.between_events([&](Pipeline& pipeline, store::PendingCommit&) {
     std::vector<SourceCounts> counts;
     for (size_t source = 0; source < plan_.sources.size(); ++source)
-      counts.push_back({pipeline.gate_counts(source), pipeline.watermark_of(source).value()});
+      counts.push_back({pipeline.gate(source).counts(), std::numeric_limits<int64_t>::min()});
+    for (const PartitionProgress& at : pipeline.progress())
+      counts[at.source].watermark_us =
+          std::max(counts[at.source].watermark_us, at.watermark.value());
     return counts;
   });
 }

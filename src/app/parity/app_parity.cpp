@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "app/runtime/rolled_logs.h"
-#include "app/runtime/view_states.h"
+#include "features/online/view_states.h"
 #include "features/parity/generate.h"
 #include "store/commit/partitions.h"
 #include "store/segments/history.h"
@@ -37,9 +37,9 @@ Result<void> compare_views(const Plan& plan, const PlanSource& source,
   for (const features::Derived& derived : source.derived)
     derives.push_back({derived.name, written(plan, derived.name).as.text});
   std::vector<features::ViewDefinition> also;
-  for (const PlanView& view : source.views)
+  for (const features::StoredView& view : source.views)
     if (&view != &source.views.front()) also.push_back(view.view->definition());
-  for (const PlanView& view : source.views) {
+  for (const features::StoredView& view : source.views) {
     QW_ASSIGN(const Scenario scenario, make(source, *view.view, derives, also));
     QW_TRY(features::compare_scenario(scenario, options.compare, report));
     derives.clear();
@@ -52,7 +52,7 @@ Result<void> compare_views(const Plan& plan, const PlanSource& source,
 Result<void> append_events(const store::Store& store, PartitionId partition, Seq from, Seq to,
                            const PlanSource& source, schema::EventBatch& events) {
   Result<void> taken;
-  StoredRows rows(store, source.schema, columns_of_views(source));
+  features::StoredRows rows(store, source.schema, source.columns_of_views());
   QW_TRY(store::History(store).scan(store::Log::kEvents, partition, from, to,
                                     [&](Seq, std::string_view record) {
                                       auto event = rows.of(record);

@@ -9,11 +9,11 @@
 #include <set>
 #include <utility>
 
-#include "app/runtime/record_names.h"
-#include "app/runtime/stored_states.h"
 #include "app/runtime/training_run.h"
-#include "app/runtime/view_states.h"
+#include "features/online/view_states.h"
 #include "models/load.h"
+#include "serve/version_states.h"
+#include "store/commit/checkpointer.h"
 #include "store/commit/meta_names.h"
 #include "store/commit/partitions.h"
 #include "store/segments/history.h"
@@ -43,7 +43,7 @@ class Against {
     QW_TRY(partitions_.open(store_));
     for (const PlanSource& source : plan_.sources) {
       QW_TRY(look_at_source(source));
-      for (const PlanView& view : source.views) QW_TRY(look_at_view(source, view));
+      for (const features::StoredView& view : source.views) QW_TRY(look_at_view(source, view));
     }
     for (size_t decision = 0; decision < plan_.decisions.size(); ++decision) {
       QW_TRY(look_at_decision(decision));
@@ -136,7 +136,7 @@ class Against {
 
   Result<ReadAgain> read_again(const std::string& owner, PartitionId partition) const {
     ReadAgain again;
-    QW_ASSIGN(const Seq low, stored_low_water(store_, owner, partition));
+    QW_ASSIGN(const Seq low, store::stored_low_water(store_, owner, partition));
     std::optional<Seq> begins;
     QW_TRY(store::History(store_).scan(store::Log::kEvents, partition, next(low), kEnd,
                                        [&](Seq seq, std::string_view record) {
@@ -155,14 +155,14 @@ class Against {
     return again;
   }
 
-  Result<void> look_at_view(const PlanSource& source, const PlanView& view) {
-    QW_ASSIGN(const auto low_waters, stored_low_waters(store_, view.owner));
+  Result<void> look_at_view(const PlanSource& source, const features::StoredView& view) {
+    QW_ASSIGN(const auto low_waters, store::stored_low_waters(store_, view.owner));
     Finding found{"view", view.view->name(), Fate::kNew, "", "", 0, false};
     std::optional<Error> refused;
     for (const PartitionId partition : logs_of(source.name + "/")) {
       QW_ASSIGN(const ReadAgain again, read_again(view.owner, partition));
       found.records += again.events;
-      StoredRows rows(store_, source.schema, view.view->columns());
+      features::StoredRows rows(store_, source.schema, view.view->columns());
       for (const uint64_t schema : again.schemas)
         if (const auto usable = rows.check(schema); !usable.ok()) refused = usable.error();
       const bool kept = low_waters.contains(partition);
@@ -223,7 +223,7 @@ class Against {
       add("model", name, Fate::kKept, "rules keep nothing");
       return {};
     }
-    QW_ASSIGN(const int64_t number, serving_version(&store_, registry_, model));
+    QW_ASSIGN(const int64_t number, serve::serving_version(&store_, registry_, model));
     std::shared_ptr<const models::LearningEngine> engine = model.engine;
     if (number > 0) {
       auto loaded = models::load_engine(registry_, model.registry_name, number);
@@ -237,13 +237,13 @@ class Against {
     serve::LearningOptions options;
     options.decision = planned.name;
     options.model = model.name;
-    options.input = input_definition(plan_, decision);
+    options.input = serve::input_definition(planned);
     const serve::LearningVersion version(store_, options, number, engine);
-    QW_ASSIGN(const StatesAre states, states_of(store_, version));
+    QW_ASSIGN(const serve::StatesAre states, serve::states_of(store_, version));
     QW_ASSIGN(const uint64_t decisions,
               kept_of(store::Log::kDecisions,
                       logs_of(planned.name + "@" + plan_.sources[planned.source].name + "/")));
-    if (states == StatesAre::kOurs) {
+    if (states == serve::StatesAre::kOurs) {
       add("model", name, Fate::kKept, fmt::format("version {}", number));
       return {};
     }
@@ -253,7 +253,7 @@ class Against {
     if (decisions == 0) return {};
     found.detail += fmt::format(
         "{}: it learns anew from the log of {} decisions, as far as they hold what it reads",
-        states == StatesAre::kAnothers ? " is defined in another way" : "", decisions);
+        states == serve::StatesAre::kAnothers ? " is defined in another way" : "", decisions);
     return {};
   }
 
@@ -325,7 +325,7 @@ class Against {
   Result<void> look_for_removed_views() {
     std::set<std::string> views;
     for (const PlanSource& source : plan_.sources)
-      for (const PlanView& view : source.views) views.insert(view.view->name());
+      for (const features::StoredView& view : source.views) views.insert(view.view->name());
     std::set<std::string> removed;
     const std::string states = store::meta::low_waters_of_views();
     QW_TRY(store_.scan_meta(states, [&](std::string_view name, std::string_view) {

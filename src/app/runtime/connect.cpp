@@ -141,7 +141,7 @@ struct ConnectorOf {
     // way.
     config.leave_timeout_ms =
         std::min(config.leave_timeout_ms, plan.file.stop_timeout_us / 1'000 * 2 / 5);
-    for (const PlanView& view : source.views)
+    for (const features::StoredView& view : source.views)
       config.remember_us = std::max(config.remember_us, view.view->keep_us());
     if (!source.file->event_id.text.empty())
       config.remember_us = std::max(config.remember_us, source.file->dedup_horizon_us);

@@ -140,7 +140,7 @@ void Lags::count_to(const std::string& name, const std::string& help, const Labe
 }
 
 void Lags::count_facts(size_t source) {
-  const streams::GateCounts& counts = runtime_.pipeline().gate_counts(source);
+  const streams::GateCounts& counts = runtime_.pipeline().gate(source).counts();
   const std::string& name = runtime_.plan().sources[source].name;
   const std::pair<const char*, uint64_t> statuses[] = {{"ok", counts.ok},
                                                        {"late_repaired", counts.late_repaired},
@@ -160,7 +160,7 @@ void Lags::count_facts(size_t source) {
              {{"source", name}, {"reason", reason}}, count);
   count_to("quickwater_nulled_values_total", "Values that became null, by the reason.",
            {{"source", name}, {"reason", "expectation"}}, counts.nulled);
-  const streams::SeenIds& ids = runtime_.pipeline().seen_ids(source);
+  const streams::SeenIds& ids = runtime_.pipeline().gate(source).ids();
   const std::pair<const char*, uint64_t> places[] = {{"memory", ids.in_memory()},
                                                      {"disk", ids.on_disk()}};
   for (const auto& [place, held] : places)
@@ -171,7 +171,7 @@ void Lags::count_facts(size_t source) {
 }
 
 void Lags::read_pipeline() {
-  std::map<std::string, StateLag> lags;
+  std::map<std::string, store::StateLag> lags;
   std::vector<streams::GateCounts> counts;
   std::map<std::string, AlertKeys> alert_keys;
   const int64_t now_us = clock_.wall_us();
@@ -189,7 +189,7 @@ void Lags::read_pipeline() {
     shown.end();
     for (size_t source = 0; source < runtime_.plan().sources.size(); ++source) {
       count_facts(source);
-      counts.push_back(pipeline.gate_counts(source));
+      counts.push_back(pipeline.gate(source).counts());
     }
     for (size_t decision = 0; decision < warm_up_.size(); ++decision) {
       WarmUp& warm_up = warm_up_[decision];
@@ -201,7 +201,7 @@ void Lags::read_pipeline() {
           .set(warm_up.sum / static_cast<double>(warm_up.count));
       warm_up = {};
     }
-    lags = pipeline.state_lags();
+    lags = runtime_.checkpointer().lags();
     alert_keys = pipeline.alerting().keys();
   });
   read_limits(alert_keys);
@@ -243,8 +243,7 @@ void Lags::read_limits(const std::map<std::string, AlertKeys>& alert_keys) {
              fmt::format("{} series have an alert or had one lately: raise keys_max", keys.held));
   }
   const std::pair<const char*, const store::MemoryBudget*> budgets[] = {
-      {"views", &runtime_.pipeline().view_memory()},
-      {"models", &runtime_.pipeline().model_memory()}};
+      {"views", &runtime_.pipeline().features().memory()}, {"models", &runtime_.model_memory()}};
   for (const auto& [name, budget] : budgets) {
     metrics_
         .gauge("quickwater_state_memory_bytes", "What states take in memory.", {{"states", name}})

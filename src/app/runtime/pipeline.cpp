@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-#include <limits>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/connect.h"
@@ -12,48 +11,72 @@
 #include "base/fail_point.h"
 #include "base/log.h"
 #include "store/commit/meta_names.h"
+#include "store/schemas.h"
 #include "streams/decoders/decoder.h"
 
 namespace qw::app {
 
 using features::Cell;
 
+namespace {
+
+std::vector<const features::SourceFeatures*> features_of(const Plan& plan) {
+  std::vector<const features::SourceFeatures*> all;
+  for (const PlanSource& source : plan.sources) all.push_back(&source);
+  return all;
+}
+
+}  // namespace
+
 Pipeline::Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, store::Lane& lane,
-                   store::Journal& journal, streams::Outboxes& outboxes, Healers& healing,
-                   const Clock& clock, MetricRegistry& metrics, PipelineOptions options)
+                   store::Checkpointer& checkpointer, store::Journal& journal,
+                   streams::Outboxes& outboxes, Healers& healing, const Clock& clock,
+                   MetricRegistry& metrics, const PipelineOptions& options)
     : plan_(std::move(plan)),
       store_(store),
       lane_(lane),
+      checkpointer_(checkpointer),
       journal_(journal),
       outboxes_(outboxes),
       healing_(healing),
       clock_(clock),
       metrics_(metrics),
       options_(options),
-      view_memory_(std::make_shared<store::MemoryBudget>(options.view_memory_bytes)),
-      model_memory_(std::make_shared<store::MemoryBudget>(options.model_memory_bytes)),
       computed_latency_(metrics.latency("quickwater_stage_latency_seconds",
                                         "From an event's arrival to the end of a stage.",
                                         {{"stage", "computed"}})),
       decisions_total_(metrics.counter("quickwater_decisions_total", "Decisions made.")),
       alerting_(*plan_, journal, outboxes, clock),
-      sources_(plan_->sources.size()) {
+      features_(features_of(*plan_), store, lane, checkpointer, journal, partitions_, clock,
+                metrics, options.features) {
+  for (const PlanSource& source : plan_->sources) sources_.emplace_back(source);
   for (const PlanDecision& planned : plan_->decisions)
-    decisions_.emplace_back(planned, plan_->sources[planned.source]);
+    decisions_.emplace_back(planned, plan_->sources[planned.source], make_slot(planned));
   alerting_.listen([this](store::PendingCommit& open, size_t decision,
                           const monitor::AlertDetail& detail, const AlertWishes& wishes) {
     healing_.on_alert(open, decision, detail, wishes.heals);
   });
 }
 
-Pipeline::DecisionRun::DecisionRun(const PlanDecision& planned, const PlanSource& source) {
+Pipeline::~Pipeline() = default;
+
+std::unique_ptr<serve::ModelSlot> Pipeline::make_slot(const PlanDecision& planned) {
+  serve::LearningOptions options;
+  options.decision = planned.name;
+  options.model = planned.model_name;
+  options.input = serve::input_definition(planned);
+  options.replay_max_us = options_.features.replay_max_us;
+  options.memory = options_.model_memory;
+  return std::make_unique<serve::ModelSlot>(store_, lane_, checkpointer_, clock_, options);
+}
+
+Pipeline::DecisionRun::DecisionRun(const PlanDecision& planned, const PlanSource& source,
+                                   std::unique_ptr<serve::ModelSlot> its_slot)
+    : slot(std::move(its_slot)), decider(planned, *slot) {
   const auto condition = [](const std::optional<features::Expression>& written) {
     return written ? Condition(*written) : Condition();
   };
-  when = condition(planned.when);
   if (planned.alert) severity.emplace(planned.alert->severity);
-  for (const NamedProgram& rule : planned.rules) rules.emplace_back(rule.expression);
-  for (const NamedProgram& output : planned.outputs) outputs.emplace_back(output.expression);
   for (const PlanSink& sink : planned.sinks) {
     sinks.push_back(condition(sink.when));
     streams_of_rows.push_back(writes_with(source, *sink.file) ? stream_of(source) : "");
@@ -61,24 +84,98 @@ Pipeline::DecisionRun::DecisionRun(const PlanDecision& planned, const PlanSource
   for (const PlanHeal& heal : planned.heals) heals.push_back(condition(heal.when));
 }
 
-Pipeline::~Pipeline() = default;
+Result<void> Pipeline::open() {
+  QW_TRY(partitions_.open(store_));
+  QW_TRY(alerting_.open(store_));
+  QW_TRY(healing_.open(store_, lane_.open()));
+  QW_TRY(features_.open());
+  for (size_t decision = 0; decision < decisions_.size(); ++decision)
+    if (!plan_->models[plan_->decisions[decision].model].engine) name_records(decision);
+  for (size_t source = 0; source < sources_.size(); ++source) QW_TRY(open_source(source));
+  return {};
+}
+
+Result<void> Pipeline::open_source(size_t index) {
+  const PlanSource& planned = plan_->sources[index];
+  SourceRun& run = sources_[index];
+  auto gate = streams::Gate::make(gate_options_of(planned));
+  if (!gate.ok()) {
+    Error error = gate.error();
+    error.where =
+        fmt::format("{} (source {})", plan_->file.where(planned.file->name.place), planned.name);
+    return error;
+  }
+  run.gate.emplace(std::move(gate).value());
+  run.schema_id = store::stage_schema(*planned.schema, lane_.open().txn);
+  QW_TRY(run.gate->restore(store_));
+  size_t cells = planned.inputs->size();
+  for (const size_t decision : planned.decisions)
+    cells = std::max(cells, plan_->decisions[decision].inputs->size());
+  run.cells.resize(cells);
+  const std::string positions = store::meta::positions_of(planned.name);
+  QW_TRY(store_.scan_meta(positions, [&](std::string_view name, std::string_view value) {
+    if (const auto number = store::meta::parse_position(name)) run.saved[*number] = value;
+    return true;
+  }));
+  for (const auto& [name, id] : partitions_.known()) {
+    if (!name.starts_with(planned.name + "/")) continue;
+    QW_TRY(
+        partition(index, static_cast<uint32_t>(std::stoul(name.substr(planned.name.size() + 1)))));
+  }
+  return {};
+}
+
+Result<Pipeline::PartitionRun*> Pipeline::partition(size_t source, uint32_t number) {
+  auto& partitions = sources_[source].partitions;
+  const auto [found, is_new] = partitions.try_emplace(number);
+  if (!is_new) return &found->second;
+  const auto opened = open_partition(source, number, found->second);
+  if (opened.ok()) return &found->second;
+  partitions.erase(found);
+  return opened.error();
+}
+
+Result<void> Pipeline::open_partition(size_t source, uint32_t number, PartitionRun& run) {
+  const PlanSource& planned = plan_->sources[source];
+  store::Txn& txn = lane_.open().txn;
+  const std::string name = fmt::format("{}/{}", planned.name, number);
+  run.id = partitions_.id_of(name, txn);
+  QW_ASSIGN(run.last, store_.last_seq(store::Log::kEvents, run.id));
+  for (const size_t decision : planned.decisions) {
+    const PartitionId stream =
+        partitions_.id_of(fmt::format("{}@{}", plan_->decisions[decision].name, name), txn);
+    run.streams[decision] = stream;
+    alerting_.name_stream(decision, stream, number);
+    QW_TRY(decisions_[decision].slot->open_stream(stream));
+  }
+  // The last step: from here on others keep the address of `run.last`.
+  QW_ASSIGN(run.features, features_.open_partition(source, number, run.id, run.last,
+                                                   sources_[source].gate->watermark(run.id)));
+  return {};
+}
+
+void Pipeline::name_records(size_t decision) {
+  serve::Decider& decider = decisions_[decision].decider;
+  if (decider.name_records(lane_.open().txn)) alerting_.name_values(decision, decider.schema());
+}
 
 Result<void> Pipeline::accept(size_t index, streams::SourceBatch&& batch, int64_t arrived_ns) {
   SourceRun& run = sources_[index];
   store::PendingCommit& open = lane_.open();
   QW_ASSIGN(PartitionRun* const partition, this->partition(index, batch.partition));
-  save_position(index, *partition, batch);
+  save_position(index, batch);
   const uint64_t decided_to = batch.decided_to;
   const bool gap = batch.gap;
   QW_ASSIGN(const streams::Gated gated,
             run.gate->admit(partition->id, std::move(batch), KnownAt{clock_.wall_us()}));
   bury(gated.dead_letters);
-  note_gap(index, *partition, gap, gated.events.facts);
+  features_.note_gap(*partition->features, gap, gated.events.facts);
   for (size_t row = 0; row < gated.events.facts.size(); ++row) {
     const schema::EventFacts& facts = gated.events.facts[row];
     const Moment moment{run,   plan_->sources[index],          *partition, gated.events.rows, row,
                         facts, facts.seq.value() <= decided_to};
-    if (!partition->loss_told && !moment.decided && facts.counts()) tell_gap(moment, index);
+    if (!partition->features->loss_told && !moment.decided && facts.counts())
+      features_.tell_gap(*partition->features, facts.event_time);
     QW_TRY(process(moment));
     computed_latency_.record_ns(clock_.monotonic_ns() - arrived_ns);
   }
@@ -89,11 +186,11 @@ Result<void> Pipeline::accept(size_t index, streams::SourceBatch&& batch, int64_
   return {};
 }
 
-void Pipeline::save_position(size_t source, PartitionRun& run, const streams::SourceBatch& batch) {
+void Pipeline::save_position(size_t source, const streams::SourceBatch& batch) {
   if (batch.resume.empty()) return;
   sources_[source].saved[batch.partition] = batch.resume;
-  lane_.open().txn.put_meta(
-      store::meta::position(plan_->sources[source].name, run.source_partition), batch.resume);
+  lane_.open().txn.put_meta(store::meta::position(plan_->sources[source].name, batch.partition),
+                            batch.resume);
 }
 
 void Pipeline::bury(const std::vector<schema::DeadLetter>& letters) {
@@ -121,11 +218,14 @@ Result<void> Pipeline::process(const Moment& moment) {
                     moment.source.file->late == Late::kDecide;
   if (!moment.facts.counts() && !late) return {};
   const WorkMark mark("apply", row_bytes_);
-  if (!late) QW_TRY(apply_views(moment));
+  features::FeaturePartition& features = *moment.partition.features;
+  if (!late) QW_TRY(features_.apply(features, moment.rows, moment.row, moment.facts));
   fail_point("pipeline.half_done");
   QW_TRY(failing_point("pipeline.half_done"));
   if (moment.source.decisions.empty() || moment.decided) return {};
-  QW_TRY(fill_inputs(moment));
+  QW_TRY(moment.run.reader.read(features, moment.rows, moment.row,
+                                {moment.facts.event_time, moment.facts.seq}, moment.run.cells,
+                                moment.run.statuses));
   for (const size_t decision : moment.source.decisions) QW_TRY(decide(moment, decision));
   return {};
 }
@@ -137,210 +237,58 @@ void Pipeline::log_event(const Moment& moment, std::string_view row_bytes) {
   moment.partition.last = moment.facts.seq;
 }
 
-Result<void> Pipeline::apply_views(const Moment& moment) {
-  const int64_t now_us = clock_.monotonic_ns() / 1000;
-  std::string key;
-  for (size_t index = 0; index < moment.source.views.size(); ++index) {
-    const features::View& view = *moment.source.views[index].view;
-    key.clear();
-    if (!view.key_of(moment.rows, moment.row, key)) continue;
-    auto& worker = moment.run.views[index];
-    auto applied = features::Applied::kIgnored;
-    QW_TRY(moment.partition.views[index]->apply<ViewState>(
-        key, moment.facts.seq, now_us, [&](ViewState& state) {
-          applied = state.rows().apply(worker, moment.rows, moment.row, moment.facts);
-        }));
-    if (applied == features::Applied::kRejected) count_refused(view, key);
-  }
-  return {};
-}
-
-void Pipeline::count_refused(const features::View& view, std::string_view key) {
-  qw::Counter& refused =
-      metrics_.counter("quickwater_hot_key_events_total",
-                       "Events that a view refused because their key has max_rows of them.",
-                       {{"view", view.name()}});
-  if (refused.value() == 0)
-    log::warning("views",
-                 "view {} refuses events of the key '{}', which has max_rows ({}) of them: windows "
-                 "that lack some are null, with the status hot_key, as with every key after it",
-                 view.name(), key, view.definition().max_rows);
-  refused.add();
-}
-
-// Texts in the row point into the state, which somebody who reads other keys may drive out of
-// memory before the decision is made.
-void Pipeline::keep_texts(const features::View& view, features::FeatureRow& row,
-                          std::vector<std::string>& texts) {
-  texts.resize(row.cells.size());
-  for (size_t at = 0; at < row.cells.size(); ++at) {
-    if (row.cells[at].null || view.features()[at].type.kind != schema::Kind::kString) continue;
-    texts[at] = row.cells[at].text;
-    row.cells[at].text = texts[at];
-  }
-}
-
-Result<void> Pipeline::fill_inputs(const Moment& moment) {
-  SourceRun& run = moment.run;
-  const PlanSource& source = moment.source;
-  for (size_t column = 0; column < source.features_begin; ++column)
-    run.cells[column] = features::cell_at(moment.rows.column(column), moment.row);
-  size_t at = source.features_begin;
-  std::string key;
-  features::ReadPoint point{moment.facts.event_time, moment.facts.seq};
-  for (size_t index = 0; index < source.views.size(); ++index) {
-    const features::View& view = *source.views[index].view;
-    features::FeatureRow& row = run.view_rows[index];
-    key.clear();
-    point.lost = moment.partition.lost[index];
-    if (view.key_of(moment.rows, moment.row, key)) {
-      QW_TRY(moment.partition.views[index]->with_state<ViewState>(key, [&](const ViewState& state) {
-        state.rows().read(run.views[index], point, row);
-        keep_texts(view, row, run.view_texts[index]);
-      }));
-      std::copy(row.cells.begin(), row.cells.end(), run.cells.begin() + static_cast<ptrdiff_t>(at));
-    } else {
-      std::fill_n(run.cells.begin() + static_cast<ptrdiff_t>(at), view.features().size(), Cell{});
-      row.statuses.assign(view.features().size(), features::FeatureStatus::kPresent);
-    }
-    at += view.features().size();
-  }
-  for (size_t index = 0; index < source.derived.size(); ++index, ++at)
-    run.cells[at] = run.derived[index].evaluate(std::span<const Cell>(run.cells).first(at));
-  return {};
-}
-
 Result<void> Pipeline::decide(const Moment& moment, size_t decision) {
-  const PlanDecision& planned = plan_->decisions[decision];
   DecisionRun& run = decisions_[decision];
-  const auto inputs = std::span<const Cell>(moment.run.cells);
-  if (run.when && !run.when->holds(inputs.first(planned.model_begin))) return {};
-  schema::DecisionRecord record;
-  if (!key_text(moment.rows, moment.row, planned.key_columns, record.key)) return {};
+  name_records(decision);
   const PartitionId stream = moment.partition.streams.at(decision);
-  record.decision = planned.name;
-  record.partition = moment.partition.id;
-  record.event_seq = moment.facts.seq;
-  record.as_of = moment.facts.event_time;
-  record.decided_at = KnownAt{clock_.wall_us()};
-  record.schema_id = run.schema_id;
-  record.features.reserve(planned.model_begin - moment.source.features_begin);
-  for (size_t at = moment.source.features_begin; at < planned.model_begin; ++at)
-    record.features.push_back(features::value_of(inputs[at], planned.inputs->field(at).type.kind));
-  for (const size_t at : planned.model_inputs)
-    record.inputs.push_back(features::value_of(inputs[at], planned.inputs->field(at).type.kind));
-  note_statuses(moment.run, record);
-  DecisionSeen seen{record, decision, stream};
-  QW_ASSIGN(const bool scored, score(moment, decision, stream, record, seen));
-  if (scored) conclude(moment, decision, stream, record, seen);
+  const serve::DecisionInput input{.rows = moment.rows,
+                                   .row = moment.row,
+                                   .partition = moment.partition.id,
+                                   .stream = stream,
+                                   .seq = moment.facts.seq,
+                                   .as_of = moment.facts.event_time,
+                                   .cells = moment.run.cells,
+                                   .statuses = moment.run.statuses};
+  QW_ASSIGN(const bool made, run.decider.decide(input, KnownAt{clock_.wall_us()}, run.decided));
+  if (made) conclude(moment, decision, stream);
   return {};
 }
 
-// Derived features have none of their own.
-void Pipeline::note_statuses(const SourceRun& run, schema::DecisionRecord& record) {
-  constexpr auto kPresent = features::FeatureStatus::kPresent;
-  size_t at = 0;
-  for (const features::FeatureRow& row : run.view_rows)
-    for (const features::FeatureStatus status : row.statuses) {
-      if (status != kPresent && record.statuses.empty())
-        record.statuses.assign(record.features.size(), kPresent);
-      if (status != kPresent) record.statuses[at] = status;
-      ++at;
-    }
-}
-
-Result<bool> Pipeline::score(const Moment& moment, size_t decision, PartitionId stream,
-                             schema::DecisionRecord& record, DecisionSeen& seen) {
-  const PlanDecision& planned = plan_->decisions[decision];
+void Pipeline::conclude(const Moment& moment, size_t decision, PartitionId stream) {
   DecisionRun& run = decisions_[decision];
-  seen.threshold = seen.value = std::numeric_limits<double>::quiet_NaN();
-  if (!run.champion) {
-    evaluate_rules(moment, decision, record);
-    return true;
-  }
-  const int64_t now_us = clock_.monotonic_ns() / 1000;
-  const models::Observation observation = serve::observation_of(record);
-  QW_ASSIGN(const auto answer,
-            run.champion->score(stream, record.key, record.event_seq, now_us, observation));
-  if (!answer) return false;  // decided before the crash, and durable
-  if (run.challenger)
-    QW_TRY(run.challenger->score(stream, record.key, record.event_seq, now_us, observation));
-  if (run.tap != nullptr) {
-    run.tap->full = run.tap->full || run.tap->decisions.size() >= DecisionTap::kMost;
-    if (!run.tap->full)
-      run.tap->decisions.push_back({stream, record.key, record.event_seq, observation});
-  }
-  record.score = answer->score;
-  record.warm = answer->warm;
-  record.served_by = run.served_by;
-  const size_t members = run.champion->engine().members().size();
-  record.contributions.assign(answer->contributions.begin(),
-                              answer->contributions.begin() + static_cast<ptrdiff_t>(members));
-  seen.value = observation.value;
-  seen.threshold = run.champion->engine().threshold();
-  seen.warm_up = answer->warm_up;
-  auto& cells = moment.run.cells;
-  cells[planned.model_begin] = Cell::of_double(record.score);
-  cells[planned.model_begin + 1] = Cell::of_double(seen.threshold);
-  cells[planned.model_begin + 2] = Cell::of_int(record.warm ? 1 : 0);
-  return true;
-}
-
-void Pipeline::evaluate_rules(const Moment& moment, size_t decision,
-                              schema::DecisionRecord& record) {
-  const PlanDecision& planned = plan_->decisions[decision];
-  auto& cells = moment.run.cells;
-  const auto inputs = std::span<const Cell>(cells).first(planned.model_begin);
-  for (size_t index = 0; index < planned.rules.size(); ++index) {
-    const features::Expression& rule = planned.rules[index].expression;
-    const Cell cell = decisions_[decision].rules[index].evaluate(inputs);
-    cells[planned.model_begin + index] = cell;
-    if (cell.null || (index > 0 && planned.rules[index].name != "score")) continue;
-    if (rule.type().kind == schema::Kind::kDouble) record.score = cell.d;
-    if (rule.type().kind == schema::Kind::kInt64) record.score = static_cast<double>(cell.i);
-  }
-  record.served_by = plan_->models[planned.model].name;
-}
-
-void Pipeline::conclude(const Moment& moment, size_t decision, PartitionId stream,
-                        schema::DecisionRecord& record, DecisionSeen& seen) {
-  const PlanDecision& planned = plan_->decisions[decision];
-  DecisionRun& run = decisions_[decision];
+  const schema::DecisionRecord& record = run.decided.record;
   store::PendingCommit& open = lane_.open();
-  auto& cells = moment.run.cells;
-  for (size_t index = 0; index < planned.outputs.size(); ++index) {
-    const size_t at = planned.outputs_begin + index;
-    cells[at] = run.outputs[index].evaluate(std::span<const Cell>(cells).first(at));
-    record.outputs.push_back(features::value_of(cells[at], planned.inputs->field(at).type.kind));
-  }
   std::string bytes;
   schema::encode_decision(record, bytes);
   open.txn.append(store::Log::kDecisions, stream, record.event_seq, bytes);
-  run.streams[stream] = record.event_seq;
+  run.slot->decided(stream, record.event_seq);
   decisions_total_.add();
-
-  if (planned.alert) {
-    const Cell word = run.severity->evaluate(cells);
-    auto severity = monitor::Severity::kNone;
-    if (!word.null) {
-      const auto known = monitor::parse_severity(word.text);
-      if (known.ok())
-        severity = *known;
-      else
-        metrics_
-            .counter("quickwater_unknown_severities_total",
-                     "Severities from a column that are none of info, warning, critical.",
-                     {{"decision", planned.name}})
-            .add();
-    }
-    if (!record.warm)
-      severity = monitor::Severity::kNone;  // a detector that is still learning has no opinion
+  DecisionSeen seen{
+      record, decision, stream, run.decided.value, run.decided.threshold, run.decided.warm_up};
+  if (plan_->decisions[decision].alert) {
+    const monitor::Severity severity = severity_of(moment, decision);
     judge_wishes(moment, decision);
     seen.alerting =
         alerting_.observe(open, decision, stream, record, severity, seen.threshold, run.wishes);
   }
   for (Observer* observer : observers_) observer->on_decision(seen);
-  send(moment, decision, record);
+  send(moment, decision);
+}
+
+monitor::Severity Pipeline::severity_of(const Moment& moment, size_t decision) {
+  DecisionRun& run = decisions_[decision];
+  const Cell word = run.severity->evaluate(moment.run.cells);
+  if (word.null) return monitor::Severity::kNone;
+  const auto known = monitor::parse_severity(word.text);
+  if (!known.ok())
+    metrics_
+        .counter("quickwater_unknown_severities_total",
+                 "Severities from a column that are none of info, warning, critical.",
+                 {{"decision", plan_->decisions[decision].name}})
+        .add();
+  // A detector that is still learning has no opinion.
+  if (!known.ok() || !run.decided.record.warm) return monitor::Severity::kNone;
+  return *known;
 }
 
 void Pipeline::judge_wishes(const Moment& moment, size_t decision) {
@@ -354,24 +302,23 @@ void Pipeline::judge_wishes(const Moment& moment, size_t decision) {
   judge(run.heals, run.wishes.heals);
 }
 
-void Pipeline::send(const Moment& moment, size_t decision, const schema::DecisionRecord& record) {
+void Pipeline::send(const Moment& moment, size_t decision) {
   const PlanDecision& planned = plan_->decisions[decision];
   DecisionRun& run = decisions_[decision];
+  const schema::DecisionRecord& record = run.decided.record;
+  const uint32_t partition = moment.partition.features->number;
   for (size_t index = 0; index < planned.sinks.size(); ++index) {
     const PlanSink& sink = planned.sinks[index];
     if (sink.file->send != Send::kDecisions) continue;
     if (run.sinks[index] && !run.sinks[index]->holds(moment.run.cells)) continue;
-    const double threshold = run.champion ? run.champion->engine().threshold()
-                                          : std::numeric_limits<double>::quiet_NaN();
     streams::OutboxRow row;
-    row.action_id =
-        action_id(*plan_, decision, moment.partition.source_partition, record.event_seq);
+    row.action_id = action_id(*plan_, decision, partition, record.event_seq);
     row.created_at_us = clock_.wall_us();
     row.key = record.key;
     if (!run.streams_of_rows[index].empty())
-      row.origin = {run.streams_of_rows[index], moment.partition.source_partition,
-                    record.event_seq.value()};
-    nlohmann::json body = decision_json(plan_->file.app.text, record, run.schema, threshold);
+      row.origin = {run.streams_of_rows[index], partition, record.event_seq.value()};
+    nlohmann::json body =
+        decision_json(plan_->file.app.text, record, run.decider.schema(), run.decided.threshold);
     body["action_id"] = row.action_id;
     row.json = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     outboxes_.put(lane_.open(), sink.name, row);
@@ -387,14 +334,25 @@ Result<void> Pipeline::tick(const std::function<bool(size_t source)>& behind) {
   }
   const auto last_seq = [this](PartitionId stream) {
     for (const DecisionRun& run : decisions_)
-      if (const auto found = run.streams.find(stream); found != run.streams.end())
+      if (const auto found = run.slot->streams().find(stream); found != run.slot->streams().end())
         return found->second;
     return Seq{};
   };
   alerting_.tick(open, last_seq, behind);
   healing_.tick(open, now,
                 [&](size_t decision) { return behind(plan_->decisions[decision].source); });
-  return sweep();
+  for (size_t decision = 0; decision < decisions_.size(); ++decision) name_records(decision);
+  return features_.sweep([this](size_t source, PartitionId partition) {
+    return sources_[source].gate->watermark(partition);
+  });
+}
+
+std::vector<PartitionProgress> Pipeline::progress() const {
+  std::vector<PartitionProgress> all;
+  for (size_t source = 0; source < sources_.size(); ++source)
+    for (const auto& [number, partition] : sources_[source].partitions)
+      all.push_back({source, number, sources_[source].gate->watermark(partition.id)});
+  return all;
 }
 
 }  // namespace qw::app

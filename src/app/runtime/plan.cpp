@@ -9,7 +9,6 @@
 
 #include "app/runtime/connect.h"
 #include "app/runtime/severity.h"
-#include "features/cell_text.h"
 #include "models/engines/builtin.h"
 
 namespace qw::app {
@@ -26,6 +25,14 @@ Place place_in(const app::Expression& written, const Error& error) {
     std::from_chars(error.where.data() + at + kColumn.size(),
                     error.where.data() + error.where.size(), column);
   return written.at(column - 1);
+}
+
+// The number in `registry:NAME@7`.
+std::optional<int64_t> number_in(std::string_view alias) {
+  int64_t version = 0;
+  const auto read = std::from_chars(alias.data(), alias.data() + alias.size(), version);
+  if (read.ec != std::errc() || read.ptr != alias.data() + alias.size()) return std::nullopt;
+  return version;
 }
 
 class Compiler {
@@ -142,6 +149,7 @@ class Compiler {
     planned.file = &model;
     planned.kind = model.detector.empty() ? "rules" : model.detector.text;
     if (model.champion) planned.registry_name = model.champion->model;
+    if (model.champion) planned.pinned = number_in(model.champion->alias);
     if (!model.detector.empty()) {
       if (planned.registry_name.empty()) planned.registry_name = model.name.text;
       models::Settings settings;
@@ -193,6 +201,8 @@ class Compiler {
     planned.file = &decision;
     planned.source = *source;
     planned.model = *model;
+    planned.model_name = plan_->models[*model].name;
+    planned.features_begin = from.features_begin;
     planned.when = condition(decision.when, *from.inputs);
     bind_model(planned, from);
     if (!add_outputs(planned, from)) return;
@@ -244,7 +254,7 @@ class Compiler {
       fields.push_back({"threshold", schema::kDouble, true});
       fields.push_back({"warm", schema::kBool, false});
     }
-    for (const NamedProgram& rule : planned.rules)
+    for (const serve::NamedProgram& rule : planned.rules)
       fields.push_back({rule.name, rule.expression.type(), true});
     planned.outputs_begin = fields.size();
     const size_t wrong_before = problems_.size();
@@ -290,7 +300,7 @@ class Compiler {
     const app::Expression* text = &written;
     const Expression* program = &compiled;
     if (program->tree().kind == features::Typed::Kind::kColumn)
-      for (const NamedProgram& output : planned.outputs)
+      for (const serve::NamedProgram& output : planned.outputs)
         if (output.name == compiled.tree().column_name) {
           program = &output.expression;
           for (const NamedExpression& one : planned.file->output)
@@ -309,25 +319,7 @@ class Compiler {
   std::vector<Unplaced> unplaced_;
 };
 
-void append_escaped(std::string_view value, std::string& out) {
-  for (const char letter : value) {
-    if (letter == '/')
-      out += "%2F";
-    else if (letter == '%')
-      out += "%25";
-    else
-      out.push_back(letter);
-  }
-}
-
 }  // namespace
-
-std::vector<size_t> columns_of_views(const PlanSource& source) {
-  std::set<size_t> columns;
-  for (const PlanView& view : source.views)
-    columns.insert(view.view->columns().begin(), view.view->columns().end());
-  return {columns.begin(), columns.end()};
-}
 
 Result<std::shared_ptr<const Plan>> compile_plan(AppFile file, Problems* problems) {
   Compiler compiler(std::move(file));
@@ -339,21 +331,6 @@ Result<std::shared_ptr<const Plan>> compile_plan(AppFile file, Problems* problem
   const Problem& first = compiler.problems().front();
   return Error{ErrorCode::kBadInput, first.message, compiler.plan()->file.where(first.place),
                first.how_to_mend};
-}
-
-bool key_text(const schema::Batch& rows, size_t row, const std::vector<size_t>& columns,
-              std::string& out) {
-  out.clear();
-  for (size_t index = 0; index < columns.size(); ++index) {
-    const schema::Column& column = rows.column(columns[index]);
-    if (!column.valid(row)) return false;
-    if (index > 0) out.push_back('/');
-    if (column.type().kind == schema::Kind::kString && columns.size() > 1)
-      append_escaped(column.string_at(row), out);
-    else
-      features::append_key_part(column, row, out);
-  }
-  return true;
 }
 
 }  // namespace qw::app

@@ -56,33 +56,6 @@ RecordNames guessed(const schema::DecisionRecord& record, const schema::Decision
 
 }  // namespace
 
-schema::DecisionSchema decision_schema(const Plan& plan, size_t decision,
-                                       const models::LearningEngine* engine) {
-  const PlanDecision& planned = plan.decisions[decision];
-  const PlanSource& source = plan.sources[planned.source];
-  schema::DecisionSchema schema;
-  for (const size_t column : planned.key_columns)
-    schema.key.push_back(source.schema->field(column));
-  for (size_t at = source.features_begin; at < planned.model_begin; ++at)
-    schema.features.push_back(planned.inputs->field(at));
-  for (const size_t at : planned.model_inputs) schema.inputs.push_back(planned.inputs->field(at));
-  if (engine != nullptr)
-    for (const std::string_view member : engine->members()) schema.members.emplace_back(member);
-  for (size_t index = 0; index < planned.outputs.size(); ++index)
-    schema.outputs.push_back(planned.inputs->field(planned.outputs_begin + index));
-  return schema;
-}
-
-serve::InputDefinition input_definition(const Plan& plan, size_t decision) {
-  const PlanDecision& planned = plan.decisions[decision];
-  const PlanSource& source = plan.sources[planned.source];
-  serve::InputDefinition reads;
-  for (const size_t column : planned.key_columns) reads.key.push_back(source.schema->field(column));
-  if (!planned.model_inputs.empty())
-    reads.input = source.inputs->field(planned.model_inputs.front());
-  return reads;
-}
-
 Result<RecordNames> DecisionNames::of(const schema::DecisionRecord& record,
                                       const schema::DecisionSchema* planned) {
   if (record.schema_id == 0) return guessed(record, planned);

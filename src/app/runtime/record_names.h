@@ -6,21 +6,12 @@
 #include <string>
 #include <string_view>
 
-#include "app/runtime/plan.h"
 #include "base/result.h"
+#include "schema/records.h"
 #include "schema/stored_schema.h"
-#include "serve/stored_input.h"
 #include "store/schemas.h"
 
 namespace qw::app {
-
-// The names and types of what this decision's records list from now on; `engine` scores it, null
-// for rules.
-schema::DecisionSchema decision_schema(const Plan& plan, size_t decision,
-                                       const models::LearningEngine* engine);
-
-// What the model of this decision reads of stored decisions: its first input, by its key.
-serve::InputDefinition input_definition(const Plan& plan, size_t decision);
 
 enum class NamesFrom : uint8_t {
   kSchema,   // the record's own schema

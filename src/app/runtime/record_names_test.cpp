@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "base/bytes.h"
+#include "serve/stored_input.h"
 
 namespace qw::app {
 namespace {

@@ -137,7 +137,7 @@ RolledLog decisions_of(std::shared_ptr<const schema::DecisionSchema> planned,
 std::shared_ptr<const schema::DecisionSchema> planned_schema(const Plan& plan, size_t decision) {
   const PlanModel& model = plan.models[plan.decisions[decision].model];
   return std::make_shared<const schema::DecisionSchema>(
-      decision_schema(plan, decision, model.engine.get()));
+      serve::decision_schema(plan.decisions[decision], model.engine.get()));
 }
 
 // ---- journal and dead letters

@@ -69,10 +69,12 @@ Error stopped() { return {ErrorCode::kUnavailable, "the application is stopping"
 }  // namespace
 
 Roller::Roller(std::shared_ptr<const Plan> plan, store::Store& store, store::Lane& lane,
-               Pipeline& pipeline, const Clock& clock, MetricRegistry& metrics, Options options)
+               store::Checkpointer& checkpointer, Pipeline& pipeline, const Clock& clock,
+               MetricRegistry& metrics, Options options)
     : plan_(std::move(plan)),
       store_(store),
       lane_(lane),
+      checkpointer_(checkpointer),
       pipeline_(pipeline),
       clock_(clock),
       metrics_(metrics),
@@ -305,7 +307,7 @@ Result<bool> Roller::roll(const RolledLog& log, bool small_too, const std::stop_
   Seq end = kEnd;
   {
     const auto held = lane_.hold();
-    QW_ASSIGN(const auto settled, pipeline_.settle(log.partition));
+    const auto settled = checkpointer_.settle(log.partition);
     if (settled) end = next(*settled);
   }
   QW_ASSIGN(const Gathered gathered, nicely(urgent(), stop, [&] { return gather(log, end); }));
@@ -363,7 +365,7 @@ Result<bool> Roller::put_into_manifest(const Segment& segment, const std::stop_t
   fail_point("segment.before_manifest");
   {
     const auto held = lane_.hold();
-    QW_ASSIGN(const auto settled, pipeline_.settle(segment.partition));
+    const auto settled = checkpointer_.settle(segment.partition);
     if (settled && next(*settled) < segment.to) {
       std::error_code failed;
       std::filesystem::remove(store::segment_folder(store_.folder()) + "/" + segment.file(),

@@ -43,7 +43,8 @@ class Roller {
     bool accept_loss = false;  // give up segments that are damaged
   };
   Roller(std::shared_ptr<const Plan> plan, store::Store& store, store::Lane& lane,
-         Pipeline& pipeline, const Clock& clock, MetricRegistry& metrics, Options options);
+         store::Checkpointer& checkpointer, Pipeline& pipeline, const Clock& clock,
+         MetricRegistry& metrics, Options options);
   ~Roller();
 
   // Puts right what a crash left behind. Before start(). Says what was given up.
@@ -109,6 +110,7 @@ class Roller {
   const std::shared_ptr<const Plan> plan_;
   store::Store& store_;
   store::Lane& lane_;
+  store::Checkpointer& checkpointer_;
   Pipeline& pipeline_;
   const Clock& clock_;
   MetricRegistry& metrics_;

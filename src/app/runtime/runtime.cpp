@@ -63,10 +63,9 @@ PipelineOptions pipeline_options(const Plan& plan) {
   pipeline.event_durability = plan.file.durability.events == Durability::kMachine
                                   ? store::Durability::kMachine
                                   : store::Durability::kProcess;
-  pipeline.replay_max_us = plan.file.durability.replay_max_us;
-  pipeline.state_ttl_us = plan.file.durability.state_ttl_us;
-  pipeline.view_memory_bytes = static_cast<size_t>(plan.file.memory.views_bytes);
-  pipeline.model_memory_bytes = static_cast<size_t>(plan.file.memory.models_bytes);
+  pipeline.features.replay_max_us = plan.file.durability.replay_max_us;
+  pipeline.features.state_ttl_us = plan.file.durability.state_ttl_us;
+  pipeline.features.memory_bytes = static_cast<size_t>(plan.file.memory.views_bytes);
   return pipeline;
 }
 
@@ -93,8 +92,7 @@ class Runtime::SourceThread final : public streams::SourceHost {
 
   Result<void> open() {
     const streams::SavedPositions saved = runtime_.pipeline_->saved_positions(index_);
-    for (const auto& [partition, resume] : saved)
-      delivered_.durable(partition, resume);
+    for (const auto& [partition, resume] : saved) delivered_.durable(partition, resume);
     return source_->open(saved, *this);
   }
   void start() {
@@ -266,8 +264,16 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   journal_ = std::make_unique<store::Journal>(clock_);
   const streams::Surroundings surroundings{clock_, metrics_, http_server, store_->id()};
   QW_TRY(open_sinks(surroundings));
-  pipeline_ = std::make_unique<Pipeline>(plan_, *store_, *events_, *journal_, *outboxes_, *healing_,
-                                         clock_, metrics_, pipeline_options(*plan_));
+  store::CheckpointerOptions checkpoints;
+  checkpoints.replay_max_us = plan_->file.durability.replay_max_us;
+  checkpointer_ = std::make_unique<store::Checkpointer>(*store_, *events_, clock_, checkpoints);
+  warmer_ = std::make_unique<store::Warmer>(*events_, *checkpointer_, clock_);
+  model_memory_ =
+      std::make_shared<store::MemoryBudget>(static_cast<size_t>(plan_->file.memory.models_bytes));
+  PipelineOptions options = pipeline_options(*plan_);
+  options.model_memory = model_memory_;
+  pipeline_ = std::make_unique<Pipeline>(plan_, *store_, *events_, *checkpointer_, *journal_,
+                                         *outboxes_, *healing_, clock_, metrics_, options);
   for (Observer* observer : options_.observers) {
     pipeline_->watch(*observer);
     journal_->watch(*observer);
@@ -280,9 +286,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
   QW_TRY(install_versions());
   QW_TRY(open_monitors());
   open_learning();
-  const Pipeline::Tail tail = pipeline_->tail();
-  log::info("recovery", "{} records read behind the checkpoints, {} of them to replay", tail.read,
-            tail.to_replay);
+  const size_t to_replay = tell_recovery();
   inbox_ = std::make_unique<BoundedQueue<Inbound>>(options_.inbox_batches);
   for (size_t index = 0; index < plan_->sources.size(); ++index) {
     QW_ASSIGN(auto source, options_.make_source
@@ -292,7 +296,7 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
     QW_TRY(sources_.back()->open());
   }
   system_log_ = std::make_unique<SystemLog>(*plan_, *store_, committer_->lane("system"), *journal_);
-  QW_TRY(system_log_->started(tail.to_replay, losses));
+  QW_TRY(system_log_->started(to_replay, losses));
   committer_->start();
   QW_TRY(outboxes_->start());
   healing_->start();
@@ -301,15 +305,24 @@ Result<void> Runtime::open(net::HttpServer* http_server) {
     if (!ran.ok()) fail(ran.error());
   });
   for (auto& source : sources_) source->start();
-  warming_ = std::jthread([this](const std::stop_token& stop) {
-    const auto ran = guarded("recovery", [&] { warm(stop); });
-    if (!ran.ok()) log::error("recovery", "{}", ran.error().to_string());
-  });
+  warmer_->start();
   rollout_->start();
   trainer_->start();
   roller_->start();
   lags_->start();
   return {};
+}
+
+// What a start found behind the last checkpoints: records read in the logs, and those of them that
+// states on disk do not hold, which each key replays when it is first touched.
+size_t Runtime::tell_recovery() {
+  size_t read = pipeline_->features().tail_read();
+  for (size_t decision = 0; decision < plan_->decisions.size(); ++decision)
+    read += pipeline_->slot(decision).tail_read();
+  const size_t to_replay = checkpointer_->to_replay();
+  log::info("recovery", "{} records read behind the checkpoints, {} of them to replay", read,
+            to_replay);
+  return to_replay;
 }
 
 Result<void> Runtime::open_sinks(const streams::Surroundings& surroundings) {
@@ -327,8 +340,12 @@ Result<void> Runtime::open_sinks(const streams::Surroundings& surroundings) {
 }
 
 void Runtime::open_learning() {
-  rollout_ = std::make_unique<Rollout>(
-      plan_, *store_, options_.data_folder, *events_, *pipeline_, *journal_, clock_,
+  std::vector<serve::ServedModel> served;
+  for (const PlanModel& model : plan_->models) served.push_back({&model, {}});
+  for (size_t decision = 0; decision < plan_->decisions.size(); ++decision)
+    served[plan_->decisions[decision].model].slots.push_back(&pipeline_->slot(decision));
+  rollout_ = std::make_unique<serve::Rollout>(
+      std::move(served), *store_, options_.data_folder, *events_, *journal_, clock_,
       options_.rollout,
       [this](size_t model, int64_t version) { monitors_->prepare(model, version); });
   trainer_ =
@@ -336,11 +353,17 @@ void Runtime::open_learning() {
                                 *journal_, clock_, options_.trainer, [this] { rollout_->wake(); });
 }
 
+Result<serve::RollbackAsked> Runtime::roll_back(const std::string& model,
+                                                const std::string& reason) {
+  QW_ASSIGN(const size_t index, trainable_model(*plan_, model));
+  return rollout_->roll_back(index, reason);
+}
+
 Result<void> Runtime::open_segments(std::vector<store::Loss>& losses) {
   Roller::Options rolling = options_.roller;
   rolling.accept_loss = options_.accept_loss;
-  roller_ = std::make_unique<Roller>(plan_, *store_, *events_, *pipeline_, clock_, metrics_,
-                                     std::move(rolling));
+  roller_ = std::make_unique<Roller>(plan_, *store_, *events_, *checkpointer_, *pipeline_, clock_,
+                                     metrics_, std::move(rolling));
   QW_ASSIGN(const auto lost, roller_->open());
   losses.insert(losses.end(), lost.begin(), lost.end());
   return {};
@@ -350,14 +373,14 @@ Result<void> Runtime::install_versions() {
   for (size_t decision = 0; decision < plan_->decisions.size(); ++decision) {
     const PlanModel& model = plan_->models[plan_->decisions[decision].model];
     if (!model.engine) continue;
-    QW_ASSIGN(const int64_t number, serving_version(store_.get(), *registry_, model));
+    QW_ASSIGN(const int64_t number, serve::serving_version(store_.get(), *registry_, model));
     std::shared_ptr<const models::LearningEngine> engine = model.engine;
     if (number > 0) {
       QW_ASSIGN(engine, models::load_engine(*registry_, model.registry_name, number));
     }
-    QW_TRY(pipeline_->install_champion(
-        decision, std::make_unique<serve::LearningVersion>(
-                      *store_, pipeline_->learning_options(decision), number, engine)));
+    serve::ModelSlot& slot = pipeline_->slot(decision);
+    QW_TRY(slot.install_champion(
+        std::make_unique<serve::LearningVersion>(*store_, slot.options(), number, engine)));
   }
   return {};
 }
@@ -381,10 +404,10 @@ Result<void> Runtime::open_monitors() {
     return true;
   });
   for (size_t decision = 0; decision < plan_->decisions.size(); ++decision)
-    if (const auto* champion = pipeline_->champion(decision))
+    if (const auto* champion = pipeline_->slot(decision).champion())
       monitors_->prepare(plan_->decisions[decision].model, champion->version());
   QW_TRY(monitors_->open(*store_,
-                         [this](size_t decision) { return pipeline_->streams_of(decision); }));
+                         [this](size_t decision) { return pipeline_->slot(decision).streams(); }));
   if (!plan_->file.monitors.empty()) pipeline_->watch(*monitors_);
   return {};
 }
@@ -409,30 +432,10 @@ void Runtime::checkpoint_for_stop() {
   while (clock_.monotonic_ns() < give_up_ns) {
     auto held = events_->hold();
     if (!held.wait_for_room(100'000)) continue;
-    const auto left = pipeline_->checkpoint(/*all=*/true);
+    const auto left = checkpointer_->write(/*all=*/true);
     if (!left.ok())
       return log::warning("stop", "states are not checkpointed: {}", left.error().to_string());
     if (*left == 0) return;
-  }
-}
-
-// What a start left to be caught up, before it is asked for; at most half of the time of one
-// processor, so that the events of now come first. Partitions may be taken over at any time.
-void Runtime::warm(const std::stop_token& stop) {
-  constexpr int64_t kLookUs = 100'000;
-  while (!stop.stop_requested()) {
-    const auto tables = between_events(
-        [](Pipeline& pipeline, store::PendingCommit&) { return pipeline.cold_tables(); });
-    for (const auto& table : tables)
-      for (bool more = true; more && !stop.stop_requested();) {
-        const int64_t began_ns = clock_.monotonic_ns();
-        const auto warmed = table->warm();
-        // Whoever asks for that key meets the same trouble, and says it.
-        if (!warmed.ok()) log::warning("recovery", "{}", warmed.error().to_string());
-        more = warmed.value_or(false);
-        clock_.sleep_us((clock_.monotonic_ns() - began_ns) / 1000);
-      }
-    clock_.sleep_us(kLookUs);
   }
 }
 
@@ -507,7 +510,7 @@ void Runtime::housekeeping() {
   }
   if (done.ok() && now_ns >= next_checkpoint_ns_) {
     next_checkpoint_ns_ = now_ns + kCheckpointNs;
-    if (const auto left = pipeline_->checkpoint(); !left.ok()) done = left.error();
+    if (const auto left = checkpointer_->write(); !left.ok()) done = left.error();
   }
   if (!done.ok()) fail(done.error());
 }
@@ -533,7 +536,7 @@ Runtime::Stopped Runtime::stop() {
   if (committer_) committer_->give_up_at(stop_share_ns(85));
   const auto at = [](const char* part) { StopLimit::now_at(part); };
   at("recovery");
-  warming_ = {};
+  if (warmer_) warmer_->stop();
   at("segments");
   if (roller_) roller_->stop();
   at("training");
@@ -554,7 +557,7 @@ Runtime::Stopped Runtime::stop() {
   if (system_log_) {
     if (pipeline_)
       for (size_t index = 0; index < plan_->sources.size(); ++index)
-        system_log_->look(index, pipeline_->gate_counts(index), /*last=*/true);
+        system_log_->look(index, pipeline_->gate(index).counts(), /*last=*/true);
     const auto why = failure();
     system_log_->stopped(why ? why->to_string() : "");
   }

@@ -14,15 +14,17 @@
 #include "app/runtime/pipeline.h"
 #include "app/runtime/plan.h"
 #include "app/runtime/roller.h"
-#include "app/runtime/rollout.h"
 #include "app/runtime/system_log.h"
 #include "app/runtime/trainer.h"
 #include "base/bounded_queue.h"
 #include "base/env.h"
 #include "base/net/http.h"
 #include "models/registry.h"
+#include "serve/rollout.h"
+#include "store/commit/checkpointer.h"
 #include "store/commit/committer.h"
 #include "store/commit/journal.h"
+#include "store/commit/warmer.h"
 #include "store/store.h"
 #include "streams/outboxes.h"
 #include "streams/source.h"
@@ -42,7 +44,7 @@ struct RuntimeOptions {
   OwnServer own_server;  // empty: this program serves nothing
   // Called, too, when a monitor's drift asks for a training; see Monitors.
   Monitors::TrainingHook on_training_wanted;
-  Rollout::Options rollout;
+  serve::Rollout::Options rollout;
   Trainer::Options trainer;
   Roller::Options roller;
   // Benchmarks and simulations bring their own sources; empty: the file's connectors.
@@ -90,9 +92,13 @@ class Runtime {
   }
   streams::Outboxes& outboxes() { return *outboxes_; }
   Pipeline& pipeline() { return *pipeline_; }
+  store::Checkpointer& checkpointer() { return *checkpointer_; }
+  const store::MemoryBudget& model_memory() const { return *model_memory_; }
   const Monitors& monitors() const { return *monitors_; }
   Trainer& trainer() { return *trainer_; }
-  Rollout& rollout() { return *rollout_; }
+  serve::Rollout& rollout() { return *rollout_; }
+  // Of the model of this name; empty: the only one with a detector. See serve::ask_rollback.
+  Result<serve::RollbackAsked> roll_back(const std::string& model, const std::string& reason);
   Roller& roller() { return *roller_; }
   // See Healers::reset; durable within a few milliseconds.
   Result<void> reset_heal(const std::string& name) {
@@ -134,13 +140,13 @@ class Runtime {
   Result<void> install_versions();
   Result<void> open_monitors();
   Result<void> open_sinks(const streams::Surroundings& surroundings);
+  size_t tell_recovery();
   void open_learning();
   void run_pipeline();
   void apply(Inbound& inbound);
   bool apply_chunk(const Inbound& inbound, streams::SourceBatch&& chunk, bool last);
   void housekeeping();
   void checkpoint_for_stop();
-  void warm(const std::stop_token& stop);
   int64_t stop_share_ns(int percent) const;
   void fail(const Error& error);
 
@@ -157,9 +163,12 @@ class Runtime {
   std::unique_ptr<store::Journal> journal_;
   std::unique_ptr<streams::Outboxes> outboxes_;
   std::unique_ptr<Healers> healing_;
+  std::unique_ptr<store::Checkpointer> checkpointer_;
+  std::unique_ptr<store::Warmer> warmer_;
+  std::shared_ptr<store::MemoryBudget> model_memory_;  // all versions together
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<Monitors> monitors_;
-  std::unique_ptr<Rollout> rollout_;
+  std::unique_ptr<serve::Rollout> rollout_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<Roller> roller_;
   std::unique_ptr<SystemLog> system_log_;
@@ -168,7 +177,6 @@ class Runtime {
   std::unique_ptr<BoundedQueue<Inbound>> inbox_;
   std::vector<std::unique_ptr<SourceThread>> sources_;
   std::jthread pipeline_thread_;
-  std::jthread warming_;
   std::atomic<bool> stopping_{false};
   std::atomic<int64_t> stop_began_ns_{0};
   Stopped stopped_;

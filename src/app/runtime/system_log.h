@@ -11,8 +11,8 @@
 
 #include "app/runtime/plan.h"
 #include "base/result.h"
-#include "store/commit/journal.h"
 #include "store/commit/committer.h"
+#include "store/commit/journal.h"
 #include "store/store.h"
 #include "streams/gate.h"
 #include "streams/source.h"

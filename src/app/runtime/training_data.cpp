@@ -117,8 +117,8 @@ Result<Inputs> streams_of_model(const store::Store& store, const Plan& plan, siz
   Inputs streams;
   for (size_t decision = 0; decision < plan.decisions.size(); ++decision) {
     if (plan.decisions[decision].model != model) continue;
-    const auto input =
-        std::make_shared<const serve::StoredInput>(store, input_definition(plan, decision));
+    const auto input = std::make_shared<const serve::StoredInput>(
+        store, serve::input_definition(plan.decisions[decision]));
     for (const auto& [name, stream] : partitions.known())
       if (name.starts_with(plan.decisions[decision].name + "@")) streams[stream] = input;
   }

@@ -137,33 +137,13 @@ Result<size_t> trainable_model(const Plan& plan, const std::string& name) {
                "choose one with --model: " + known};
 }
 
-std::optional<int64_t> pinned_version(const PlanModel& model) {
-  if (model.file == nullptr || !model.file->champion) return std::nullopt;
-  const std::string& alias = model.file->champion->alias;
-  int64_t version = 0;
-  const auto read = std::from_chars(alias.data(), alias.data() + alias.size(), version);
-  if (read.ec != std::errc() || read.ptr != alias.data() + alias.size()) return std::nullopt;
-  return version;
-}
-
-Result<int64_t> serving_version(const store::Store* store, const models::Registry& registry,
-                                const PlanModel& model) {
-  if (const auto pinned = pinned_version(model)) return *pinned;
-  if (store != nullptr) {
-    QW_ASSIGN(const auto served, store->get_meta(store::meta::serving(model.registry_name)));
-    if (served) return static_cast<int64_t>(std::stoll(*served));
-  }
-  QW_ASSIGN(const auto champion, registry.alias(model.registry_name, "champion"));
-  return champion.value_or(0);
-}
-
 Result<TrainingReport> run_training(const store::Store* store, models::Registry& registry,
                                     const Plan& plan, const TrainingWish& wish, const Clock& clock,
                                     const train::Pace& pace,
                                     const std::function<void(const train::SearchProgress&)>& tell) {
   const PlanModel& model = plan.models[wish.model];
   TrainingReport report;
-  QW_ASSIGN(report.champion, serving_version(store, registry, model));
+  QW_ASSIGN(report.champion, serve::serving_version(store, registry, model));
   QW_ASSIGN(const models::Package champion, champion_package(registry, model, report.champion));
   QW_ASSIGN(train::TrainingData data, read_data(store, plan, wish));
   report.labels = train::count_labels(data);

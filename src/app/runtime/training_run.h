@@ -42,14 +42,6 @@ TrainingWish training_wish(const Plan& plan, size_t model, const std::string& tr
 // several; both name them.
 Result<size_t> trainable_model(const Plan& plan, const std::string& name);
 
-// The version that serves a model now, or will at the next start: the store's record of the last
-// swap, then the registry's alias, then 0, the settings in the application file. `store` may be
-// null. A version the file pins (`registry:NAME@7`) comes before all.
-Result<int64_t> serving_version(const store::Store* store, const models::Registry& registry,
-                                const PlanModel& model);
-// The number in `registry:NAME@7`.
-std::optional<int64_t> pinned_version(const PlanModel& model);
-
 // What a run came to.
 struct TrainingReport {
   train::LabelCounts labels;

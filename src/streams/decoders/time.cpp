@@ -235,18 +235,4 @@ Result<int64_t> TimeParser::parse_common_log(std::string_view text) const {
   return civil.as_utc_us() - *offset_us;
 }
 
-std::string format_time(int64_t time_us) {
-  int64_t days = time_us / (86'400 * kSecondUs);
-  int64_t rest = time_us % (86'400 * kSecondUs);
-  if (rest < 0) {
-    rest += 86'400 * kSecondUs;
-    --days;
-  }
-  const std::chrono::year_month_day date{std::chrono::sys_days{std::chrono::days{days}}};
-  const int64_t seconds = rest / kSecondUs;
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                     seconds / 3'600, seconds / 60 % 60, seconds % 60, rest % kSecondUs);
-}
-
 }  // namespace qw::streams

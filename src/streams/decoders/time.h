@@ -32,7 +32,4 @@ class TimeParser {
   std::shared_ptr<const Zone> zone_;  // null: none declared
 };
 
-// "2026-01-02T03:04:05.000006Z"
-std::string format_time(int64_t time_us);
-
 }  // namespace qw::streams

@@ -1,6 +1,7 @@
 // Aim: timestamps are read exactly or refused. Method: a table of texts with answers worked out by
 // hand or with `date -u -d`.
 #include "streams/decoders/time.h"
+#include "base/time_text.h"
 
 #include <gtest/gtest.h>
 

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/crash_watch.h"
+#include "base/time_text.h"
 #include "schema/stored_record.h"
 #include "streams/gate.h"
 

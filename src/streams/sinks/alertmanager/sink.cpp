@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/net/http.h"
-#include "streams/decoders/time.h"
+#include "base/time_text.h"
 #include "streams/sinks/webhook/sink.h"
 
 namespace qw::streams {

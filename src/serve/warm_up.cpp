@@ -1,8 +1,8 @@
-#include "app/runtime/warm_up.h"
+#include "serve/warm_up.h"
 
 #include <fmt/format.h>
 
-namespace qw::app {
+namespace qw::serve {
 namespace {
 
 constexpr size_t kRecordsAtOnce = 2048;              // between two looks at the stop token
@@ -13,26 +13,25 @@ Error stopped() { return {ErrorCode::kUnavailable, "the application is stopping"
 
 }  // namespace
 
-WarmUp::WarmUp(const store::Store& store, store::Lane& lane, Pipeline& pipeline, size_t decision,
-               int64_t version, std::shared_ptr<const models::LearningEngine> engine,
-               const Clock& clock)
-    : history_(store),
+WarmUp::WarmUp(const store::Store& store, store::Lane& lane, ModelSlot& slot, int64_t version,
+               std::shared_ptr<const models::LearningEngine> engine, const Clock& clock)
+    : store_(store),
+      history_(store),
       lane_(lane),
-      pipeline_(pipeline),
-      decision_(decision),
+      slot_(slot),
       clock_(clock),
-      version_(std::make_unique<serve::LearningVersion>(store, pipeline.learning_options(decision),
-                                                        version, std::move(engine))) {}
+      version_(
+          std::make_unique<LearningVersion>(store, slot.options(), version, std::move(engine))) {}
 
 WarmUp::~WarmUp() {
   const auto held = lane_.hold();
-  pipeline_.tap_decision(decision_, nullptr);
+  slot_.tap(nullptr);
 }
 
 // A stream's table, going on where an earlier warm-up of this version left it.
 Result<void> WarmUp::ensure(PartitionId stream) {
   if (learned_.contains(stream)) return {};
-  QW_ASSIGN(const Seq low, pipeline_.low_water(version_->owner(), stream));
+  QW_ASSIGN(const Seq low, store::stored_low_water(store_, version_->owner(), stream));
   QW_TRY(version_->add_stream(stream).finish_recovery(clock_.monotonic_ns() / 1000));
   learned_[stream] = low;
   return {};
@@ -43,7 +42,7 @@ Result<size_t> WarmUp::replay(const std::stop_token& stop) {
   std::map<PartitionId, Seq> streams;
   {
     const auto held = lane_.hold();
-    streams = pipeline_.streams_of(decision_);
+    streams = slot_.streams();
   }
   uint64_t known = 0;
   for (const auto& [stream, last] : streams) known += last.value();
@@ -102,7 +101,7 @@ Result<void> WarmUp::claim(const std::stop_token& stop) {
   bool anew = false;
   {
     const auto held = lane_.hold();
-    QW_ASSIGN(anew, pipeline_.stage_definition(*version_, lane_.open().txn));
+    QW_ASSIGN(anew, slot_.stage_definition(*version_, lane_.open().txn));
   }
   if (anew) QW_TRY(lane_.wait_durable(stop));
   claimed_ = true;
@@ -126,15 +125,15 @@ Result<void> WarmUp::checkpoint_if_many() {
     lane_.give_way();
     auto held = lane_.hold();
     if (!held.wait_for_room(kRoomUs)) return {};  // a full disk: later
-    QW_TRY(pipeline_.checkpoint_version(*version_, learned_));
+    QW_TRY(slot_.checkpoint(*version_, learned_));
   }
   return {};
 }
 
 void WarmUp::tap() {
   tap_ = DecisionTap();
-  tapped_ = pipeline_.streams_of(decision_);
-  pipeline_.tap_decision(decision_, &tap_);
+  tapped_ = slot_.streams();
+  slot_.tap(&tap_);
 }
 
 Result<void> WarmUp::bridge(const std::stop_token& stop) {
@@ -173,9 +172,9 @@ Result<void> WarmUp::finish() {
     return Error{ErrorCode::kExhausted, "more was decided than could be put aside", "warm-up", ""};
   QW_TRY(learn(tap_.decisions));
   tap_.decisions.clear();
-  pipeline_.tap_decision(decision_, nullptr);
-  for (const auto& [stream, last] : pipeline_.streams_of(decision_)) QW_TRY(ensure(stream));
+  slot_.tap(nullptr);
+  for (const auto& [stream, last] : slot_.streams()) QW_TRY(ensure(stream));
   return {};
 }
 
-}  // namespace qw::app
+}  // namespace qw::serve

@@ -12,25 +12,24 @@
 #include "store/keyed_state.h"
 #include "store/schemas.h"
 
-namespace qw::app {
+namespace qw::features {
 
 // A KeyState in a KeyedTable.
 class ViewState final : public store::KeyedState {
  public:
-  ViewState(features::ViewPtr view, features::KeyState rows)
-      : view_(std::move(view)), rows_(std::move(rows)) {}
+  ViewState(ViewPtr view, KeyState rows) : view_(std::move(view)), rows_(std::move(rows)) {}
   std::string_view image(std::string& scratch) const override {
     scratch.clear();
     rows_.serialize(*view_, scratch);
     return scratch;
   }
   size_t memory_bytes() const override { return rows_.bytes() + sizeof *this; }
-  features::KeyState& rows() { return rows_; }
-  const features::KeyState& rows() const { return rows_; }
+  KeyState& rows() { return rows_; }
+  const KeyState& rows() const { return rows_; }
 
  private:
-  features::ViewPtr view_;
-  features::KeyState rows_;
+  ViewPtr view_;
+  KeyState rows_;
 };
 
 // Reads the events of a log as rows of the source as it is now, whatever schema of the source they
@@ -60,7 +59,7 @@ class StoredRows {
 // Replays from the event log.
 class ViewStateKind final : public store::KeyedStateKind {
  public:
-  ViewStateKind(const store::Store& store, features::ViewPtr view,
+  ViewStateKind(const store::Store& store, ViewPtr view,
                 const std::shared_ptr<const schema::Schema>& source);
   std::unique_ptr<store::KeyedState> fresh(std::string_view key) const override;
   Result<std::unique_ptr<store::KeyedState>> decode(std::string_view key,
@@ -69,11 +68,11 @@ class ViewStateKind final : public store::KeyedStateKind {
                       std::string_view record) const override;
 
  private:
-  features::ViewPtr view_;
+  ViewPtr view_;
   // Several keys catch up at once; each takes its turn with what replaying works with.
   mutable std::mutex replay_mutex_;
   mutable StoredRows rows_;
-  mutable features::ViewWorker worker_;
+  mutable ViewWorker worker_;
 };
 
-}  // namespace qw::app
+}  // namespace qw::features

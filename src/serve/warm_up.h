@@ -10,13 +10,12 @@
 #include <stop_token>
 #include <utility>
 
-#include "app/runtime/pipeline.h"
-#include "serve/learning_model.h"
+#include "serve/model_slot.h"
 #include "store/commit/lane.h"
 #include "store/segments/history.h"
 #include "store/store.h"
 
-namespace qw::app {
+namespace qw::serve {
 
 // One decision's new version on its way. The decision log holds every model input bit by bit, so a
 // version that replays it is the version that had served from the beginning.
@@ -35,8 +34,8 @@ namespace qw::app {
 // an error: begin with replay() again. After take() it is empty: drop it.
 class WarmUp {
  public:
-  WarmUp(const store::Store& store, store::Lane& lane, Pipeline& pipeline, size_t decision,
-         int64_t version, std::shared_ptr<const models::LearningEngine> engine, const Clock& clock);
+  WarmUp(const store::Store& store, store::Lane& lane, ModelSlot& slot, int64_t version,
+         std::shared_ptr<const models::LearningEngine> engine, const Clock& clock);
   ~WarmUp();
   WarmUp(const WarmUp&) = delete;
   WarmUp& operator=(const WarmUp&) = delete;
@@ -48,14 +47,14 @@ class WarmUp {
   // Returns how many observations there were. kExhausted: too many were put aside; drop it.
   Result<size_t> drain();
   Result<void> finish();
-  std::unique_ptr<serve::LearningVersion> take() { return std::move(version_); }
+  std::unique_ptr<LearningVersion> take() { return std::move(version_); }
 
   // How many of the decisions known at the last replay() it has learned, and how many those are.
   // Any thread.
   std::pair<uint64_t, uint64_t> progress() const { return {read_, known_}; }
 
-  size_t decision() const { return decision_; }
-  serve::LearningVersion& version() { return *version_; }
+  ModelSlot& slot() { return slot_; }
+  LearningVersion& version() { return *version_; }
 
  private:
   Result<void> ensure(PartitionId stream);
@@ -66,12 +65,12 @@ class WarmUp {
   void measure();
   Result<void> learn(const std::vector<TappedDecision>& decisions);
 
+  const store::Store& store_;
   store::History history_;
   store::Lane& lane_;
-  Pipeline& pipeline_;
-  const size_t decision_;
+  ModelSlot& slot_;
   const Clock& clock_;
-  std::unique_ptr<serve::LearningVersion> version_;
+  std::unique_ptr<LearningVersion> version_;
   std::map<PartitionId, Seq> learned_;  // of each stream: up to here
   std::map<PartitionId, Seq> tapped_;   // of each stream: from after here on it is put aside
   DecisionTap tap_;
@@ -79,4 +78,4 @@ class WarmUp {
   std::atomic<uint64_t> read_{0}, known_{0};
 };
 
-}  // namespace qw::app
+}  // namespace qw::serve

@@ -1,22 +1,22 @@
-#include "app/runtime/view_states.h"
+#include "features/online/view_states.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace qw::app {
+namespace qw::features {
 
-ViewStateKind::ViewStateKind(const store::Store& store, features::ViewPtr view,
+ViewStateKind::ViewStateKind(const store::Store& store, ViewPtr view,
                              const std::shared_ptr<const schema::Schema>& source)
     : view_(std::move(view)), rows_(store, source, view_->columns()), worker_(view_) {}
 
 std::unique_ptr<store::KeyedState> ViewStateKind::fresh(std::string_view) const {
-  return std::make_unique<ViewState>(view_, features::KeyState(*view_));
+  return std::make_unique<ViewState>(view_, KeyState(*view_));
 }
 
 Result<std::unique_ptr<store::KeyedState>> ViewStateKind::decode(std::string_view,
                                                                  std::string_view image) const {
-  QW_ASSIGN(features::KeyState rows, features::KeyState::parse(*view_, image));
+  QW_ASSIGN(KeyState rows, KeyState::parse(*view_, image));
   return std::unique_ptr<store::KeyedState>(std::make_unique<ViewState>(view_, std::move(rows)));
 }
 
@@ -73,4 +73,4 @@ Result<schema::EventBatch> StoredRows::of(std::string_view record) {
   return event;
 }
 
-}  // namespace qw::app
+}  // namespace qw::features

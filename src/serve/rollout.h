@@ -13,29 +13,22 @@
 #include <thread>
 #include <vector>
 
-#include "app/runtime/pipeline.h"
-#include "app/runtime/plan.h"
-#include "app/runtime/warm_up.h"
 #include "base/env.h"
 #include "models/registry.h"
+#include "serve/model_plan.h"
+#include "serve/model_slot.h"
+#include "serve/warm_up.h"
 #include "store/commit/journal.h"
 #include "store/commit/lane.h"
 #include "store/store.h"
 
-namespace qw::app {
+namespace qw::serve {
 
-// A version that shall be left, and the one that comes back. A value.
-struct RollbackAsked {
-  std::string model;
-  int64_t from = 0;
-  int64_t to = 0;  // 0: what the application file says
+// A model with the places where it decides.
+struct ServedModel {
+  const ModelPlan* plan = nullptr;
+  std::vector<ModelSlot*> slots;
 };
-// Marks the version that serves as rolling back: the running program warms up the version before it
-// and swaps, a stopped one after its next start. `model` empty: the only one with a detector.
-// kConflict: nothing came before, or it is under way already; kBadInput: the file pins the version.
-Result<RollbackAsked> ask_rollback(const Plan& plan, models::Registry& registry,
-                                   const std::string& model, const std::string& reason,
-                                   int64_t at_us);
 
 // The version that is warming up, and the share of the decisions that it has learned. A value.
 struct WarmProgress {
@@ -67,9 +60,10 @@ class Rollout {
   };
   // Called before a version serves, without a lane held.
   using Prepare = std::function<void(size_t model, int64_t version)>;
-  Rollout(std::shared_ptr<const Plan> plan, store::Store& store, std::string registry_folder,
-          store::Lane& lane, Pipeline& pipeline, store::Journal& journal, const Clock& clock,
-          Options options, Prepare prepare);
+  // The plans and slots of `models` outlive it; slots are used under holds of `lane`.
+  Rollout(std::vector<ServedModel> models, store::Store& store, std::string registry_folder,
+          store::Lane& lane, store::Journal& journal, const Clock& clock, Options options,
+          Prepare prepare);
   ~Rollout();
 
   void start();
@@ -79,7 +73,7 @@ class Rollout {
   // Looks at once. Any thread.
   void wake();
   // Asks for a rollback (see ask_rollback) and wakes the thread. Any thread.
-  Result<RollbackAsked> roll_back(const std::string& model, const std::string& reason);
+  Result<RollbackAsked> roll_back(size_t model, const std::string& reason);
   // Nothing when no version is on its way. Any thread.
   std::optional<WarmProgress> progress() const;
 
@@ -110,13 +104,12 @@ class Rollout {
             const std::string& title, const std::string& detail);
   Result<void> set_state(const Change& change, models::VersionState state, const std::string& title,
                          const std::string& reason);
-  std::vector<size_t> decisions_of(size_t model) const;
+  const ModelPlan& plan_of(const Change& change) const { return *models_[change.model].plan; }
 
-  const std::shared_ptr<const Plan> plan_;
+  const std::vector<ServedModel> models_;
   store::Store& store_;
   const std::string registry_folder_;
   store::Lane& lane_;
-  Pipeline& pipeline_;
   store::Journal& journal_;
   const Clock& clock_;
   const Options options_;
@@ -131,4 +124,4 @@ class Rollout {
   std::jthread thread_;
 };
 
-}  // namespace qw::app
+}  // namespace qw::serve

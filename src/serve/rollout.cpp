@@ -1,19 +1,18 @@
-#include "app/runtime/rollout.h"
+#include "serve/rollout.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 
-#include "app/runtime/training_run.h"
 #include "base/fail_point.h"
 #include "base/guard.h"
 #include "base/log.h"
+#include "models/lineage.h"
 #include "models/load.h"
 #include "store/commit/meta_names.h"
-#include "train/publish.h"
 
-namespace qw::app {
+namespace qw::serve {
 namespace {
 
 using models::VersionState;
@@ -30,41 +29,13 @@ bool waits(VersionState state) {
 
 }  // namespace
 
-Result<RollbackAsked> ask_rollback(const Plan& plan, models::Registry& registry,
-                                   const std::string& model, const std::string& reason,
-                                   int64_t at_us) {
-  QW_ASSIGN(const size_t index, trainable_model(plan, model));
-  const PlanModel& planned = plan.models[index];
-  if (const auto pinned = pinned_version(planned))
-    return Error{ErrorCode::kBadInput,
-                 fmt::format("the application file pins '{}' to version {}", planned.name, *pinned),
-                 plan.file.path, "name the version there that shall serve"};
-  QW_ASSIGN(const auto serving, registry.alias(planned.registry_name, "champion"));
-  if (!serving)
-    return Error{ErrorCode::kConflict,
-                 fmt::format("'{}' is served as the application file says; nothing came before",
-                             planned.name),
-                 planned.name, ""};
-  QW_ASSIGN(const models::VersionInfo info, registry.version(planned.registry_name, *serving));
-  if (info.state == VersionState::kRollingBack)
-    return Error{
-        ErrorCode::kConflict,
-        fmt::format("version {} of '{}' is being rolled back already", *serving, planned.name),
-        planned.name, "wait: a program that runs does it within seconds"};
-  QW_TRY(registry.set_state(planned.registry_name, *serving, VersionState::kRollingBack,
-                            reason.empty() ? "no reason was given" : reason, at_us,
-                            VersionState::kChampion));
-  return RollbackAsked{planned.name, *serving, info.parent};
-}
-
-Rollout::Rollout(std::shared_ptr<const Plan> plan, store::Store& store, std::string registry_folder,
-                 store::Lane& lane, Pipeline& pipeline, store::Journal& journal, const Clock& clock,
-                 Options options, Prepare prepare)
-    : plan_(std::move(plan)),
+Rollout::Rollout(std::vector<ServedModel> models, store::Store& store, std::string registry_folder,
+                 store::Lane& lane, store::Journal& journal, const Clock& clock, Options options,
+                 Prepare prepare)
+    : models_(std::move(models)),
       store_(store),
       registry_folder_(std::move(registry_folder)),
       lane_(lane),
-      pipeline_(pipeline),
       journal_(journal),
       clock_(clock),
       options_(std::move(options)),
@@ -95,11 +66,11 @@ void Rollout::wake() {
   wake_.notify_one();
 }
 
-Result<RollbackAsked> Rollout::roll_back(const std::string& model, const std::string& reason) {
+Result<RollbackAsked> Rollout::roll_back(size_t model, const std::string& reason) {
   // A handle of its own: the thread's is its alone.
   QW_ASSIGN(const auto registry, models::Registry::open(registry_folder_));
   QW_ASSIGN(const RollbackAsked asked,
-            ask_rollback(*plan_, *registry, model, reason, clock_.wall_us()));
+            ask_rollback(*models_[model].plan, *registry, reason, clock_.wall_us()));
   wake();
   return asked;
 }
@@ -120,8 +91,8 @@ Result<void> Rollout::look(const std::stop_token& stop) {
   if (!registry_) {
     QW_ASSIGN(registry_, models::Registry::open(registry_folder_));
   }
-  for (size_t model = 0; model < plan_->models.size(); ++model) {
-    if (!plan_->models[model].engine || pinned_version(plan_->models[model])) continue;
+  for (size_t model = 0; model < models_.size(); ++model) {
+    if (!models_[model].plan->engine || models_[model].plan->pinned) continue;
     QW_TRY(look_at(model, stop));
   }
   return {};
@@ -129,7 +100,7 @@ Result<void> Rollout::look(const std::stop_token& stop) {
 
 // What serves is on its way back, or else the newest version that waits to be taken into service.
 Result<void> Rollout::look_at(size_t model, const std::stop_token& stop) {
-  const PlanModel& planned = plan_->models[model];
+  const ModelPlan& planned = *models_[model].plan;
   QW_ASSIGN(const int64_t serving, serving_version(&store_, *registry_, planned));
   // A crash, or a locked registry, between a swap and its note there: the store knows better.
   QW_ASSIGN(const auto champion, registry_->alias(planned.registry_name, "champion"));
@@ -141,7 +112,7 @@ Result<void> Rollout::look_at(size_t model, const std::stop_token& stop) {
       return roll_out({model, info.parent, serving, true, info.reason}, stop);
   for (const models::VersionInfo& info : versions) {
     if (!waits(info.state) || info.version == serving) continue;
-    if (train::lineage_facts(info.lineage).then != "swap") continue;
+    if (models::lineage_facts(info.lineage).then != "swap") continue;
     if (info.parent != serving)
       return set_state({model, info.version, serving, false, ""}, VersionState::kRefused,
                        fmt::format("Version {} of '{}' is refused", info.version, planned.name),
@@ -153,7 +124,7 @@ Result<void> Rollout::look_at(size_t model, const std::stop_token& stop) {
 }
 
 Result<void> Rollout::roll_out(const Change& change, const std::stop_token& stop) {
-  const PlanModel& planned = plan_->models[change.model];
+  const ModelPlan& planned = plan_of(change);
   const std::string name = fmt::format("Version {} of '{}'", change.version, planned.name);
   using Engine = std::shared_ptr<const models::LearningEngine>;
   const Result<Engine> engine =
@@ -165,9 +136,9 @@ Result<void> Rollout::roll_out(const Change& change, const std::stop_token& stop
   QW_TRY(set_state(change, VersionState::kWarming, name + " warms up", change.reason));
   fail_point("swap.warming");
   Warming warming;
-  for (const size_t decision : decisions_of(change.model))
-    warming.push_back(std::make_unique<WarmUp>(store_, lane_, pipeline_, decision, change.version,
-                                               engine.value(), clock_));
+  for (ModelSlot* slot : models_[change.model].slots)
+    warming.push_back(
+        std::make_unique<WarmUp>(store_, lane_, *slot, change.version, engine.value(), clock_));
   show(change, warming);
   struct Hides {
     Rollout& rollout;
@@ -254,25 +225,25 @@ Result<void> Rollout::install(Warming& warming) {
     QW_TRY(before("finish"));
     QW_TRY(one->finish());
   }
-  for (const auto& one : warming) pipeline_.install_challenger(one->decision(), one->take());
+  for (const auto& one : warming) one->slot().install_challenger(one->take());
   return {};
 }
 
 // Nothing of a version that will not serve is left behind.
 void Rollout::give_up(Warming& warming) {
   const auto held = lane_.hold();
-  for (const auto& one : warming) pipeline_.erase_version(one->version());
+  for (const auto& one : warming) one->slot().erase(one->version());
 }
 
 Result<void> Rollout::swap(const Change& change, const std::stop_token& stop) {
-  const PlanModel& planned = plan_->models[change.model];
-  std::vector<std::unique_ptr<serve::LearningVersion>> old;
+  const ModelPlan& planned = plan_of(change);
+  std::vector<std::unique_ptr<LearningVersion>> old;
   {
     auto held = lane_.hold();
     store::PendingCommit& open = held.open();
-    for (const size_t decision : decisions_of(change.model)) {
-      old.push_back(pipeline_.swap_challenger(decision));
-      pipeline_.erase_version(*old.back());
+    for (ModelSlot* slot : models_[change.model].slots) {
+      old.push_back(slot->swap_challenger());
+      slot->erase(*old.back());
     }
     open.txn.put_meta(store::meta::serving(planned.registry_name), std::to_string(change.version));
     open.need(store::Durability::kMachine);
@@ -293,7 +264,7 @@ Result<void> Rollout::swap(const Change& change, const std::stop_token& stop) {
 
 void Rollout::tell(store::PendingCommit& open, size_t model, int64_t version, const char* phase,
                    const std::string& title, const std::string& detail) {
-  journal_.append(open, store::ModelBody{phase, plan_->models[model].name, std::to_string(version),
+  journal_.append(open, store::ModelBody{phase, models_[model].plan->name, std::to_string(version),
                                          std::nullopt, title, detail});
   log::info("rollout", "{}{}{}", title, detail.empty() ? "" : ": ", detail);
 }
@@ -302,7 +273,7 @@ void Rollout::tell(store::PendingCommit& open, size_t model, int64_t version, co
 // rollback that cannot be is over.
 Result<void> Rollout::set_state(const Change& change, VersionState state, const std::string& title,
                                 const std::string& reason) {
-  const std::string& name = plan_->models[change.model].registry_name;
+  const std::string& name = plan_of(change).registry_name;
   QW_TRY(before(models::name_of(state)));
   if (!change.back)
     QW_TRY(registry_->set_state(name, change.version, state, reason, clock_.wall_us()));
@@ -315,11 +286,4 @@ Result<void> Rollout::set_state(const Change& change, VersionState state, const 
   return {};
 }
 
-std::vector<size_t> Rollout::decisions_of(size_t model) const {
-  std::vector<size_t> decisions;
-  for (size_t decision = 0; decision < plan_->decisions.size(); ++decision)
-    if (plan_->decisions[decision].model == model) decisions.push_back(decision);
-  return decisions;
-}
-
-}  // namespace qw::app
+}  // namespace qw::serve

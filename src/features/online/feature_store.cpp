@@ -1,0 +1,212 @@
+#include "features/online/feature_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/log.h"
+#include "features/online/view_states.h"
+#include "store/commit/meta_names.h"
+
+namespace qw::features {
+
+std::vector<size_t> SourceFeatures::columns_of_views() const {
+  std::set<size_t> columns;
+  for (const StoredView& view : views)
+    columns.insert(view.view->columns().begin(), view.view->columns().end());
+  return {columns.begin(), columns.end()};
+}
+
+FeatureReader::FeatureReader(const SourceFeatures& source)
+    : source_(source), rows_(source.views.size()), texts_(source.views.size()) {
+  for (const StoredView& view : source.views) workers_.emplace_back(view.view);
+  for (const Derived& derived : source.derived) derived_.emplace_back(derived.expression);
+}
+
+// Texts in the row point into the state, which somebody who reads other keys may drive out of
+// memory before they are used.
+void FeatureReader::keep_texts(size_t index) {
+  const View& view = *source_.views[index].view;
+  FeatureRow& row = rows_[index];
+  std::vector<std::string>& texts = texts_[index];
+  texts.resize(row.cells.size());
+  for (size_t at = 0; at < row.cells.size(); ++at) {
+    if (row.cells[at].null || view.features()[at].type.kind != schema::Kind::kString) continue;
+    texts[at] = row.cells[at].text;
+    row.cells[at].text = texts[at];
+  }
+}
+
+Result<void> FeatureReader::read_view(const FeaturePartition& partition, size_t index,
+                                      const schema::Batch& rows, size_t row, ReadPoint point,
+                                      std::span<Cell> cells) {
+  const View& view = *source_.views[index].view;
+  key_.clear();
+  if (!view.key_of(rows, row, key_)) {
+    std::ranges::fill(cells, Cell{});
+    rows_[index].statuses.assign(view.features().size(), FeatureStatus::kPresent);
+    return {};
+  }
+  point.lost = partition.lost[index];
+  QW_TRY(partition.views[index]->with_state<ViewState>(key_, [&](const ViewState& state) {
+    state.rows().read(workers_[index], point, rows_[index]);
+    keep_texts(index);
+  }));
+  std::ranges::copy(rows_[index].cells, cells.begin());
+  return {};
+}
+
+Result<void> FeatureReader::read(const FeaturePartition& partition, const schema::Batch& rows,
+                                 size_t row, ReadPoint point, std::span<Cell> cells,
+                                 std::vector<FeatureStatus>& statuses) {
+  for (size_t column = 0; column < source_.features_begin; ++column)
+    cells[column] = cell_at(rows.column(column), row);
+  size_t at = source_.features_begin;
+  statuses.clear();
+  for (size_t index = 0; index < source_.views.size(); ++index) {
+    const size_t count = source_.views[index].view->features().size();
+    QW_TRY(read_view(partition, index, rows, row, point, cells.subspan(at, count)));
+    const std::vector<FeatureStatus>& of_view = rows_[index].statuses;
+    const auto present = [](FeatureStatus status) { return status == FeatureStatus::kPresent; };
+    if (!std::ranges::all_of(of_view, present)) {
+      // Derived features have none of their own.
+      statuses.resize(source_.inputs->size() - source_.features_begin, FeatureStatus::kPresent);
+      std::ranges::copy(
+          of_view, statuses.begin() + static_cast<std::ptrdiff_t>(at - source_.features_begin));
+    }
+    at += count;
+  }
+  for (Evaluator& derived : derived_) {
+    cells[at] = derived.evaluate(cells.first(at));
+    ++at;
+  }
+  return {};
+}
+
+FeatureStore::FeatureStore(std::vector<const SourceFeatures*> sources, store::Store& store,
+                           store::Lane& lane, store::Checkpointer& checkpointer,
+                           store::Journal& journal, const store::Partitions& partitions,
+                           const Clock& clock, MetricRegistry& metrics, FeatureStoreOptions options)
+    : store_(store),
+      lane_(lane),
+      checkpointer_(checkpointer),
+      journal_(journal),
+      partition_ids_(partitions),
+      clock_(clock),
+      metrics_(metrics),
+      options_(options),
+      memory_(std::make_shared<store::MemoryBudget>(options.memory_bytes)),
+      sources_(sources.size()) {
+  for (size_t index = 0; index < sources.size(); ++index) {
+    sources_[index].features = sources[index];
+    for (const StoredView& view : sources[index]->views)
+      sources_[index].workers.emplace_back(view.view);
+  }
+}
+
+Result<FeaturePartition*> FeatureStore::open_partition(size_t source, uint32_t number,
+                                                       PartitionId id, const Seq& last,
+                                                       EventTime watermark) {
+  const SourceFeatures& features = *sources_[source].features;
+  FeaturePartition made;
+  made.source = source;
+  made.number = number;
+  made.id = id;
+  for (const StoredView& view : features.views) {
+    store::KeyedTableOptions options;
+    options.owner = view.owner;
+    options.partition = id;
+    options.log = store::Log::kEvents;
+    options.replay_max_us = options_.replay_max_us;
+    options.memory = memory_;
+    made.views.push_back(std::make_shared<store::KeyedTable>(
+        store_, options, std::make_shared<ViewStateKind>(store_, view.view, features.schema)));
+  }
+  QW_TRY(restore(made));
+  QW_TRY(index_tail(made, last, watermark));
+  for (const auto& table : made.views) checkpointer_.add(table, last);
+  const std::lock_guard lock(mutex_);
+  return &sources_[source].partitions.emplace(number, std::move(made)).first->second;
+}
+
+Result<void> FeatureStore::restore(FeaturePartition& partition) const {
+  for (const auto& table : partition.views) {
+    QW_ASSIGN(const auto lost, store_.get_meta(store::meta::lost(table->owner(), partition.id)));
+    partition.lost.push_back(lost ? EventTime{std::stoll(*lost)} : FeaturePartition::kNone);
+  }
+  QW_ASSIGN(const auto gap, store_.get_meta(store::meta::gap(partition.id)));
+  if (gap) partition.gap = EventTime{std::stoll(*gap)};
+  reach_gap(partition);
+  return {};
+}
+
+Result<void> FeatureStore::apply(FeaturePartition& partition, const schema::Batch& rows, size_t row,
+                                 const schema::EventFacts& facts) {
+  const int64_t now_us = clock_.monotonic_ns() / 1000;
+  Source& source = sources_[partition.source];
+  for (size_t index = 0; index < partition.views.size(); ++index) {
+    const View& view = *source.features->views[index].view;
+    key_.clear();
+    if (!view.key_of(rows, row, key_)) continue;
+    auto applied = Applied::kIgnored;
+    QW_TRY(partition.views[index]->apply<ViewState>(key_, facts.seq, now_us, [&](ViewState& state) {
+      applied = state.rows().apply(source.workers[index], rows, row, facts);
+    }));
+    if (applied == Applied::kRejected) count_refused(view, key_);
+  }
+  return {};
+}
+
+void FeatureStore::count_refused(const View& view, std::string_view key) {
+  qw::Counter& refused =
+      metrics_.counter("quickwater_hot_key_events_total",
+                       "Events that a view refused because their key has max_rows of them.",
+                       {{"view", view.name()}});
+  if (refused.value() == 0)
+    log::warning("views",
+                 "view {} refuses events of the key '{}', which has max_rows ({}) of them: windows "
+                 "that lack some are null, with the status hot_key, as with every key after it",
+                 view.name(), key, view.definition().max_rows);
+  refused.add();
+}
+
+// The state may have to be read from disk: nobody else waits for that.
+Result<FeatureAnswer> FeatureStore::read(const std::string& name, const std::string& key,
+                                         EventTime as_of) const {
+  struct Place {
+    std::shared_ptr<store::KeyedTable> table;
+    EventTime lost;
+  };
+  FeatureAnswer answer;
+  std::vector<Place> places;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const Source& source : sources_)
+      for (size_t index = 0; index < source.features->views.size() && !answer.view; ++index) {
+        if (source.features->views[index].view->name() != name) continue;
+        answer.view = source.features->views[index].view;
+        for (const auto& [number, partition] : source.partitions)
+          places.push_back({partition.views[index], partition.lost[index]});
+      }
+  }
+  if (!answer.view)
+    return Error{ErrorCode::kNotFound, fmt::format("there is no view '{}'", name), "view", ""};
+  ViewWorker worker(answer.view);
+  FeatureRow row;
+  for (const Place& place : places) {
+    const auto read = place.table->with_state<ViewState>(key, [&](const ViewState& state) {
+      state.rows().read(worker, {.event_time = as_of, .lost = place.lost}, row);
+      answer.statuses = row.statuses;
+      for (size_t at = 0; at < row.cells.size(); ++at)
+        answer.values.push_back(value_of(row.cells[at], answer.view->features()[at].type.kind));
+    });
+    if (read.ok()) return answer;
+    if (read.error().code != ErrorCode::kNotFound) return read.error();
+  }
+  return Error{ErrorCode::kNotFound, fmt::format("view '{}' has seen no events of '{}'", name, key),
+               "key", ""};
+}
+
+}  // namespace qw::features
