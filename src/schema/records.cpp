@@ -1,6 +1,7 @@
 #include "schema/records.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "schema/stored_record.h"
 
@@ -9,9 +10,10 @@ namespace {
 
 enum RecordKind : uint8_t { kEvent = 1, kDecision = 2, kJournal = 3, kDeadLetter = 4 };
 constexpr uint8_t kVersion = 1;
-constexpr uint8_t kDecisionVersion = 2;
+constexpr uint8_t kDecisionVersion = 3;
 
 constexpr std::string_view kWhat = "a stored record";
+constexpr std::string_view kFallbackMark = " (fallback)";
 
 Result<ByteReader> open_body(std::string_view record, RecordKind kind) {
   return open_stored(record, kind, kVersion, kWhat);
@@ -19,10 +21,10 @@ Result<ByteReader> open_body(std::string_view record, RecordKind kind) {
 
 Error damaged() { return damaged_record(kWhat); }
 
-// Both versions begin alike; `version` is the one found.
+// All versions begin alike; `version` is the one found.
 Result<ByteReader> open_decision(std::string_view record, uint8_t& version) {
   QW_ASSIGN(const SealedRecord sealed, open_record(record));
-  version = sealed.version == 1 ? 1 : kDecisionVersion;
+  version = std::min(sealed.version, kDecisionVersion);
   return open_stored(record, kDecision, version, kWhat);
 }
 
@@ -54,6 +56,67 @@ std::vector<Value> read_values(ByteReader& reader) {
     }
   }
   return values;
+}
+
+// Which parts of a decision's origin follow.
+enum OriginPart : uint8_t {
+  kOfRequest = 1,
+  kHasId = 2,
+  kHasVersion = 4,
+  kIsFallback = 8,
+  kHasVariant = 16,
+  kHasKnown = 32
+};
+
+void write_origin(ByteWriter& writer, const DecisionRecord& decision) {
+  writer.text(decision.model);
+  const auto part = [](bool there, OriginPart which) { return there ? which : 0; };
+  writer.u8(static_cast<uint8_t>(
+      part(decision.trigger == Trigger::kRequest, kOfRequest) | part(!decision.id.empty(), kHasId) |
+      part(decision.version.has_value(), kHasVersion) | part(decision.fallback, kIsFallback) |
+      part(!decision.variant.empty(), kHasVariant) | part(!decision.known.empty(), kHasKnown)));
+  if (!decision.id.empty()) writer.text(decision.id);
+  if (decision.version) writer.varint(static_cast<uint64_t>(*decision.version));
+  if (!decision.variant.empty()) {
+    writer.text(decision.variant);
+    writer.f64(decision.propensity);
+  }
+  if (decision.known.empty()) return;
+  writer.varint(decision.known.size());
+  for (const auto& [partition, seq] : decision.known) {
+    writer.varint(partition.value());
+    writer.varint(seq.value());
+  }
+}
+
+void read_origin(ByteReader& reader, DecisionRecord& decision) {
+  decision.model = reader.text();
+  const uint8_t parts = reader.u8();
+  decision.trigger = (parts & kOfRequest) != 0 ? Trigger::kRequest : Trigger::kEvent;
+  decision.fallback = (parts & kIsFallback) != 0;
+  if ((parts & kHasId) != 0) decision.id = reader.text();
+  if ((parts & kHasVersion) != 0) decision.version = static_cast<int64_t>(reader.varint());
+  if ((parts & kHasVariant) != 0) {
+    decision.variant = reader.text();
+    decision.propensity = reader.f64();
+  }
+  if ((parts & kHasKnown) == 0) return;
+  decision.known.resize(read_count(reader));
+  for (auto& [partition, seq] : decision.known) {
+    partition = PartitionId{static_cast<uint32_t>(reader.varint())};
+    seq = Seq{reader.varint()};
+  }
+}
+
+// What records of before version 3 say in words.
+void read_served_by(std::string_view text, DecisionRecord& decision) {
+  const size_t at = text.find('@');
+  decision.model = text.substr(0, at);
+  if (at == std::string_view::npos) return;
+  int64_t version = 0;
+  const auto read = std::from_chars(text.data() + at + 1, text.data() + text.size(), version);
+  if (read.ec == std::errc()) decision.version = version;
+  decision.fallback = text.ends_with(kFallbackMark);
 }
 
 // Those that are not kPresent, each with its place.
@@ -131,6 +194,13 @@ Result<StoredEvent> decode_event(std::string_view record) {
   return event;
 }
 
+std::string DecisionRecord::served_by() const {
+  std::string text = model;
+  if (version) text += "@" + std::to_string(*version);
+  if (fallback) text += kFallbackMark;
+  return text;
+}
+
 void encode_decision(const DecisionRecord& decision, std::string& out) {
   std::string body;
   ByteWriter writer(body);
@@ -140,7 +210,7 @@ void encode_decision(const DecisionRecord& decision, std::string& out) {
   writer.u64(decision.event_seq.value());
   writer.i64(decision.as_of.value());
   writer.i64(decision.decided_at.value());
-  writer.text(decision.served_by);
+  write_origin(writer, decision);
   write_values(writer, decision.features);
   write_values(writer, decision.inputs);
   writer.f64(decision.score);
@@ -163,7 +233,10 @@ Result<DecisionRecord> decode_decision(std::string_view record) {
   decision.event_seq = Seq{reader.u64()};
   decision.as_of = EventTime{reader.i64()};
   decision.decided_at = KnownAt{reader.i64()};
-  decision.served_by = reader.text();
+  if (version >= 3)
+    read_origin(reader, decision);
+  else
+    read_served_by(reader.text(), decision);
   decision.features = read_values(reader);
   decision.inputs = read_values(reader);
   decision.score = reader.f64();

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -59,18 +61,31 @@ enum class FeatureStatus : uint8_t {
 };
 std::string_view name_of(FeatureStatus status);
 
-// One decision on one event, with all it was made from. Recovery and warming replay learning state
-// from these records alone, so `inputs` are bit-exact. The lists hold values alone: what they are
-// called says the DecisionSchema of that id (schema/stored_schema.h), never the application file,
-// which may have changed since.
+// What asked for a decision. Stored: a number never changes its meaning.
+enum class Trigger : uint8_t { kEvent = 0, kRequest = 1 };
+
+// One decision on one event or request, with all it was made from. Recovery and warming replay
+// learning state from these records alone, so `inputs` are bit-exact. The lists hold values alone:
+// what they are called says the DecisionSchema of that id (schema/stored_schema.h), never the
+// application file, which may have changed since.
 struct DecisionRecord {
-  std::string decision;         // its name in the application file
-  std::string key;              // the series or entity it is about
-  PartitionId partition;        // of the event
-  Seq event_seq;                // of the event
-  EventTime as_of;              // the moment the features were read at
-  KnownAt decided_at;           // wall clock, microseconds
-  std::string served_by;        // "anomaly@3", "anomaly@2 (fallback)"
+  std::string decision;   // its name in the application file
+  std::string key;        // the series or entity it is about
+  PartitionId partition;  // of the event
+  Seq event_seq;          // of the event
+  EventTime as_of;        // the moment the features were read at
+  KnownAt decided_at;     // wall clock, microseconds
+  Trigger trigger = Trigger::kEvent;
+  std::string id;                  // the request's, as who asked named it; empty for an event
+  std::string model;               // what answered: "anomaly"
+  std::optional<int64_t> version;  // of that model; nothing: rules, which have none
+  bool fallback = false;           // the decision's first choice did not answer
+  // Of an experiment; empty: there is none. `propensity`: how likely the variant was, 0..1.
+  std::string variant;
+  double propensity = 1;
+  // What the features saw: up to which record of each partition. Empty: of `partition` alone, up to
+  // `event_seq`.
+  std::vector<std::pair<PartitionId, Seq>> known;
   std::vector<Value> features;  // in the decision's declared order
   std::vector<Value> inputs;    // the model's inputs, in the model's order
   double score = 0;
@@ -80,8 +95,13 @@ struct DecisionRecord {
   uint64_t schema_id = 0;             // 0: written before there were any (format version 1)
   // Of `features`, one each; empty when all are kPresent.
   std::vector<FeatureStatus> statuses;
+
+  // "anomaly@3", "anomaly@2 (fallback)"; of rules the name alone.
+  std::string served_by() const;
 };
-// Version 2. `statuses` cost a byte when all are kPresent, else two or three for each that is not.
+// Version 3; 1 and 2, which had the text of served_by() in place of what it is made from, are read.
+// What a plain event has not costs a byte in all. `statuses` cost a byte when all are kPresent,
+// else two or three for each that is not.
 void encode_decision(const DecisionRecord& decision, std::string& out);
 Result<DecisionRecord> decode_decision(std::string_view record);
 // The key alone, as a view into the record: what recovery needs of a million of them.

@@ -1,5 +1,6 @@
 #include "serve/decider.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "store/schemas.h"
@@ -9,7 +10,11 @@ namespace qw::serve {
 using features::Cell;
 
 Decider::Decider(const DecisionPlan& plan, ModelSlot& slot) : plan_(plan), slot_(slot) {
-  if (plan.when) when_.emplace(*plan.when);
+  if (plan.when) {
+    when_.emplace(*plan.when);
+    when_on_columns_ = std::ranges::all_of(
+        plan.when->columns(), [&](size_t column) { return column < plan.features_begin; });
+  }
   for (const NamedProgram& rule : plan.rules) rules_.emplace_back(rule.expression);
   for (const NamedProgram& output : plan.outputs) outputs_.emplace_back(output.expression);
 }
@@ -24,6 +29,10 @@ bool Decider::name_records(store::Txn& txn) {
 
 schema::Value Decider::value_at(const DecisionInput& input, size_t at) const {
   return features::value_of(input.cells[at], plan_.inputs->field(at).type.kind);
+}
+
+bool Decider::may_decide(std::span<const Cell> columns) {
+  return !when_on_columns_ || when_->holds(columns);
 }
 
 Result<bool> Decider::decide(const DecisionInput& input, KnownAt now, Decided& decided) {
@@ -62,7 +71,7 @@ Result<bool> Decider::score(const DecisionInput& input, Decided& decided) {
   decided.threshold = decided.value = std::numeric_limits<double>::quiet_NaN();
   decided.warm_up = 1;
   schema::DecisionRecord& record = decided.record;
-  record.served_by = slot_.served_by();
+  record.model = slot_.options().model;
   if (slot_.champion() == nullptr) {
     evaluate_rules(input, record);
     return true;
@@ -71,6 +80,7 @@ Result<bool> Decider::score(const DecisionInput& input, Decided& decided) {
   QW_ASSIGN(const auto answer, slot_.score(input.stream, record, observation));
   if (!answer) return false;
   const models::LearningEngine& engine = slot_.champion()->engine();
+  record.version = slot_.champion()->version();
   record.score = answer->score;
   record.warm = answer->warm;
   const auto members = static_cast<std::ptrdiff_t>(engine.members().size());

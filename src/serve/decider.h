@@ -46,6 +46,9 @@ class Decider {
  public:
   Decider(const DecisionPlan& plan, ModelSlot& slot);
 
+  // False: `when` asks for columns of the source alone, and does not hold: features need not be
+  // read. `columns`: at least those are filled.
+  bool may_decide(std::span<const features::Cell> columns);
   // Whether there is a decision. There is none where `when` does not hold, a part of the key is
   // null, or it was made before a crash and is durable. Errors are those of reading a state.
   Result<bool> decide(const DecisionInput& input, KnownAt now, Decided& decided);
@@ -67,6 +70,7 @@ class Decider {
   const DecisionPlan& plan_;
   ModelSlot& slot_;
   std::optional<features::Evaluator> when_;
+  bool when_on_columns_ = false;                      // it reads no feature
   std::vector<features::Evaluator> rules_, outputs_;  // as in the plan
   schema::DecisionSchema schema_;
   uint64_t schema_id_ = 0;

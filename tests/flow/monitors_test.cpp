@@ -293,7 +293,8 @@ TEST_F(MonitorsTest, NothingIsReadFromTheRegistryBetweenTwoEvents) {
   record.decision = "unusual";
   record.warm = true;
   for (uint64_t n = 1; n <= 1000; ++n) {
-    record.served_by = n < 100 ? "anomaly@0" : "anomaly@1";
+    record.model = "anomaly";
+    record.version = n < 100 ? 0 : 1;
     record.event_seq = Seq{n};
     record.as_of = EventTime{static_cast<int64_t>(n) * 1'000'000};
     record.score = random.uniform();

@@ -165,8 +165,8 @@ class RolloutTest : public FlowTest {
                            [&](Seq seq, std::string_view bytes) {
                              const auto record = schema::decode_decision(bytes).value();
                              EXPECT_EQ(seq.value(), ++events) << "an event without a decision";
-                             if (served.empty() || served.back() != record.served_by)
-                               served.push_back(record.served_by);
+                             if (served.empty() || served.back() != record.served_by())
+                               served.push_back(record.served_by());
                              for (const auto& [name, engine] : engines) {
                                auto& state = states[{name, record.key}];
                                const bool fresh = state.empty();
@@ -176,7 +176,7 @@ class RolloutTest : public FlowTest {
                                if (fresh) engine->init(bytes_of);
                                const auto score = engine->update_and_score(
                                    serve::observation_of(record), bytes_of);
-                               if (name == record.served_by) {
+                               if (name == record.served_by()) {
                                  EXPECT_EQ(score.score, record.score) << "event " << events;
                                  EXPECT_EQ(score.warm, record.warm) << "event " << events;
                                }

@@ -249,7 +249,11 @@ std::vector<std::string> stored_seeds() {
   made.key = "key";
   made.partition = PartitionId{3};
   made.event_seq = Seq{9};
-  made.served_by = "m@1";
+  made.model = "m";
+  made.version = 1;
+  made.id = "r";
+  made.variant = "b";
+  made.known = {{PartitionId{3}, Seq{9}}};
   made.features = {schema::Value{}, 1.5, std::string("x")};
   made.inputs = {int64_t{4}};
   made.contributions = {0.25, 0.75};

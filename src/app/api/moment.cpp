@@ -147,12 +147,11 @@ Json MomentAnswers::score(size_t decision, const BoardSeries& series,
   if (!record || !record->warm) return nullptr;
   const PlanDecision& planned = names_.plan().decisions[decision];
   const PlanModel& model = names_.plan().models[planned.model];
-  const size_t at = record->served_by.find('@');
   const auto named = DecisionNames(store).of(*record, &names_.schema(decision));
   return {{"value", number(record->score)},
           {"threshold", number(series.threshold)},
           {"model", model.name},
-          {"version", at == std::string::npos ? "" : record->served_by.substr(at + 1)},
+          {"version", record->version ? std::to_string(*record->version) : ""},
           {"members", members_json(named.ok() ? named->schema->members : std::vector<std::string>(),
                                    record->contributions)}};
 }

@@ -167,8 +167,7 @@ monitor::AlertDetail Alerting::detail_of(size_t decision, const monitor::AlertCh
   detail.value = detail.score = detail.usual_low = detail.usual_mid = detail.usual_high = kUnknown;
   detail.threshold = threshold;
   if (record == nullptr) return detail;
-  const size_t at = record->served_by.find('@');
-  detail.version = at == std::string::npos ? "" : record->served_by.substr(at + 1);
+  if (record->version) detail.version = std::to_string(*record->version);
   detail.score = record->score;
   const schema::DecisionSchema& names = names_.at(decision);
   if (!record->inputs.empty())

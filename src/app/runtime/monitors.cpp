@@ -40,15 +40,6 @@ monitor::DriftPolicy policy_of(const Monitor& file) {
   return policy;
 }
 
-// 3 of "anomaly@3"; 0 where there is none.
-int64_t version_of(std::string_view served_by) {
-  int64_t version = 0;
-  const size_t at = served_by.find('@');
-  if (at != std::string_view::npos)
-    std::from_chars(served_by.data() + at + 1, served_by.data() + served_by.size(), version);
-  return version;
-}
-
 std::vector<std::string> sinks_of(const Plan& plan, const Monitor& file) {
   std::vector<std::string> names;
   for (const Name& sink : file.sinks) names.push_back(sink.text);
@@ -217,7 +208,7 @@ void Monitors::on_decision(const DecisionSeen& seen) {
 
 void Monitors::take(Watched& watched, const schema::DecisionRecord& record) {
   watched.applied[record.partition] = record.event_seq;
-  if (record.served_by != watched.served_by) begin(watched, record.served_by);
+  if (record.served_by() != watched.served_by) begin(watched, record);
   const DriftState before = watched.watch.state();
   const auto look = watched.watch.add(record.as_of.value(), record.warm, record.score);
   if (look) {
@@ -229,16 +220,17 @@ void Monitors::take(Watched& watched, const schema::DecisionRecord& record) {
 }
 
 // Another version answers: other scores, another reference.
-void Monitors::begin(Watched& watched, const std::string& served_by) {
+void Monitors::begin(Watched& watched, const schema::DecisionRecord& record) {
   if (watched.watch.state() == DriftState::kDrifting) {
     DriftLook look = *watched.watch.last_look();
     look.state = DriftState::kSteady;
-    tell(watched, look, fmt::format("{} serves now", served_by));
+    tell(watched, look, fmt::format("{} serves now", record.served_by()));
   }
   watched.training_wanted = false;
-  watched.served_by = served_by;
+  watched.served_by = record.served_by();
   watched.checked_us = 0;
-  watched.watch = monitor::DriftWatch(policy_of(watched.file), reference_of(watched, served_by));
+  watched.watch = monitor::DriftWatch(policy_of(watched.file),
+                                      reference_of(watched, record.version.value_or(0)));
   if (live_) save(watched);
   publish(watched);
 }
@@ -254,8 +246,7 @@ void Monitors::prepare(size_t model, int64_t version) {
   references_.insert_or_assign({model, version}, std::move(reference));
 }
 
-Monitors::Reference Monitors::reference_of(const Watched& watched, const std::string& served_by) {
-  const int64_t version = version_of(served_by);
+Monitors::Reference Monitors::reference_of(const Watched& watched, int64_t version) {
   if (watched.file.reference != DriftReference::kTraining || version == 0) return std::nullopt;
   const size_t model = plan_.decisions[watched.decision].model;
   {
@@ -265,7 +256,8 @@ Monitors::Reference Monitors::reference_of(const Watched& watched, const std::st
   }
   // A version that only the log knows; open() reads it, with nothing else under way.
   if (!live_) return read_reference(model, version);
-  log::warning("drift", "{}: served unprepared; its first scores take the place", served_by);
+  log::warning("drift", "{}: served unprepared; its first scores take the place",
+               watched.served_by);
   return std::nullopt;
 }
 

@@ -74,9 +74,9 @@ class Monitors final : public Observer {
   struct Watched;
 
   void take(Watched& watched, const schema::DecisionRecord& record);
-  void begin(Watched& watched, const std::string& served_by);
+  void begin(Watched& watched, const schema::DecisionRecord& record);
   using Reference = std::optional<schema::ScoreProfile>;
-  Reference reference_of(const Watched& watched, const std::string& served_by);
+  Reference reference_of(const Watched& watched, int64_t version);
   Reference read_reference(size_t model, int64_t version) const;
   Result<void> replay(const store::Store& store, Watched& watched,
                       const std::map<PartitionId, Seq>& streams);

@@ -223,9 +223,14 @@ Result<void> Pipeline::process(const Moment& moment) {
   fail_point("pipeline.half_done");
   QW_TRY(failing_point("pipeline.half_done"));
   if (moment.source.decisions.empty() || moment.decided) return {};
-  QW_TRY(moment.run.reader.read(features, moment.rows, moment.row,
-                                {moment.facts.event_time, moment.facts.seq}, moment.run.cells,
-                                moment.run.statuses));
+  SourceRun& run = moment.run;
+  run.reader.read_columns(moment.rows, moment.row, run.cells);
+  const auto may = [&](size_t decision) {
+    return decisions_[decision].decider.may_decide(run.cells);
+  };
+  if (std::ranges::none_of(moment.source.decisions, may)) return {};
+  const features::ReadPoint point{moment.facts.event_time, moment.facts.seq};
+  QW_TRY(run.reader.read(features, moment.rows, moment.row, point, run.cells, run.statuses));
   for (const size_t decision : moment.source.decisions) QW_TRY(decide(moment, decision));
   return {};
 }

@@ -105,8 +105,8 @@ std::shared_ptr<const schema::Schema> decision_columns(const schema::DecisionSch
 
 Cells decision_cells(const schema::DecisionRecord& record, size_t members, int64_t number) {
   Cells cells{
-      record.decision,           record.key,       number,       record.as_of.value(),
-      record.decided_at.value(), record.served_by, record.score, int64_t{record.warm ? 1 : 0}};
+      record.decision,           record.key,         number,       record.as_of.value(),
+      record.decided_at.value(), record.served_by(), record.score, int64_t{record.warm ? 1 : 0}};
   for (const auto* list : {&record.features, &record.inputs, &record.outputs})
     cells.insert(cells.end(), list->begin(), list->end());
   const size_t at = cells.size();

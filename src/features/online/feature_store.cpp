@@ -58,11 +58,15 @@ Result<void> FeatureReader::read_view(const FeaturePartition& partition, size_t 
   return {};
 }
 
+void FeatureReader::read_columns(const schema::Batch& rows, size_t row,
+                                 std::span<Cell> cells) const {
+  for (size_t column = 0; column < source_.features_begin; ++column)
+    cells[column] = cell_at(rows.column(column), row);
+}
+
 Result<void> FeatureReader::read(const FeaturePartition& partition, const schema::Batch& rows,
                                  size_t row, ReadPoint point, std::span<Cell> cells,
                                  std::vector<FeatureStatus>& statuses) {
-  for (size_t column = 0; column < source_.features_begin; ++column)
-    cells[column] = cell_at(rows.column(column), row);
   size_t at = source_.features_begin;
   statuses.clear();
   for (size_t index = 0; index < source_.views.size(); ++index) {

@@ -69,9 +69,11 @@ class FeatureReader {
  public:
   explicit FeatureReader(const SourceFeatures& source);
 
-  // Of the row, and up to it: fills the source's inputs at the beginning of `cells`, and `statuses`
-  // as its features (empty: all are present). Texts are good until the next read. Errors are those
-  // of reading a state.
+  // The source's columns, at the beginning of `cells`. Texts are the row's.
+  void read_columns(const schema::Batch& rows, size_t row, std::span<Cell> cells) const;
+  // The features of the row, and up to it, behind the columns, which are there; `statuses` are
+  // theirs (empty: all are present). Texts are good until the next read. Errors are those of
+  // reading a state.
   Result<void> read(const FeaturePartition& partition, const schema::Batch& rows, size_t row,
                     ReadPoint point, std::span<Cell> cells, std::vector<FeatureStatus>& statuses);
 
