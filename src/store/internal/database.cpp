@@ -216,11 +216,17 @@ namespace {
 
 std::vector<rocksdb::ColumnFamilyDescriptor> families_of(const StoreOptions& options) {
   rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  constexpr int kCacheShardBits = 4;  // many would be too small for what must stay
+  table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes, kCacheShardBits);
   table.block_size = 8u << 10;
   table.format_version = 5;
-  // Inside the cache's limit, so that memory stays bounded whatever the size of the data.
+  // Inside the cache's limit, so that memory stays bounded whatever the size of the data; in parts,
+  // because the index of a large file as a whole is larger than what the cache keeps of it, and
+  // would be read and decompressed for every row.
   table.cache_index_and_filter_blocks = true;
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.metadata_block_size = 4u << 10;
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (size_t i = 0; i < kFamilies; ++i)
     families.emplace_back(std::string(kFamilyNames[i]),
