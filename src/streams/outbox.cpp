@@ -267,8 +267,9 @@ std::vector<PendingRow> OutboxWorker::Impl::sort_out(std::vector<PendingRow> row
 // Where the outbox begins and ends, from the store.
 Result<void> OutboxWorker::Impl::find_position() {
   if (positioned) return {};
-  QW_ASSIGN(const auto first, reader->read(Seq{0}, 1));
+  // In this order: a row that is committed in between is found.
   QW_ASSIGN(const Seq last, reader->last());
+  QW_ASSIGN(const auto first, reader->read(Seq{0}, 1));
   next = first.empty() ? qw::next(last) : first.front().seq;
   positioned = true;
   std::lock_guard lock(mutex);

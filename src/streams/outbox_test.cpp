@@ -73,6 +73,29 @@ class ScriptedSink final : public Sink {
   Receiver& receiver_;
 };
 
+// Does something between any two reads.
+class InterruptedReader final : public OutboxReader {
+ public:
+  InterruptedReader(std::unique_ptr<OutboxReader> reader, std::function<void()> between)
+      : reader_(std::move(reader)), between_(std::move(between)) {}
+  Result<std::vector<PendingRow>> read(Seq from, size_t limit) override {
+    auto rows = reader_->read(from, limit);
+    between_();
+    return rows;
+  }
+  Result<Seq> last() override {
+    auto last = reader_->last();
+    between_();
+    return last;
+  }
+  Result<std::optional<std::string>> saved_state() override { return reader_->saved_state(); }
+  Result<std::optional<std::string>> saved_tries() override { return reader_->saved_tries(); }
+
+ private:
+  const std::unique_ptr<OutboxReader> reader_;
+  const std::function<void()> between_;
+};
+
 class OutboxTest : public testing::Test, public OutboxHost {
  protected:
   OutboxTest() {
@@ -167,6 +190,20 @@ TEST_F(OutboxTest, DeliversInOrderAndForgets) {
   run_dry();
   EXPECT_THAT(receiver_.got, ElementsAre("a", "b", "c", "d"));
   EXPECT_EQ(worker_->status().waiting, 0u);
+}
+
+TEST_F(OutboxTest, ARowThatComesWhileItStartsIsDelivered) {
+  bool put_already = false;
+  const auto put_one = [&] {
+    if (!std::exchange(put_already, true)) put({"a"});
+  };
+  worker_ = std::make_unique<OutboxWorker>(
+      options_, std::make_unique<ScriptedSink>(receiver_),
+      std::make_unique<InterruptedReader>(read_outbox_of(*store_, "hook"), put_one), *this, clock_,
+      metrics_, 42);
+  run_dry();
+  EXPECT_THAT(receiver_.got, ElementsAre("a"));
+  EXPECT_EQ(rows_left(), 0u);
 }
 
 TEST_F(OutboxTest, TriesAgainWithGrowingPausesAndKeepsTheOrder) {

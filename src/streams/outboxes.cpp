@@ -9,17 +9,28 @@
 
 namespace qw::streams {
 
+Result<void> OutcomeWriter::commit(const Stage& stage,
+                                   const std::vector<schema::JournalRecord>& records) {
+  return lane_.commit([&](store::PendingCommit& open) {
+    stage(open.txn);
+    for (const schema::JournalRecord& record : records) journal_.append(open, record);
+  });
+}
+
 Outboxes::Outboxes(const store::Store& store, store::Lane& lane, store::Journal& journal,
                    const Clock& clock, MetricRegistry& metrics)
     : store_(store), lane_(lane), journal_(journal), clock_(clock), metrics_(metrics) {}
 
-Result<void> Outboxes::add(OutboxOptions options, std::unique_ptr<Sink> sink) {
+Result<void> Outboxes::add(OutboxOptions options, std::unique_ptr<Sink> sink,
+                           store::Lane* sinks_lane) {
   const std::string name = options.sink;
   QW_ASSERT(!workers_.contains(name));
   QW_ASSIGN(const Seq last, store_.last_outbox_seq(name));
+  writers_.push_back(
+      std::make_unique<OutcomeWriter>(sinks_lane == nullptr ? lane_ : *sinks_lane, journal_));
   auto worker = std::make_unique<OutboxWorker>(std::move(options), std::move(sink),
-                                               read_outbox_of(store_, name), *this, clock_,
-                                               metrics_, entropy_seed());
+                                               read_outbox_of(store_, name), *writers_.back(),
+                                               clock_, metrics_, entropy_seed());
   worker->wake(last);
   workers_.emplace(name, std::move(worker));
   return {};
@@ -86,14 +97,6 @@ std::map<std::string, OutboxStatus> Outboxes::status() const {
   std::map<std::string, OutboxStatus> all;
   for (const auto& [name, worker] : workers_) all.emplace(name, worker->status());
   return all;
-}
-
-Result<void> Outboxes::commit(const Stage& stage,
-                              const std::vector<schema::JournalRecord>& records) {
-  return lane_.commit([&](store::PendingCommit& open) {
-    stage(open.txn);
-    for (const schema::JournalRecord& record : records) journal_.append(open, record);
-  });
 }
 
 }  // namespace qw::streams

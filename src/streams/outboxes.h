@@ -12,16 +12,30 @@
 
 namespace qw::streams {
 
+// Writes what became of deliveries into a lane. Any thread; lane and journal outlive it.
+class OutcomeWriter final : public OutboxHost {
+ public:
+  OutcomeWriter(store::Lane& lane, store::Journal& journal) : lane_(lane), journal_(journal) {}
+  Result<void> commit(const Stage& stage,
+                      const std::vector<schema::JournalRecord>& records) override;
+
+ private:
+  store::Lane& lane_;
+  store::Journal& journal_;
+};
+
 // Owns the workers. add(), then start() by one thread; put() by whoever holds a lane; the rest from
 // any thread.
-class Outboxes final : public OutboxHost {
+class Outboxes final {
  public:
-  // What became of deliveries is written into `lane`.
+  // What became of deliveries is written into `lane`, where a sink has no lane of its own.
   Outboxes(const store::Store& store, store::Lane& lane, store::Journal& journal,
            const Clock& clock, MetricRegistry& metrics);
 
-  // Before start(). The sink's name is unique.
-  Result<void> add(OutboxOptions options, std::unique_ptr<Sink> sink);
+  // Before start(). The sink's name is unique. A sink that writes of its deliveries itself names
+  // the lane it writes into: so that no row is erased without what the sink wrote of it.
+  Result<void> add(OutboxOptions options, std::unique_ptr<Sink> sink,
+                   store::Lane* sinks_lane = nullptr);
   Result<void> start();
   void end_soon();
   // Lets what is being delivered end until then (monotonic), and cancels what does not.
@@ -40,9 +54,6 @@ class Outboxes final : public OutboxHost {
   bool room() const;
   std::map<std::string, OutboxStatus> status() const;
 
-  Result<void> commit(const Stage& stage,
-                      const std::vector<schema::JournalRecord>& records) override;
-
  private:
   // Rows that wait for a sink that the application no longer has: kept, and said at every start.
   Result<void> tell_of_removed_sinks();
@@ -52,6 +63,7 @@ class Outboxes final : public OutboxHost {
   store::Journal& journal_;
   const Clock& clock_;
   MetricRegistry& metrics_;
+  std::vector<std::unique_ptr<OutcomeWriter>> writers_;           // of each worker
   std::map<std::string, std::unique_ptr<OutboxWorker>> workers_;  // by sink
 };
 

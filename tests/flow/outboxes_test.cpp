@@ -56,13 +56,13 @@ TEST_F(OutboxesTest, AnOutcomeIsRecordedOnceHoweverOftenTheDiskRefuses) {
   ASSERT_TRUE(committer.open().ok());
   store::Journal journal(real_clock());
   journal.watch(counts);
-  streams::Outboxes outboxes(*store, committer.lane("outboxes"), journal, real_clock(), metrics_);
+  streams::OutcomeWriter outcomes(committer.lane("outboxes"), journal);
   committer.start();
   for (const int refuses : {1, 2, 3}) {  // the first try, the second, and so on
     disk->refused = 0;
     disk->refuses = refuses;
     int staged = 0;
-    const auto done = outboxes.commit(
+    const auto done = outcomes.commit(
         [&](store::Txn& txn) {
           ++staged;
           txn.erase_outbox("hook", Seq{1});

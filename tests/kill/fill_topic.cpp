@@ -14,18 +14,27 @@ namespace {
 
 constexpr int kAnswerMs = 30'000;
 
+// What the broker did not take in the end.
+void on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* failures) {
+  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  ++*static_cast<int*>(failures);
+  log::error("fill_topic", "not delivered: {}", rd_kafka_err2str(message->err));
+}
+
 struct EndClient {
   void operator()(rd_kafka_t* client) const { rd_kafka_destroy(client); }
 };
 using Client = std::unique_ptr<rd_kafka_t, EndClient>;
 
-Client connect(const char* brokers) {
+Client connect(const char* brokers, int& failures) {
   char reason[256];
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
   const std::pair<const char*, const char*> settings[] = {
       {"bootstrap.servers", brokers}, {"linger.ms", "2"}, {"enable.idempotence", "true"}};
   for (const auto& [name, value] : settings)
     if (rd_kafka_conf_set(conf, name, value, reason, sizeof reason) != RD_KAFKA_CONF_OK) return {};
+  rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+  rd_kafka_conf_set_opaque(conf, &failures);
   return Client(rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof reason));
 }
 
@@ -57,7 +66,8 @@ bool send(rd_kafka_t* client, const char* topic, const std::string& line) {
 }
 
 int fill(const char* brokers, const char* topic, int partitions, int64_t rows_per_second) {
-  const Client client = connect(brokers);
+  int failures = 0;
+  const Client client = connect(brokers, failures);
   if (!client || !create_topic(client.get(), topic, partitions)) {
     log::error("fill_topic", "cannot make the topic {} at {}", topic, brokers);
     return 1;
@@ -75,7 +85,10 @@ int fill(const char* brokers, const char* topic, int partitions, int64_t rows_pe
     }
     rd_kafka_poll(client.get(), 0);
   }
-  return rd_kafka_flush(client.get(), kAnswerMs) == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : 1;
+  const auto flushed = rd_kafka_flush(client.get(), kAnswerMs);
+  if (flushed != RD_KAFKA_RESP_ERR_NO_ERROR)
+    log::error("fill_topic", "{} records wait still", rd_kafka_outq_len(client.get()));
+  return flushed == RD_KAFKA_RESP_ERR_NO_ERROR && failures == 0 ? 0 : 1;
 }
 
 }  // namespace

@@ -94,6 +94,10 @@ class Files:
                     left.append((sink, source))
                 time.sleep(piece.count(b"\n") / pace)
 
+    def told(self):
+        """How far the input is written."""
+        return "the files are being written" if self.writer and self.writer.is_alive() else "the files are whole"
+
     def put_away(self):
         if self.writer:
             self.writer.join()
@@ -119,27 +123,36 @@ class Topic:
             self.filler = subprocess.Popen(command, stdin=source)
         return KAFKA_SOURCE.replace("BROKERS", self.brokers).replace("TOPIC", topic)
 
+    def told(self):
+        """How far the input is written."""
+        code = self.filler.poll()
+        return "the topic is being filled" if code is None else f"fill_topic ended with {code}"
+
     def put_away(self):
         if self.filler:
             code = self.filler.wait(LIMIT_S)
             assert code == 0, f"fill_topic ended with {code}"
 
 
-def commands_are_done(program):
-    """Every action of an alert has ended, or is known never to."""
+def actions_left(program):
+    """The actions of alerts that neither ended nor are known never to."""
     shown = json.loads(program.ask("/v1/alerts?limit=500"))["alerts"]
-    return len(shown) < 500 and not any(action["state"] in ("pending", "started")
-                                        for alert in shown for action in alert["actions"])
+    assert len(shown) < 500, "more alerts than are asked for"
+    return [action for alert in shown for action in alert["actions"] if action["state"] in ("pending", "started")]
 
 
-def finish(program, receiver, env):
-    """Until the last row of each partition had its effect, no effect is left to be told, and no command waits; then a
+def finish(program, inputs, receiver, env):
+    """Until the last row of each partition had its effect, no effect is left to be told, and no action waits; then a
     clean stop."""
     receiver.set_away(False)
     program.start(env=env)
-    wait_for("the end of every partition, and no effect left to tell",
-             lambda: receiver.count_ends() == workload.PARTITIONS and outbox_is_empty(program)
-             and commands_are_done(program), program, LIMIT_S)
+
+    def left():
+        return f"the end of every partition ({receiver.count_ends()} came), no effect left to tell " \
+            f"({program.samples('quickwater_outbox_waiting_rows')} wait) and no action " \
+            f"({actions_left(program)[:3]}); {inputs.told()}"
+    wait_for(left, lambda: receiver.count_ends() == workload.PARTITIONS and outbox_is_empty(program)
+             and not actions_left(program), program, LIMIT_S)
     program.stop(LIMIT_S)
     # Every state is on disk now: the next start has nothing to replay.
     program.start(env=env)
@@ -323,7 +336,7 @@ def run_all(arguments, root, receiver):
                           workload.APP.format(source=source, url=receiver.url, folder=folder))
         with program:
             hits, env = run_with_kills(program, inputs, receiver, deck, dice, most, hours=runs % 2 == 1)
-            finish(program, receiver, env)
+            finish(program, inputs, receiver, env)
         inputs.put_away()
         return hits, outcome(program, receiver)
 

@@ -115,6 +115,7 @@ class Healers::ReportingSink final : public streams::Sink {
     inner_->gave_up(row, reason);
     tell(row, "failed", reason, 0);
   }
+  void cancel() override { inner_->cancel(); }
 
  private:
   void tell(const streams::PendingRow& row, std::string_view state, const std::string& reason,
@@ -157,7 +158,7 @@ Result<void> Healers::add_sinks(const streams::Surroundings& surroundings, const
       // A remedy that arrives after its time would heal something else.
       options.deadline_ms = heal->file->recover_within_us / 1000;
       auto reporting = std::make_unique<ReportingSink>(*this, *heal, std::move(sink));
-      QW_TRY(outboxes_.add(options, std::move(reporting)));
+      QW_TRY(outboxes_.add(options, std::move(reporting), &lane_));
     }
   return {};
 }
