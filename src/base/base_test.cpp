@@ -11,6 +11,7 @@
 #include "base/env.h"
 #include "base/metrics.h"
 #include "base/nice.h"
+#include "base/time_text.h"
 
 namespace qw {
 namespace {
@@ -123,6 +124,12 @@ TEST(Random, TheSameSeedGivesTheSameNumbers) {
   Random a(7);
   Random b(7);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(a.next_u64(), b.next_u64());
+}
+
+TEST(TimeText, IsInUtcAlsoBefore1970) {
+  EXPECT_EQ(format_time(0), "1970-01-01T00:00:00.000000Z");
+  EXPECT_EQ(format_time(-1), "1969-12-31T23:59:59.999999Z");
+  EXPECT_EQ(format_time(951'827'696'789'012), "2000-02-29T12:34:56.789012Z");
 }
 
 }  // namespace

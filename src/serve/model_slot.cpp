@@ -8,15 +8,8 @@
 #include "base/progress.h"
 #include "serve/version_states.h"
 #include "store/commit/meta_names.h"
-#include "store/segments/history.h"
 
 namespace qw::serve {
-namespace {
-
-constexpr size_t kRelearnedAtOnce = 16'384;  // records between two checkpoints
-
-}  // namespace
-
 ModelSlot::ModelSlot(store::Store& store, store::Lane& lane, store::Checkpointer& checkpointer,
                      const Clock& clock, LearningOptions options)
     : store_(store),
@@ -62,13 +55,9 @@ Result<void> ModelSlot::open_stream_of(LearningVersion& version, PartitionId str
   return table.finish_recovery(clock_.monotonic_ns() / 1000);
 }
 
-// A version whose states are not on disk, when the beginning of the log is in segments: as one
-// stream, because reading each key's own from files would take for ever.
+// A version whose states are not on disk, when the beginning of the log is in segments.
 Result<void> ModelSlot::relearn(LearningVersion& version, PartitionId stream, Seq from, Seq last) {
   log::info("recovery", "{} learns from the log", version.owner());
-  const auto& table = version.tables().at(stream);
-  QW_TRY(table->finish_recovery(clock_.monotonic_ns() / 1000));
-  store::History history(store_);
   Progress progress(fmt::format("{} learns", version.owner()), next(last).value() - from.value());
   const auto learn = [&](Seq seq, std::string_view bytes) -> Result<void> {
     progress.add();
@@ -78,20 +67,9 @@ Result<void> ModelSlot::relearn(LearningVersion& version, PartitionId stream, Se
     QW_TRY(version.score(stream, record.key, seq, clock_.monotonic_ns() / 1000, *observation));
     return {};
   };
-  while (from <= last) {
-    size_t read = 0;
-    Result<void> learned;
-    QW_TRY(history.scan(store::Log::kDecisions, stream, from, next(last),
-                        [&](Seq seq, std::string_view bytes) {
-                          learned = learn(seq, bytes);
-                          from = next(seq);
-                          return learned.ok() && ++read < kRelearnedAtOnce;
-                        }));
-    QW_TRY(learned);
-    tail_read_ += read;
-    if (read == 0) from = next(last);
-    QW_TRY(checkpointer_.write_now(table, Seq{from.value() - 1}));
-  }
+  QW_ASSIGN(const size_t read, checkpointer_.rebuild({version.tables().at(stream)},
+                                                     store::Log::kDecisions, from, last, learn));
+  tail_read_ += read;
   return {};
 }
 

@@ -36,7 +36,8 @@ struct DecisionTap {
 };
 
 // Owns its versions; both learn from every decision. Without a champion the decision is made by
-// rules. Every call is under a hold of the lane. Store, lane and checkpointer outlive it.
+// rules. Once the program runs, every call but options() is under a hold of the lane. Store, lane
+// and checkpointer outlive it.
 class ModelSlot {
  public:
   ModelSlot(store::Store& store, store::Lane& lane, store::Checkpointer& checkpointer,

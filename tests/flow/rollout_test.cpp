@@ -263,7 +263,7 @@ TEST_F(RolloutTest, AVersionIsInstalledForEveryDecisionOrForNone) {
     std::atomic<int> finishes{0}, torn{0};
     const Before before = [&](std::string_view step) -> Result<void> {
       if (step != "finish") return {};
-      // Called under the committer's mutex.
+      // Called under the pipeline's lane.
       torn += runtime.load()->pipeline().slot(0).challenger() != nullptr;
       if (++finishes % 2 == 1 || (!for_good && finishes > 4)) return {};
       return Error{ErrorCode::kExhausted, "more was decided than could be put aside", "", ""};

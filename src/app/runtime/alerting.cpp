@@ -177,7 +177,7 @@ monitor::AlertDetail Alerting::detail_of(size_t decision, const monitor::AlertCh
   for (size_t index = 0; index < record->features.size(); ++index) {
     const schema::Field& field = names.features[index];
     if (!field.type.is_numeric()) continue;
-    monitor::AlertFeature feature;
+    store::AlertFeatureBody feature;
     feature.name = field.name;
     feature.value = number_of(record->features[index], field.type);
     feature.status = shown_status(

@@ -65,7 +65,7 @@ std::unique_ptr<serve::ModelSlot> Pipeline::make_slot(const PlanDecision& planne
   options.decision = planned.name;
   options.model = planned.model_name;
   options.input = serve::input_definition(planned);
-  options.replay_max_us = options_.features.replay_max_us;
+  options.replay_max_us = checkpointer_.replay_max_us();
   options.memory = options_.model_memory;
   return std::make_unique<serve::ModelSlot>(store_, lane_, checkpointer_, clock_, options);
 }

@@ -27,8 +27,8 @@
 
 namespace qw::app {
 
-// What the Pipeline may hold and how far it may fall behind. A value: copied at construction, never
-// changed after. The memory limits are soft: a state whose change is not on disk yet stays.
+// What the Pipeline may hold. A value: copied at construction, never changed after. The memory
+// limits are soft: a state whose change is not on disk yet stays.
 struct PipelineOptions {
   store::Durability event_durability = store::Durability::kMachine;
   features::FeatureStoreOptions features;

@@ -63,7 +63,6 @@ PipelineOptions pipeline_options(const Plan& plan) {
   pipeline.event_durability = plan.file.durability.events == Durability::kMachine
                                   ? store::Durability::kMachine
                                   : store::Durability::kProcess;
-  pipeline.features.replay_max_us = plan.file.durability.replay_max_us;
   pipeline.features.state_ttl_us = plan.file.durability.state_ttl_us;
   pipeline.features.memory_bytes = static_cast<size_t>(plan.file.memory.views_bytes);
   return pipeline;

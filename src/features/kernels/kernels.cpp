@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "features/kernels/sums.h"
+
 namespace qw::features {
 
 namespace {
@@ -14,15 +16,9 @@ constexpr double kSpreadLeast = 1e-150;
 constexpr double kSpreadScale = 0x1p600;
 
 double sum_scaled(std::span<const double> values, double scale) {
-  double sum = 0;
-  double lost = 0;
-  for (const double unscaled : values) {
-    const double value = unscaled * scale;
-    const double next = sum + value;
-    lost += std::fabs(sum) >= std::fabs(value) ? (sum - next) + value : (value - next) + sum;
-    sum = next;
-  }
-  return sum + lost;
+  DoubleSum sum;
+  for (const double value : values) sum.add(value * scale);
+  return sum.total();
 }
 
 }  // namespace

@@ -123,7 +123,7 @@ Result<FeaturePartition*> FeatureStore::open_partition(size_t source, uint32_t n
     options.owner = view.owner;
     options.partition = id;
     options.log = store::Log::kEvents;
-    options.replay_max_us = options_.replay_max_us;
+    options.replay_max_us = checkpointer_.replay_max_us();
     options.memory = memory_;
     made.views.push_back(std::make_shared<store::KeyedTable>(
         store_, options, std::make_shared<ViewStateKind>(store_, view.view, features.schema)));

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -29,10 +30,9 @@
 
 namespace qw::features {
 
-// What the states may hold and how far they may fall behind. A value. The limit of memory is soft:
-// a state whose change is not on disk yet stays.
+// What the states may hold, and for how long. A value. The limit of memory is soft: a state whose
+// change is not on disk yet stays.
 struct FeatureStoreOptions {
-  int64_t replay_max_us = 10'000'000;
   int64_t state_ttl_us = 604'800'000'000;
   size_t memory_bytes = size_t{256} << 20;  // all views together
 };

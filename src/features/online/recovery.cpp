@@ -7,12 +7,9 @@
 #include "base/progress.h"
 #include "features/online/feature_store.h"
 #include "features/online/view_states.h"
-#include "store/segments/history.h"
 
 namespace qw::features {
 namespace {
-
-constexpr size_t kRebuiltAtOnce = 16'384;  // records between two checkpoints
 
 Error placed(Error error, const std::string& source, Seq seq) {
   error.where = fmt::format("event log of {}, event {}", source, seq.value());
@@ -75,41 +72,26 @@ Result<void> FeatureStore::rebuild_from(FeaturePartition& partition,
   return {};
 }
 
-// A view that is new or was changed, when the beginning of the log is in segments: reads events as
-// one stream, because reading each key's own from files would take for ever.
+// A view that is new or was changed, when the beginning of the log is in segments.
 Result<void> FeatureStore::rebuild(FeaturePartition& partition, const std::vector<Seq>& low,
                                    Seq last, EventTime watermark) {
   const SourceFeatures& source = features_of(partition);
-  Seq from = next(*std::min_element(low.begin(), low.end()));
+  const Seq from = next(*std::min_element(low.begin(), low.end()));
   log::info("recovery", "views of {}/{} are built from the log", source.name, partition.number);
   QW_TRY(note_lost_events(partition, low, last, watermark));
-  for (const auto& table : partition.views)
-    QW_TRY(table->finish_recovery(clock_.monotonic_ns() / 1000));
-  store::History history(store_);
   StoredRows rows(store_, source.schema, source.columns_of_views());
   Progress progress(fmt::format("building views of {}/{}", source.name, partition.number),
                     next(last).value() - from.value());
   const auto apply = [&](Seq seq, std::string_view record) -> Result<void> {
     progress.add();
-    QW_ASSIGN(const schema::EventBatch event, rows.of(record));
-    return rebuild_from(partition, event, seq);
+    const auto event = rows.of(record);
+    auto applied = event.ok() ? rebuild_from(partition, *event, seq) : Result<void>(event.error());
+    if (!applied.ok()) return placed(applied.error(), source.name, seq);
+    return applied;
   };
-  while (from <= last) {
-    size_t read = 0;
-    Result<void> applied;
-    QW_TRY(history.scan(store::Log::kEvents, partition.id, from, next(last),
-                        [&](Seq seq, std::string_view record) {
-                          applied = apply(seq, record);
-                          if (!applied.ok()) applied = placed(applied.error(), source.name, seq);
-                          from = next(seq);
-                          return applied.ok() && ++read < kRebuiltAtOnce;
-                        }));
-    QW_TRY(applied);
-    tail_read_ += read;
-    if (read == 0) from = next(last);
-    for (const auto& table : partition.views)
-      QW_TRY(checkpointer_.write_now(table, Seq{from.value() - 1}));
-  }
+  QW_ASSIGN(const size_t read,
+            checkpointer_.rebuild(partition.views, store::Log::kEvents, from, last, apply));
+  tail_read_ += read;
   return {};
 }
 

@@ -1,12 +1,12 @@
 #include "monitor/alerts/payload.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <nlohmann/json.hpp>
+
+#include "base/time_text.h"
 
 namespace qw::monitor {
 namespace {
@@ -82,20 +82,14 @@ Json alert_json(const AlertDetail& detail) {
   json["status"] = over ? "resolved" : "firing";
   json["labels"] = object_of(labels);
   json["annotations"] = annotations_of(detail);
-  json["startsAt"] = rfc3339(detail.change.opened_us);
-  json["endsAt"] = over ? rfc3339(detail.change.transition.at_us) : std::string(kZeroTime);
+  json["startsAt"] = format_time(detail.change.opened_us);
+  json["endsAt"] = over ? format_time(detail.change.transition.at_us) : std::string(kZeroTime);
   json["generatorURL"] = detail.page_url;
   json["fingerprint"] = fingerprint_of(labels);
   return json;
 }
 
 }  // namespace
-
-std::string rfc3339(int64_t time_us) {
-  const int64_t fraction_us = (time_us % 1'000'000 + 1'000'000) % 1'000'000;
-  const auto second = static_cast<std::time_t>((time_us - fraction_us) / 1'000'000);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z", fmt::gmtime(second), fraction_us);
-}
 
 std::string summary_of(const AlertDetail& detail) {
   if (!detail.summary.empty()) return detail.summary;
@@ -184,11 +178,8 @@ store::AlertBody journal_body(const AlertDetail& detail) {
   body.usual_high = detail.usual_high;
   body.model = detail.model;
   body.version = detail.version;
-  for (const AlertMember& one : detail.members)
-    body.members.push_back({one.name, one.title, one.contribution});
-  for (const AlertFeature& one : detail.features)
-    body.features.push_back({one.name, one.value, one.status, one.aggregate, one.window_us,
-                             one.usual_low, one.usual_mid, one.usual_high});
+  body.members = detail.members;
+  body.features = detail.features;
   body.lead_id = change.lead_id;
   body.flapping = change.flapping;
   body.partition = change.partition.value();
@@ -228,7 +219,7 @@ std::string alertmanager_json(const std::vector<AlertDetail>& details, int64_t e
     Json alert = alert_json(detail);
     alert.erase("status");
     alert.erase("fingerprint");
-    if (!resolved(detail)) alert["endsAt"] = rfc3339(ends_us);
+    if (!resolved(detail)) alert["endsAt"] = format_time(ends_us);
     json.push_back(std::move(alert));
   };
   for (const AlertDetail& detail : details) {

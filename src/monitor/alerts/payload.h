@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,25 +11,8 @@
 
 namespace qw::monitor {
 
-// Numbers that may be absent are NaN here and null in JSON.
-struct AlertMember {
-  std::string name;
-  std::string title;        // empty: null
-  double contribution = 0;  // weights applied: they sum to the score
-};
-// One feature of the decision behind an alert, and what is usual for it. A value.
-struct AlertFeature {
-  std::string name;
-  double value = 0;
-  std::string status = "ok";
-  std::string aggregate;
-  std::optional<int64_t> window_us;
-  double usual_low = 0;
-  double usual_mid = 0;
-  double usual_high = 0;
-};
-
-// Everything about one alert, as of the change it is built for. A value.
+// Everything about one alert, as of the change it is built for. A value. Numbers that may be absent
+// are NaN here and null in JSON.
 struct AlertDetail {
   AlertScope scope;
   AlertChange change;
@@ -47,8 +29,8 @@ struct AlertDetail {
   double usual_high = 0;
   std::string model;
   std::string version;
-  std::vector<AlertMember> members;
-  std::vector<AlertFeature> features;
+  std::vector<store::AlertMemberBody> members;  // they sum to the score
+  std::vector<store::AlertFeatureBody> features;
   std::vector<std::pair<std::string, std::string>> labels;  // further ones, from the application
   std::string page_url;  // of the alert on the page; may be empty
 };
@@ -73,8 +55,5 @@ std::string notification_json(const AlertDetail& detail, std::string_view receiv
 // The body of POST /api/v2/alerts. `ends_us`: when a firing alert ends unless it is sent again. An
 // escalation also ends the alert of the lower severity.
 std::string alertmanager_json(const std::vector<AlertDetail>& details, int64_t ends_us);
-
-// "2026-11-23T09:00:00.250000Z"
-std::string rfc3339(int64_t time_us);
 
 }  // namespace qw::monitor

@@ -120,11 +120,6 @@ TEST(AlertPayload, HostileNamesAndAbsentNumbersStayValid) {
   EXPECT_TRUE(Json::parse(api_json(hostile))["score"].is_null());
 }
 
-TEST(AlertPayload, Times) {
-  EXPECT_EQ(rfc3339(0), "1970-01-01T00:00:00.000000Z");
-  EXPECT_EQ(rfc3339(-1), "1969-12-31T23:59:59.999999Z") << "also before 1970";
-}
-
 TEST(AlertPayload, FingerprintIsAlertmanagers) {
   EXPECT_EQ(fingerprint_of({}), "cbf29ce484222325");
   EXPECT_EQ(fingerprint_of({{"alertname", "unusual"}, {"severity", "warning"}}), "233549c2f4e0189c")

@@ -6,9 +6,12 @@
 #include <charconv>
 
 #include "store/commit/meta_names.h"
+#include "store/segments/history.h"
 
 namespace qw::store {
 namespace {
+
+constexpr size_t kRebuiltAtOnce = 16'384;  // records between two checkpoints
 
 bool read_seq(std::string_view text, Seq& seq) {
   uint64_t number = 0;
@@ -95,6 +98,28 @@ Result<void> Checkpointer::write_now(const std::shared_ptr<KeyedTable>& table, S
   QW_TRY(store_.commit(txn, Durability::kProcess));
   table->committed(pass.ticket);
   return {};
+}
+
+Result<size_t> Checkpointer::rebuild(const std::vector<std::shared_ptr<KeyedTable>>& tables,
+                                     Log log, Seq from, Seq last, const Apply& apply) {
+  for (const auto& table : tables) QW_TRY(table->finish_recovery(clock_.monotonic_ns() / 1000));
+  History history(store_);
+  size_t total = 0;
+  while (from <= last) {
+    size_t read = 0;
+    Result<void> applied;
+    QW_TRY(history.scan(log, tables.front()->partition(), from, next(last),
+                        [&](Seq seq, std::string_view record) {
+                          applied = apply(seq, record);
+                          from = next(seq);
+                          return applied.ok() && ++read < kRebuiltAtOnce;
+                        }));
+    QW_TRY(applied);
+    total += read;
+    if (read == 0) from = next(last);
+    for (const auto& table : tables) QW_TRY(write_now(table, Seq{from.value() - 1}));
+  }
+  return total;
 }
 
 std::optional<Seq> Checkpointer::settle(PartitionId wanted) {

@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/env.h"
@@ -53,13 +55,20 @@ class Checkpointer {
   // Leaves all tables of that owner alone from now on.
   void remove(const std::string& owner);
 
+  // Within this time a change is on disk: for the options of its tables.
+  int64_t replay_max_us() const { return options_.replay_max_us; }
+
   // What is due, of every table; call it about once a commit. `all`: what is not due too (a clean
   // stop). Returns how many states that wait for it were left.
   Result<size_t> write(bool all = false);
   // All of a table that is not here, as far as the catch-up budget goes.
   Result<size_t> write_table(const std::shared_ptr<KeyedTable>& table, Seq head);
-  // Commits what a table holds up to `head` at once; while nothing else runs.
-  Result<void> write_now(const std::shared_ptr<KeyedTable>& table, Seq head);
+  // Gives `apply` the records [from, last] of a log from its beginning, wherever they are, as one
+  // stream: reading each key's own from segments would take for ever. What the tables hold is
+  // committed every now and then; while nothing else runs. Returns how many records it read.
+  using Apply = std::function<Result<void>(Seq, std::string_view record)>;
+  Result<size_t> rebuild(const std::vector<std::shared_ptr<KeyedTable>>& tables, Log log, Seq from,
+                         Seq last, const Apply& apply);
   // Up to where every state made from this log partition is on disk, whoever's; stages that as the
   // point where a start begins to read. Nothing when there are none.
   std::optional<Seq> settle(PartitionId partition);
@@ -76,6 +85,7 @@ class Checkpointer {
     std::shared_ptr<KeyedTable> table;
     const Seq* head;
   };
+  Result<void> write_now(const std::shared_ptr<KeyedTable>& table, Seq head);
   Result<size_t> write_entry(const std::shared_ptr<KeyedTable>& table, Seq head, bool all,
                              bool& late);
 

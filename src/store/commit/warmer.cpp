@@ -1,5 +1,6 @@
 #include "store/commit/warmer.h"
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -9,7 +10,7 @@
 namespace qw::store {
 namespace {
 
-constexpr int64_t kLookUs = 100'000;
+constexpr std::chrono::milliseconds kLookEvery(500);
 
 }  // namespace
 
@@ -35,7 +36,8 @@ void Warmer::run(const std::stop_token& stop) {
         more = warmed.ok() && *warmed;
         clock_.sleep_us((clock_.monotonic_ns() - began_ns) / 1000);
       }
-    clock_.sleep_us(kLookUs);
+    std::unique_lock lock(mutex_);
+    stopped_.wait_for(lock, stop, kLookEvery, [] { return false; });
   }
 }
 

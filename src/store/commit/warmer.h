@@ -1,6 +1,8 @@
 // Catches up, in the background, what a start left to be replayed.
 #pragma once
 
+#include <condition_variable>
+#include <mutex>
 #include <stop_token>
 #include <thread>
 
@@ -31,6 +33,8 @@ class Warmer {
   Lane& lane_;
   const Checkpointer& checkpointer_;
   const Clock& clock_;
+  std::mutex mutex_;
+  std::condition_variable_any stopped_;
   std::jthread thread_;
 };
 
