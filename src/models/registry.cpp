@@ -6,171 +6,33 @@
 #include <cerrno>
 #include <filesystem>
 #include <map>
-#include <variant>
 
-#include "base/bytes.h"
 #include "base/files.h"
-#include "base/full_disk.h"
+#include "models/internal/registry_file.h"
 #include "models/package.h"
 
 namespace qw::models {
 namespace {
 
-constexpr int kSchemaVersion = 2;  // 1: without a seal
-constexpr const char* kSchema = R"sql(
-CREATE TABLE IF NOT EXISTS counters (model TEXT PRIMARY KEY, last INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS versions (
-  model TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
-  folder TEXT NOT NULL, digest TEXT NOT NULL, parent INTEGER NOT NULL,
-  published_us INTEGER NOT NULL, swapped_us INTEGER NOT NULL,
-  metrics TEXT NOT NULL, lineage TEXT NOT NULL, PRIMARY KEY (model, version));
-CREATE TABLE IF NOT EXISTS aliases (
-  model TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (model, alias));
-CREATE TABLE IF NOT EXISTS events (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, model TEXT NOT NULL,
-  version INTEGER NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS seal (id INTEGER PRIMARY KEY CHECK (id = 1), sum TEXT NOT NULL);
-)sql";
-// All that the seal covers, in one order.
-constexpr const char* kContent[] = {
-    "SELECT model, last FROM counters ORDER BY model",
-    "SELECT model, version, state, reason, folder, digest, parent, published_us, swapped_us, "
-    "metrics, lineage FROM versions ORDER BY model, version",
-    "SELECT model, alias, version FROM aliases ORDER BY model, alias",
-    "SELECT id, at_us, model, version, kind, detail FROM events ORDER BY id"};
+using internal::add_event;
+using internal::bring_up_to_date;
+using internal::damaged;
+using internal::kSchemaVersion;
+using internal::run;
+using internal::schema_version;
+using internal::sqlite_error;
+using internal::Statement;
+using internal::Transaction;
+using internal::verify;
+
 namespace fs = std::filesystem;
 
 std::string file_of(const std::string& folder) { return folder + "/registry.sqlite"; }
 
-Error damaged(const std::string& what) {
-  return {ErrorCode::kCorrupt, what, "registry.sqlite", store::kMendDamage};
-}
-
-Error sqlite_error(sqlite3* database, int code) {
-  const std::string what = database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(code);
-  switch (code & 0xFF) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return {ErrorCode::kUnavailable, "the registry is locked by another process",
-              "registry.sqlite", "try again"};
-    case SQLITE_FULL:
-      return {ErrorCode::kExhausted, "the disk is full", "registry.sqlite", "free some space"};
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return damaged(fmt::format("the registry is damaged: {}", what));
-    default: break;
-  }
-  const int number = database != nullptr ? sqlite3_system_errno(database) : 0;
-  if (means_full_disk(number))
-    return {ErrorCode::kExhausted, fmt::format("the disk is full: {}", what), "registry.sqlite",
-            "free some space"};
-  return {ErrorCode::kIo, fmt::format("the registry refused: {}", what), "registry.sqlite",
-          "check that this user may read and write registry.sqlite and the data folder"};
-}
-
-using Parameter = std::variant<int64_t, std::string>;
-
-// One prepared statement; finalised at the end of its scope.
-class Statement {
- public:
-  Statement(sqlite3* database, const char* sql, const std::vector<Parameter>& parameters)
-      : database_(database) {
-    code_ = sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr);
-    for (size_t index = 0; index < parameters.size() && code_ == SQLITE_OK; ++index) {
-      const int position = static_cast<int>(index) + 1;
-      if (const auto* number = std::get_if<int64_t>(&parameters[index]))
-        code_ = sqlite3_bind_int64(statement_, position, *number);
-      else
-        code_ = sqlite3_bind_text(statement_, position,
-                                  std::get<std::string>(parameters[index]).c_str(), -1,
-                                  SQLITE_TRANSIENT);
-    }
-  }
-  ~Statement() { sqlite3_finalize(statement_); }
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-
-  // True while there is a row.
-  Result<bool> step() {
-    if (code_ == SQLITE_OK) code_ = sqlite3_step(statement_);
-    const int code = code_;
-    if (code == SQLITE_ROW) {
-      code_ = SQLITE_OK;
-      return true;
-    }
-    if (code == SQLITE_DONE) return false;
-    return sqlite_error(database_, code);
-  }
-  int columns() const { return sqlite3_column_count(statement_); }
-  int64_t integer(int column) const { return sqlite3_column_int64(statement_, column); }
-  std::string text(int column) const {
-    const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-    return bytes == nullptr ? std::string() : std::string(bytes);
-  }
-
- private:
-  sqlite3* database_;
-  sqlite3_stmt* statement_ = nullptr;
-  int code_ = SQLITE_OK;
-};
-
-Result<void> run(sqlite3* database, const char* sql,
-                 const std::vector<Parameter>& parameters = {}) {
-  Statement statement(database, sql, parameters);
-  while (true) {
-    QW_ASSIGN(const bool more, statement.step());
-    if (!more) return {};
-  }
-}
-
-// Of all that the registry holds. SQLite notices damage to its own structures alone.
-Result<std::string> content_sum(sqlite3* database) {
-  std::string all;
-  for (const char* sql : kContent) {
-    Statement statement(database, sql, {});
-    while (true) {
-      QW_ASSIGN(const bool more, statement.step());
-      if (!more) break;
-      for (int column = 0; column < statement.columns(); ++column) {
-        const std::string cell = statement.text(column);
-        all += fmt::format("{}:{};", cell.size(), cell);
-      }
-    }
-  }
-  return fmt::format("{:016x}", checksum64(all));
-}
-
-Result<void> seal(sqlite3* database) {
-  QW_ASSIGN(const std::string sum, content_sum(database));
-  return run(database, "INSERT OR REPLACE INTO seal VALUES (1, ?)", {sum});
-}
-
-// Takes the write lock at once; rolls back unless committed.
-class Transaction {
- public:
-  explicit Transaction(sqlite3* database) : database_(database) {}
-  ~Transaction() {
-    if (open_) sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
-  }
-  Result<void> begin() {
-    QW_TRY(run(database_, "BEGIN IMMEDIATE"));
-    open_ = true;
-    return {};
-  }
-  Result<void> commit() {
-    QW_TRY(seal(database_));
-    QW_TRY(run(database_, "COMMIT"));
-    open_ = false;
-    return {};
-  }
-
- private:
-  sqlite3* database_;
-  bool open_ = false;
-};
-
 constexpr VersionState kStates[] = {VersionState::kPublished,   VersionState::kWarming,
                                     VersionState::kWarmed,      VersionState::kChampion,
                                     VersionState::kRollingBack, VersionState::kPrevious,
+                                    VersionState::kChallenger,  VersionState::kShadow,
                                     VersionState::kRefused,     VersionState::kFailed};
 
 VersionState parse_state(const std::string& text) {
@@ -199,19 +61,6 @@ VersionInfo read_version(const Statement& row) {
   return info;
 }
 
-Result<void> add_event(sqlite3* database, int64_t at_us, const std::string& model, int64_t version,
-                       const std::string& kind, const std::string& detail) {
-  return run(database,
-             "INSERT INTO events (at_us, model, version, kind, detail) VALUES (?, ?, ?, ?, ?)",
-             {at_us, model, version, kind, detail});
-}
-
-Result<int64_t> schema_version(sqlite3* database) {
-  Statement statement(database, "PRAGMA user_version", {});
-  QW_TRY(statement.step());
-  return statement.integer(0);
-}
-
 // The highest version of each model that has a package.
 std::map<std::string, int64_t> packages_of(const std::string& folder) {
   std::map<std::string, int64_t> newest;
@@ -228,36 +77,6 @@ std::map<std::string, int64_t> packages_of(const std::string& folder) {
   return newest;
 }
 
-// SQLite's own structures, the seal, and that no package was forgotten: a version's number is
-// reserved before its package is written. `packages` were listed before.
-Result<void> verify(sqlite3* database, const std::map<std::string, int64_t>& packages) {
-  QW_TRY(run(database, "BEGIN"));
-  const auto checked = [&]() -> Result<void> {
-    {
-      Statement check(database, "PRAGMA integrity_check(1)", {});
-      QW_TRY(check.step());
-      if (check.text(0) != "ok") return damaged("the registry is damaged: " + check.text(0));
-    }
-    QW_ASSIGN(const std::string sum, content_sum(database));
-    Statement sealed(database, "SELECT sum FROM seal", {});
-    QW_ASSIGN(const bool found, sealed.step());
-    if (!found || sealed.text(0) != sum)
-      return damaged("the registry is damaged: what it holds fails its checksum");
-    for (const auto& [model, newest] : packages) {
-      Statement counter(database, "SELECT last FROM counters WHERE model = ?", {model});
-      QW_ASSIGN(const bool known, counter.step());
-      if (!known || counter.integer(0) < newest)
-        return damaged(fmt::format(
-            "the registry has lost something: there is a package of version {} of '{}', of which "
-            "it does not know",
-            newest, model));
-    }
-    return {};
-  }();
-  QW_TRY(run(database, "COMMIT"));
-  return checked;
-}
-
 Result<void> prepare(sqlite3* database, const std::map<std::string, int64_t>& packages,
                      bool may_create) {
   sqlite3_busy_timeout(database, 5000);
@@ -268,15 +87,7 @@ Result<void> prepare(sqlite3* database, const std::map<std::string, int64_t>& pa
                  "registry.sqlite", "start the newer version"};
   QW_TRY(run(database, "PRAGMA journal_mode = WAL"));
   QW_TRY(run(database, "PRAGMA synchronous = FULL"));
-  if (before < kSchemaVersion) {
-    Transaction transaction(database);
-    QW_TRY(transaction.begin());
-    if (const int code = sqlite3_exec(database, kSchema, nullptr, nullptr, nullptr);
-        code != SQLITE_OK)
-      return sqlite_error(database, code);
-    QW_TRY(run(database, "PRAGMA user_version = 2"));
-    QW_TRY(transaction.commit());
-  }
+  if (before < kSchemaVersion) QW_TRY(bring_up_to_date(database));
   return verify(database, packages);
 }
 
@@ -334,6 +145,8 @@ std::string_view name_of(VersionState state) {
     case VersionState::kChampion: return "champion";
     case VersionState::kRollingBack: return "rolling_back";
     case VersionState::kPrevious: return "previous";
+    case VersionState::kChallenger: return "challenger";
+    case VersionState::kShadow: return "shadow";
     case VersionState::kRefused: return "refused";
     case VersionState::kFailed: return "failed";
   }
@@ -380,7 +193,7 @@ Result<std::unique_ptr<Registry>> Registry::open_to_read(const std::string& fold
     if (code != SQLITE_OK) return sqlite_error(database, code);
     QW_ASSIGN(const int64_t version, schema_version(database));
     if (version == 0) return damaged("the registry is empty: it was emptied or lost");
-    if (version == kSchemaVersion) QW_TRY(verify(database, packages));
+    if (version <= kSchemaVersion) QW_TRY(verify(database, packages));
     return registry;
   };
   auto seen = look(file_of(folder), 0);
@@ -444,15 +257,6 @@ Result<VersionInfo> Registry::version(const std::string& model, int64_t version)
                              : fmt::format("known versions: {}", known)};
 }
 
-Result<std::optional<int64_t>> Registry::alias(const std::string& model,
-                                               const std::string& alias) const {
-  Statement statement(database_, "SELECT version FROM aliases WHERE model = ? AND alias = ?",
-                      {model, alias});
-  QW_ASSIGN(const bool found, statement.step());
-  if (!found) return std::optional<int64_t>();
-  return std::optional<int64_t>(statement.integer(0));
-}
-
 Result<std::vector<RegistryEvent>> Registry::events_after(int64_t id, size_t limit) const {
   Statement statement(
       database_,
@@ -510,31 +314,6 @@ Result<void> Registry::set_state(const std::string& model, int64_t version, Vers
              {std::string(name_of(state)), reason, model, version}));
   QW_TRY(
       add_event(database_, at_us, model, version, fmt::format("state:{}", name_of(state)), reason));
-  return transaction.commit();
-}
-
-Result<void> Registry::promote(const std::string& model, int64_t version, int64_t at_us) {
-  Transaction transaction(database_);
-  QW_TRY(transaction.begin());
-  QW_TRY(run(database_,
-             "UPDATE versions SET state = 'previous' WHERE model = ? AND state IN ('champion', "
-             "'rolling_back') AND version <> ?",
-             {model, version}));
-  if (version == 0) {
-    QW_TRY(run(database_, "DELETE FROM aliases WHERE model = ? AND alias = 'champion'", {model}));
-    QW_TRY(add_event(database_, at_us, model, version, "alias:champion", ""));
-    return transaction.commit();
-  }
-  QW_TRY(this->version(model, version));
-  QW_TRY(run(database_,
-             "UPDATE versions SET state = 'champion', reason = '', swapped_us = ? WHERE model = ? "
-             "AND version = ?",
-             {at_us, model, version}));
-  QW_TRY(run(database_,
-             "INSERT INTO aliases VALUES (?, 'champion', ?) ON CONFLICT (model, alias) DO UPDATE "
-             "SET version = excluded.version",
-             {model, version}));
-  QW_TRY(add_event(database_, at_us, model, version, "alias:champion", ""));
   return transaction.commit();
 }
 

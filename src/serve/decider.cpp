@@ -22,7 +22,8 @@ Decider::Decider(const DecisionPlan& plan, ModelSlot& slot) : plan_(plan), slot_
 bool Decider::name_records(store::Txn& txn) {
   if (named_ == slot_.served_by()) return false;
   named_ = slot_.served_by();
-  schema_ = decision_schema(plan_, slot_.champion() ? &slot_.champion()->engine() : nullptr);
+  const LearningVersion* const learning = slot_.champion() ? slot_.champion()->learning() : nullptr;
+  schema_ = decision_schema(plan_, learning ? &learning->engine() : nullptr);
   schema_id_ = store::stage_schema(schema_, txn);
   return true;
 }
@@ -72,27 +73,36 @@ Result<bool> Decider::score(const DecisionInput& input, Decided& decided) {
   decided.warm_up = 1;
   schema::DecisionRecord& record = decided.record;
   record.model = slot_.options().model;
-  if (slot_.champion() == nullptr) {
+  if (slot_.champion() != nullptr) {
+    QW_ASSIGN(const auto answer, slot_.score(input.stream, record));
+    if (!answer) return false;
+    take(*answer, decided);
+  } else if (plan_.rules.empty()) {  // no version serves yet
+    record.score = std::numeric_limits<double>::quiet_NaN();
+    record.warm = false;
+    decided.warm_up = 0;
+  } else {
     evaluate_rules(input, record);
     return true;
   }
-  const models::Observation observation = observation_of(record);
-  QW_ASSIGN(const auto answer, slot_.score(input.stream, record, observation));
-  if (!answer) return false;
-  const models::LearningEngine& engine = slot_.champion()->engine();
-  record.version = slot_.champion()->version();
-  record.score = answer->score;
-  record.warm = answer->warm;
-  const auto members = static_cast<std::ptrdiff_t>(engine.members().size());
-  record.contributions.assign(answer->contributions.begin(),
-                              answer->contributions.begin() + members);
-  decided.value = observation.value;
-  decided.threshold = engine.threshold();
-  decided.warm_up = answer->warm_up;
+  decided.value = observation_of(record).value;
   input.cells[plan_.model_begin] = Cell::of_double(record.score);
   input.cells[plan_.model_begin + 1] = Cell::of_double(decided.threshold);
   input.cells[plan_.model_begin + 2] = Cell::of_int(record.warm ? 1 : 0);
   return true;
+}
+
+void Decider::take(const models::Score& answer, Decided& decided) {
+  schema::DecisionRecord& record = decided.record;
+  record.version = slot_.champion()->version();
+  record.score = answer.score;
+  record.warm = answer.warm;
+  decided.warm_up = answer.warm_up;
+  const LearningVersion* const learning = slot_.champion()->learning();
+  if (learning == nullptr) return;
+  const auto members = static_cast<std::ptrdiff_t>(learning->engine().members().size());
+  record.contributions.assign(answer.contributions.begin(), answer.contributions.begin() + members);
+  decided.threshold = learning->engine().threshold();
 }
 
 void Decider::evaluate_rules(const DecisionInput& input, schema::DecisionRecord& record) {

@@ -64,6 +64,7 @@ class Decider {
  private:
   bool begin(const DecisionInput& input, schema::DecisionRecord& record);
   Result<bool> score(const DecisionInput& input, Decided& decided);
+  void take(const models::Score& answer, Decided& decided);
   void evaluate_rules(const DecisionInput& input, schema::DecisionRecord& record);
   schema::Value value_at(const DecisionInput& input, size_t at) const;
 

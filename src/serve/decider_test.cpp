@@ -97,7 +97,7 @@ class DeciderTest : public ::testing::Test {
     Decided decided;
   };
   Caller& caller(const DecisionPlan& plan, const std::string& model) {
-    LearningOptions options;
+    ServingOptions options;
     options.decision = plan.name;
     options.model = model;
     options.input = input_definition(plan);

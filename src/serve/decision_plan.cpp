@@ -39,6 +39,12 @@ InputDefinition input_definition(const DecisionPlan& plan) {
   return reads;
 }
 
+schema::Schema offered_inputs(const DecisionPlan& plan) {
+  std::vector<schema::Field> fields;
+  for (const size_t at : plan.model_inputs) fields.push_back(plan.inputs->field(at));
+  return schema::Schema(std::move(fields));
+}
+
 bool key_text(const schema::Batch& rows, size_t row, const std::vector<size_t>& columns,
               std::string& out) {
   out.clear();

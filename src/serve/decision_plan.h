@@ -46,6 +46,9 @@ schema::DecisionSchema decision_schema(const DecisionPlan& plan,
 // What the model of this decision reads of stored decisions: its first input, by its key.
 InputDefinition input_definition(const DecisionPlan& plan);
 
+// What the record of a decision has as inputs, in its order.
+schema::Schema offered_inputs(const DecisionPlan& plan);
+
 // The readable key of a row: the columns' texts joined by '/', with '/' and '%' inside a value
 // escaped when there are several columns. False when one of them is null.
 bool key_text(const schema::Batch& rows, size_t row, const std::vector<size_t>& columns,

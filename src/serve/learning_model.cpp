@@ -79,16 +79,15 @@ models::Observation observation_of(const schema::DecisionRecord& record) {
   return observation;
 }
 
-LearningVersion::LearningVersion(const store::Store& store, const LearningOptions& options,
+LearningVersion::LearningVersion(const store::Store& store, const ServingOptions& options,
                                  int64_t version,
                                  std::shared_ptr<const models::LearningEngine> engine)
-    : version_(version),
+    : ServedVersion(options, version),
       engine_(std::move(engine)),
-      owner_(fmt::format("model/{}/{}@{}", options.decision, options.model, version)),
       store_(store),
       options_(options),
       input_(std::make_shared<StoredInput>(store, options.input)),
-      kind_(std::make_shared<SeriesKind>(engine_, owner_, input_)) {}
+      kind_(std::make_shared<SeriesKind>(engine_, owner(), input_)) {}
 
 uint64_t LearningVersion::definition() const {
   std::string identity =
@@ -104,7 +103,7 @@ store::KeyedTable& LearningVersion::add_stream(PartitionId stream) {
   auto& table = tables_[stream];
   if (table) return *table;
   store::KeyedTableOptions options;
-  options.owner = owner_;
+  options.owner = owner();
   options.partition = stream;
   options.log = store::Log::kDecisions;
   options.replay_max_us = options_.replay_max_us;
@@ -114,7 +113,11 @@ store::KeyedTable& LearningVersion::add_stream(PartitionId stream) {
   return *table;
 }
 
-LearningVersion::~LearningVersion() = default;
+Result<std::optional<models::Score>> LearningVersion::answer(PartitionId stream,
+                                                             const schema::DecisionRecord& record,
+                                                             int64_t now_us) {
+  return score(stream, record.key, record.event_seq, now_us, observation_of(record));
+}
 
 Result<std::optional<models::Score>> LearningVersion::score(
     PartitionId stream, std::string_view key, Seq seq, int64_t now_us,

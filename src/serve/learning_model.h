@@ -13,36 +13,25 @@
 #include "base/result.h"
 #include "models/engine.h"
 #include "schema/records.h"
+#include "serve/served_version.h"
 #include "serve/stored_input.h"
 #include "store/keyed_state.h"
 #include "store/store.h"
 
 namespace qw::serve {
 
-// Whom a learning model serves, and what its states may take. A value, copied at construction. The
-// memory limit is soft: a state whose change is not on disk yet stays.
-struct LearningOptions {
-  std::string decision;  // the decision that this model serves; part of the states' owner
-  std::string model;
-  InputDefinition input;  // what it reads of stored decisions
-  int64_t replay_max_us = 10'000'000;
-  std::shared_ptr<store::MemoryBudget> memory;  // shared with other versions; null: 1 GiB a stream
-};
-
 // One loaded version: the engine and, per decision stream, the states of all series. Learns from
 // every observation, whether its score is used or not.
 //
 // Threads: score() and checkpoint calls come from the pipeline's thread, in log order; with_state()
 // from any.
-class LearningVersion {
+class LearningVersion final : public ServedVersion {
  public:
-  LearningVersion(const store::Store& store, const LearningOptions& options, int64_t version,
+  LearningVersion(const store::Store& store, const ServingOptions& options, int64_t version,
                   std::shared_ptr<const models::LearningEngine> engine);
-  ~LearningVersion();
 
-  int64_t version() const { return version_; }
+  LearningVersion* learning() override { return this; }
   const models::LearningEngine& engine() const { return *engine_; }
-  const std::string& owner() const { return owner_; }
   // States of another definition are not states of this version: the engine's kind and settings,
   // what it reads, and of whom.
   uint64_t definition() const;
@@ -52,6 +41,9 @@ class LearningVersion {
     return input_->of(stored);
   }
 
+  Result<std::optional<models::Score>> answer(PartitionId stream,
+                                              const schema::DecisionRecord& record,
+                                              int64_t now_us) override;
   // Learns record `seq` of the stream and scores it. Nothing when that record is in the state
   // already.
   Result<std::optional<models::Score>> score(PartitionId stream, std::string_view key, Seq seq,
@@ -66,11 +58,9 @@ class LearningVersion {
   }
 
  private:
-  const int64_t version_;
   const std::shared_ptr<const models::LearningEngine> engine_;
-  const std::string owner_;
   const store::Store& store_;
-  const LearningOptions options_;
+  const ServingOptions options_;
   const std::shared_ptr<const StoredInput> input_;
   const std::shared_ptr<const store::KeyedStateKind> kind_;
   std::map<PartitionId, std::shared_ptr<store::KeyedTable>> tables_;

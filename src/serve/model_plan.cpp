@@ -36,6 +36,11 @@ Result<RollbackAsked> ask_rollback(const ModelPlan& model, models::Registry& reg
         ErrorCode::kConflict,
         fmt::format("version {} of '{}' is being rolled back already", *serving, model.name),
         model.name, "wait: a program that runs does it within seconds"};
+  if (info.parent == 0 && !model.engine)
+    return Error{ErrorCode::kConflict,
+                 fmt::format("version {} of '{}' took no other's place; nothing came before",
+                             *serving, model.name),
+                 model.name, "bring in a version that shall take its place"};
   QW_TRY(registry.set_state(model.registry_name, *serving, models::VersionState::kRollingBack,
                             reason.empty() ? "no reason was given" : reason, at_us,
                             models::VersionState::kChampion));

@@ -16,7 +16,8 @@ namespace qw::serve {
 // A value; immutable once compiled, then readable from any thread.
 struct ModelPlan {
   std::string name;
-  // The version that the application file itself describes: version 0. Null: rules.
+  // The version that the application file itself describes: version 0. Null: rules or, with a name
+  // in the registry, nothing until a version of there serves.
   std::shared_ptr<const models::LearningEngine> engine;
   std::string registry_name;      // where newer versions come from; empty: nowhere
   std::optional<int64_t> pinned;  // the one version that serves

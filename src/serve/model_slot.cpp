@@ -11,7 +11,7 @@
 
 namespace qw::serve {
 ModelSlot::ModelSlot(store::Store& store, store::Lane& lane, store::Checkpointer& checkpointer,
-                     const Clock& clock, LearningOptions options)
+                     const Clock& clock, ServingOptions options)
     : store_(store),
       lane_(lane),
       checkpointer_(checkpointer),
@@ -21,11 +21,12 @@ ModelSlot::ModelSlot(store::Store& store, store::Lane& lane, store::Checkpointer
 
 Result<void> ModelSlot::open_stream(PartitionId stream) {
   QW_ASSIGN(streams_[stream], store_.last_seq(store::Log::kDecisions, stream));
-  for (LearningVersion* version : {champion_.get(), challenger_.get()})
-    if (version != nullptr) {
-      QW_TRY(open_stream_of(*version, stream));
-      watch(*version, stream);
-    }
+  for (ServedVersion* version : {champion_.get(), challenger_.get()}) {
+    LearningVersion* const learning = version == nullptr ? nullptr : version->learning();
+    if (learning == nullptr) continue;
+    QW_TRY(open_stream_of(*learning, stream));
+    watch(*learning, stream);
+  }
   return {};
 }
 
@@ -74,53 +75,59 @@ Result<void> ModelSlot::relearn(LearningVersion& version, PartitionId stream, Se
 }
 
 Result<std::optional<models::Score>> ModelSlot::score(PartitionId stream,
-                                                      const schema::DecisionRecord& record,
-                                                      const models::Observation& observation) {
+                                                      const schema::DecisionRecord& record) {
   const int64_t now_us = clock_.monotonic_ns() / 1000;
-  QW_ASSIGN(const auto answer,
-            champion_->score(stream, record.key, record.event_seq, now_us, observation));
+  QW_ASSIGN(const auto answer, champion_->answer(stream, record, now_us));
   if (!answer) return answer;
-  if (challenger_)
-    QW_TRY(challenger_->score(stream, record.key, record.event_seq, now_us, observation));
+  if (challenger_ && challenger_->learning() != nullptr)
+    QW_TRY(challenger_->answer(stream, record, now_us));
   if (tap_ != nullptr) {
     tap_->full = tap_->full || tap_->decisions.size() >= DecisionTap::kMost;
-    if (!tap_->full) tap_->decisions.push_back({stream, record.key, record.event_seq, observation});
+    if (!tap_->full)
+      tap_->decisions.push_back({stream, record.key, record.event_seq, observation_of(record)});
   }
   return answer;
 }
 
-void ModelSlot::serve(std::unique_ptr<LearningVersion> version) {
+void ModelSlot::serve(std::unique_ptr<ServedVersion> version) {
   champion_ = std::move(version);
   served_by_ = fmt::format("{}@{}", options_.model, champion_->version());
 }
 
-Result<void> ModelSlot::install_champion(std::unique_ptr<LearningVersion> version) {
+Result<void> ModelSlot::install_champion(std::unique_ptr<ServedVersion> version) {
+  if (LearningVersion* const learning = version->learning()) QW_TRY(take_up(*learning));
+  serve(std::move(version));
+  return {};
+}
+
+Result<void> ModelSlot::take_up(LearningVersion& version) {
   store::Txn txn;
-  QW_ASSIGN(const bool anew, stage_definition(*version, txn));
+  QW_ASSIGN(const bool anew, stage_definition(version, txn));
   // What was measured of other scores says nothing of these.
   if (anew) txn.erase_meta(store::meta::drift(options_.decision));
   if (anew)
     log::warning("recovery",
                  "{}: the model is defined in another way than what its states were made by; they "
                  "are learned anew from the log of decisions",
-                 version->owner());
+                 version.owner());
   if (!txn.empty()) QW_TRY(store_.commit(txn, store::Durability::kProcess));
   for (const auto& [stream, last] : streams_) {
-    QW_TRY(open_stream_of(*version, stream));
-    watch(*version, stream);
+    QW_TRY(open_stream_of(version, stream));
+    watch(version, stream);
   }
-  serve(std::move(version));
   return {};
 }
 
-void ModelSlot::install_challenger(std::unique_ptr<LearningVersion> version) {
+void ModelSlot::install_challenger(std::unique_ptr<ServedVersion> version) {
   challenger_ = std::move(version);
-  for (const auto& [stream, table] : challenger_->tables()) watch(*challenger_, stream);
+  LearningVersion* const learning = challenger_->learning();
+  if (learning == nullptr) return;
+  for (const auto& [stream, table] : learning->tables()) watch(*learning, stream);
 }
 
-std::unique_ptr<LearningVersion> ModelSlot::swap_challenger() {
+std::unique_ptr<ServedVersion> ModelSlot::swap_challenger() {
   QW_ASSERT(challenger_ != nullptr);
-  std::unique_ptr<LearningVersion> before = std::move(champion_);
+  std::unique_ptr<ServedVersion> before = std::move(champion_);
   if (before) checkpointer_.remove(before->owner());
   serve(std::move(challenger_));
   return before;
@@ -147,11 +154,13 @@ Result<void> ModelSlot::checkpoint(LearningVersion& version,
   return {};
 }
 
-void ModelSlot::erase(const LearningVersion& version) {
+void ModelSlot::erase(const ServedVersion& version) {
+  const LearningVersion* const learning = version.learning();
+  if (learning == nullptr) return;
   store::Txn& txn = lane_.open().txn;
   txn.erase_owner(version.owner());
   txn.erase_meta(store::meta::definition(version.owner()));
-  for (const auto& [stream, table] : version.tables())
+  for (const auto& [stream, table] : learning->tables())
     txn.erase_meta(store::meta::low_water(version.owner(), stream));
 }
 

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "schema/records.h"
 #include "serve/learning_model.h"
+#include "serve/served_version.h"
 #include "store/commit/checkpointer.h"
 #include "store/commit/lane.h"
 #include "store/store.h"
@@ -35,13 +36,13 @@ struct DecisionTap {
   bool full = false;  // one was lost: start again
 };
 
-// Owns its versions; both learn from every decision. Without a champion the decision is made by
-// rules. Once the program runs, every call but options() is under a hold of the lane. Store, lane
-// and checkpointer outlive it.
+// Owns its versions; those that learn do so from every decision. Without a champion the decision is
+// made by rules, or has no score. Once the program runs, every call but options() is under a hold
+// of the lane. Store, lane and checkpointer outlive it.
 class ModelSlot {
  public:
   ModelSlot(store::Store& store, store::Lane& lane, store::Checkpointer& checkpointer,
-            const Clock& clock, LearningOptions options);
+            const Clock& clock, ServingOptions options);
 
   // The versions' states of a decision stream go on from where they are on disk: they catch up when
   // they are touched.
@@ -50,25 +51,24 @@ class ModelSlot {
   const std::map<PartitionId, Seq>& streams() const { return streams_; }
   void decided(PartitionId stream, Seq seq) { streams_[stream] = seq; }
 
-  LearningVersion* champion() { return champion_.get(); }
-  LearningVersion* challenger() { return challenger_.get(); }
+  ServedVersion* champion() { return champion_.get(); }
+  ServedVersion* challenger() { return challenger_.get(); }
   // "anomaly@3"; of rules the name alone.
   const std::string& served_by() const { return served_by_; }
   // How a version of this slot is made.
-  const LearningOptions& options() const { return options_; }
+  const ServingOptions& options() const { return options_; }
 
   // What the record's decision is answered by. Nothing where the record is in the state already:
   // it was decided before a crash, and is durable.
   Result<std::optional<models::Score>> score(PartitionId stream,
-                                             const schema::DecisionRecord& record,
-                                             const models::Observation& observation);
+                                             const schema::DecisionRecord& record);
 
-  Result<void> install_champion(std::unique_ptr<LearningVersion> version);
-  // It has learned all that the champion has.
-  void install_challenger(std::unique_ptr<LearningVersion> version);
-  // The challenger becomes champion between two events. Returns the old champion, whose states stay
-  // on disk until erased.
-  std::unique_ptr<LearningVersion> swap_challenger();
+  Result<void> install_champion(std::unique_ptr<ServedVersion> version);
+  // It has learned all that the champion has, where it learns.
+  void install_challenger(std::unique_ptr<ServedVersion> version);
+  // The challenger becomes champion between two events. Returns the old champion, null where there
+  // was none, whose states stay on disk until erased.
+  std::unique_ptr<ServedVersion> swap_challenger();
   // From now on every observation is put aside there too; null: no longer.
   void tap(DecisionTap* tap) { tap_ = tap; }
 
@@ -78,23 +78,24 @@ class ModelSlot {
   // Checkpoints some of a version that is not installed; `heads`: how far it has learned.
   Result<void> checkpoint(LearningVersion& version, const std::map<PartitionId, Seq>& heads);
   // Stages the end of all that is on disk of a version that is no longer installed.
-  void erase(const LearningVersion& version);
+  void erase(const ServedVersion& version);
   // Records that starts found behind the checkpoints.
   size_t tail_read() const { return tail_read_; }
 
  private:
+  Result<void> take_up(LearningVersion& version);
   Result<void> open_stream_of(LearningVersion& version, PartitionId stream);
   Result<void> relearn(LearningVersion& version, PartitionId stream, Seq from, Seq last);
-  void serve(std::unique_ptr<LearningVersion> version);
+  void serve(std::unique_ptr<ServedVersion> version);
   void watch(LearningVersion& version, PartitionId stream);
 
   store::Store& store_;
   store::Lane& lane_;
   store::Checkpointer& checkpointer_;
   const Clock& clock_;
-  const LearningOptions options_;
+  const ServingOptions options_;
   std::map<PartitionId, Seq> streams_;
-  std::unique_ptr<LearningVersion> champion_, challenger_;
+  std::unique_ptr<ServedVersion> champion_, challenger_;
   std::string served_by_;
   DecisionTap* tap_ = nullptr;
   size_t tail_read_ = 0;

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 
 #include "base/fail_point.h"
 #include "base/guard.h"
 #include "base/log.h"
 #include "models/lineage.h"
-#include "models/load.h"
+#include "serve/open_version.h"
+#include "serve/scoring_version.h"
 #include "store/commit/meta_names.h"
 
 namespace qw::serve {
@@ -20,6 +22,7 @@ using models::VersionState;
 constexpr size_t kReplayed = 4096;  // records left when what is new begins to be put aside
 constexpr size_t kDrained = 64;     // observations left to learn under the lock ...
 constexpr int kDrains = 50;         // ... or what is left after so many rounds
+constexpr size_t kTriedOn = 1000;   // decisions of a stream that are scored before it serves
 constexpr int kTries = 5;           // of reaching the present before a version fails
 
 bool waits(VersionState state) {
@@ -92,7 +95,7 @@ Result<void> Rollout::look(const std::stop_token& stop) {
     QW_ASSIGN(registry_, models::Registry::open(registry_folder_));
   }
   for (size_t model = 0; model < models_.size(); ++model) {
-    if (!models_[model].plan->engine || models_[model].plan->pinned) continue;
+    if (models_[model].plan->registry_name.empty() || models_[model].plan->pinned) continue;
     QW_TRY(look_at(model, stop));
   }
   return {};
@@ -123,22 +126,47 @@ Result<void> Rollout::look_at(size_t model, const std::stop_token& stop) {
   return {};
 }
 
+std::string Rollout::name_of(const Change& change) const {
+  return fmt::format("Version {} of '{}'", change.version, plan_of(change).name);
+}
+
 Result<void> Rollout::roll_out(const Change& change, const std::stop_token& stop) {
   const ModelPlan& planned = plan_of(change);
-  const std::string name = fmt::format("Version {} of '{}'", change.version, planned.name);
-  using Engine = std::shared_ptr<const models::LearningEngine>;
-  const Result<Engine> engine =
-      change.version == 0 ? Result<Engine>(planned.engine)
-                          : models::load_engine(*registry_, planned.registry_name, change.version);
+  const auto engine = load_version(*registry_, planned, change.version);
   if (!engine.ok())
-    return set_state(change, VersionState::kFailed, name + " cannot be loaded",
+    return set_state(change, VersionState::kFailed, name_of(change) + " cannot be loaded",
                      engine.error().to_string());
-  QW_TRY(set_state(change, VersionState::kWarming, name + " warms up", change.reason));
+  QW_TRY(set_state(change, VersionState::kWarming, name_of(change) + " warms up", change.reason));
   fail_point("swap.warming");
+  const auto* const scoring = std::get_if<std::shared_ptr<const models::ScoringEngine>>(&*engine);
+  const Result<void> warmed =
+      scoring != nullptr
+          ? try_on(change, *scoring)
+          : let_learn(change, std::get<std::shared_ptr<const models::LearningEngine>>(*engine),
+                      stop);
+  if (!warmed.ok() && stop.stop_requested()) return warmed;
+  if (!warmed.ok())
+    return set_state(change, VersionState::kFailed, name_of(change) + " cannot warm up",
+                     warmed.error().to_string());
+  // It is installed and learns with each event: whatever the registry says, there is no second
+  // warm-up of it. What cannot be noted now is known there once it serves.
+  if (const auto noted = set_state(change, VersionState::kWarmed, name_of(change) + " is warm", "");
+      !noted.ok())
+    log::warning("rollout", "{} is warm, which the registry does not take: {}", name_of(change),
+                 noted.error().to_string());
+  fail_point("swap.warmed");
+  if (prepare_) prepare_(change.model, change.version);
+  return swap(change, stop);
+}
+
+// A version that learns is brought up to the present.
+Result<void> Rollout::let_learn(const Change& change,
+                                const std::shared_ptr<const models::LearningEngine>& engine,
+                                const std::stop_token& stop) {
   Warming warming;
   for (ModelSlot* slot : models_[change.model].slots)
     warming.push_back(
-        std::make_unique<WarmUp>(store_, lane_, *slot, change.version, engine.value(), clock_));
+        std::make_unique<WarmUp>(store_, lane_, *slot, change.version, engine, clock_));
   show(change, warming);
   struct Hides {
     Rollout& rollout;
@@ -149,21 +177,30 @@ Result<void> Rollout::roll_out(const Change& change, const std::stop_token& stop
     warmed = warm(warming, stop);
     if (warmed.ok() || warmed.error().code != ErrorCode::kExhausted) break;
   }
-  if (!warmed.ok() && stop.stop_requested()) return warmed;
-  if (!warmed.ok()) {
-    give_up(warming);
-    return set_state(change, VersionState::kFailed, name + " cannot warm up",
-                     warmed.error().to_string());
+  if (!warmed.ok() && !stop.stop_requested()) give_up(warming);
+  return warmed;
+}
+
+// A version that keeps nothing is warm once it has scored what was decided last.
+Result<void> Rollout::try_on(const Change& change,
+                             const std::shared_ptr<const models::ScoringEngine>& engine) {
+  std::vector<std::unique_ptr<ScoringVersion>> versions;
+  for (ModelSlot* slot : models_[change.model].slots) {
+    QW_ASSIGN(auto version, ScoringVersion::make(slot->options(), change.version, engine));
+    std::map<PartitionId, Seq> streams;
+    {
+      const auto held = lane_.hold();
+      streams = slot->streams();
+    }
+    for (const auto& [stream, last] : streams)
+      QW_TRY(version->try_on(store_, stream, last, kTriedOn));
+    versions.push_back(std::move(version));
   }
-  // It is installed and learns with each event: whatever the registry says, there is no second
-  // warm-up of it. What cannot be noted now is known there once it serves.
-  if (const auto noted = set_state(change, VersionState::kWarmed, name + " is warm", "");
-      !noted.ok())
-    log::warning("rollout", "{} is warm, which the registry does not take: {}", name,
-                 noted.error().to_string());
-  fail_point("swap.warmed");
-  if (prepare_) prepare_(change.model, change.version);
-  return swap(change, stop);
+  const auto held = lane_.hold();
+  QW_TRY(before("finish"));
+  for (size_t index = 0; index < versions.size(); ++index)
+    models_[change.model].slots[index]->install_challenger(std::move(versions[index]));
+  return {};
 }
 
 void Rollout::show(const Change& change, const Warming& warming) {
@@ -237,13 +274,13 @@ void Rollout::give_up(Warming& warming) {
 
 Result<void> Rollout::swap(const Change& change, const std::stop_token& stop) {
   const ModelPlan& planned = plan_of(change);
-  std::vector<std::unique_ptr<LearningVersion>> old;
+  std::vector<std::unique_ptr<ServedVersion>> old;
   {
     auto held = lane_.hold();
     store::PendingCommit& open = held.open();
     for (ModelSlot* slot : models_[change.model].slots) {
       old.push_back(slot->swap_challenger());
-      slot->erase(*old.back());
+      if (old.back()) slot->erase(*old.back());
     }
     open.txn.put_meta(store::meta::serving(planned.registry_name), std::to_string(change.version));
     open.need(store::Durability::kMachine);
@@ -254,7 +291,9 @@ Result<void> Rollout::swap(const Change& change, const std::stop_token& stop) {
     else
       tell(open, change.model, change.version, "swapped",
            fmt::format("Version {} of '{}' serves", change.version, planned.name),
-           fmt::format("it took the place of version {}", change.before));
+           change.before == 0 && !planned.engine
+               ? "it is the first"
+               : fmt::format("it took the place of version {}", change.before));
   }
   fail_point("swap.done");
   QW_TRY(lane_.wait_durable(stop));

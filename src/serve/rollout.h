@@ -15,6 +15,7 @@
 
 #include "base/env.h"
 #include "models/registry.h"
+#include "models/scoring_engine.h"
 #include "serve/model_plan.h"
 #include "serve/model_slot.h"
 #include "serve/warm_up.h"
@@ -42,6 +43,9 @@ struct WarmProgress {
 // serves, is warmed, swapped in, and made champion. A version compared with another parent than
 // the one that serves is refused; one that cannot be loaded fails; each with its reason, in the
 // registry and in the journal (kind "model").
+//
+// A version that learns is warm once it knows what the champion knows; one that scores rows, once
+// it has scored the newest decisions of each stream.
 //
 // A version that is rolling back is left in the same way, for the version it was compared with,
 // whose states are made anew from the decision log; that comes before anything that was published.
@@ -92,6 +96,12 @@ class Rollout {
   Result<void> look(const std::stop_token& stop);
   Result<void> look_at(size_t model, const std::stop_token& stop);
   Result<void> roll_out(const Change& change, const std::stop_token& stop);
+  Result<void> let_learn(const Change& change,
+                         const std::shared_ptr<const models::LearningEngine>& engine,
+                         const std::stop_token& stop);
+  Result<void> try_on(const Change& change,
+                      const std::shared_ptr<const models::ScoringEngine>& engine);
+  std::string name_of(const Change& change) const;
   void show(const Change& change, const Warming& warming);
   void show_nothing();
   Result<void> warm(Warming& warming, const std::stop_token& stop);

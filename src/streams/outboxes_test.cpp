@@ -84,9 +84,7 @@ TEST_F(OutboxesTest, ARowIsErasedWithWhatItsSinkWroteOrAfterIt) {
     commit = std::thread([&] { ASSERT_TRUE(committer_->step().ok()); });
     wait_until([&] { return own.hold().open().empty(); });
     may.set_value();
-    wait_until([&] {
-      return !own.hold().open().txn.empty() || !others.hold().open().txn.empty();
-    });
+    wait_until([&] { return !own.hold().open().txn.empty() || !others.hold().open().txn.empty(); });
   }
   commit.join();
   EXPECT_TRUE(rows() == 1 || records() == 1) << "a kill here loses what the sink wrote";

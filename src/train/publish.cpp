@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "models/publish.h"
+
 namespace qw::train {
 namespace {
 
@@ -46,21 +48,7 @@ Result<models::VersionInfo> publish(models::Registry& registry, models::Package 
                                     const Lineage& lineage, const std::string& refusal) {
   QW_TRY(check(lineage));
   package.lineage = lineage_json(lineage);
-  QW_ASSIGN(package.version, registry.reserve_version(package.model));
-  models::VersionInfo info;
-  info.model = package.model;
-  info.version = package.version;
-  info.state = refusal.empty() ? models::VersionState::kPublished : models::VersionState::kRefused;
-  info.reason = refusal;
-  info.folder = fmt::format("models/{}/{}", package.model, package.version);
-  info.digest = models::content_digest(package);
-  info.parent = lineage.parent;
-  info.published_us = package.created_us;
-  info.metrics = package.metrics;
-  info.lineage = package.lineage;
-  QW_TRY(models::write_package(registry.folder() + "/" + info.folder, package));
-  QW_TRY(registry.publish(info));
-  return info;
+  return models::publish_package(registry, std::move(package), lineage.parent, refusal);
 }
 
 }  // namespace qw::train

@@ -26,9 +26,8 @@ struct Lineage {
 };
 std::string lineage_json(const Lineage& lineage);
 
-// Reserves the next version, writes its package to models/<model>/<version> of the registry's
-// folder and publishes it: with `refusal`, as refused. A crash between leaves a folder that nothing
-// names. kBadInput when the lineage lacks something; otherwise as the registry and the package.
+// Publishes the package (models::publish_package) with its origin: with `refusal`, as refused.
+// kBadInput when the lineage lacks something; otherwise as the registry and the package.
 Result<models::VersionInfo> publish(models::Registry& registry, models::Package package,
                                     const Lineage& lineage, const std::string& refusal);
 

@@ -96,7 +96,7 @@ TEST_F(TrainingTest, IncidentsTeachABetterVersion) {
   EXPECT_EQ(lineage["parent"], "0");
   EXPECT_EQ(lineage["data_from_us"], GeneratedOptions().first_us);
   EXPECT_EQ(lineage["data_to_us"], GeneratedOptions().first_us + 2000 * kSecond);
-  EXPECT_EQ(nlohmann::json::parse(package->inputs)["value"], "double");
+  EXPECT_EQ(package->inputs, schema::Schema({{"value", schema::kDouble}}));
   EXPECT_GT(nlohmann::json::parse(package->metrics)["held_out"].get<double>(), 50);
 }
 

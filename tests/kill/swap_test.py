@@ -136,8 +136,9 @@ def outcome(app, back=False):
 def serve_from_the_beginning(trained, folder):
     publish(trained, folder)
     ask_registry(folder, "UPDATE versions SET state = 'champion' WHERE version = 1")
-    ask_registry(folder, "INSERT INTO aliases VALUES ('anomaly', 'champion', 1)")
     # Its seal is over what the program wrote: made a registry of before there were any, which is sealed when opened.
+    ask_registry(folder, "ALTER TABLE aliases DROP COLUMN role")
+    ask_registry(folder, "INSERT INTO aliases VALUES ('anomaly', 'champion', 1)")
     ask_registry(folder, "DROP TABLE seal")
     ask_registry(folder, "PRAGMA user_version = 1")
 

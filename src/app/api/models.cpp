@@ -113,8 +113,8 @@ Json ModelAnswers::one(Runtime& runtime, size_t index) const {
         warm += series.warm >= 1;
       }
   }
-  const bool learns = champion >= 0;
-  Json list = learns ? versions(model, champion, challenger) : Json::array();
+  const bool served = champion >= 0;
+  Json list = !model.registry_name.empty() ? versions(model, champion, challenger) : Json::array();
   const auto warming = runtime.rollout().progress();
   for (Json& version : list) {
     add_warmth(version, warm, total);
@@ -123,8 +123,8 @@ Json ModelAnswers::one(Runtime& runtime, size_t index) const {
     if (warms) version["warm"] = warming->share;
   }
   return {{"name", model.name},
-          {"kind", learns ? "detector " + model.kind : model.kind},
-          {"champion", learns ? Json(std::to_string(champion)) : Json(nullptr)},
+          {"kind", model.engine ? "detector " + model.kind : model.kind},
+          {"champion", served ? Json(std::to_string(champion)) : Json(nullptr)},
           {"decisions", std::move(decisions)},
           {"drift", drift(runtime, model.name)},
           {"labels", labels(index)},
@@ -250,7 +250,7 @@ Json ModelAnswers::versions(const PlanModel& model, int64_t champion, int64_t ch
         list.push_back(std::move(shown));
       }
   }
-  list.push_back(built_in(model, champion));
+  if (model.engine) list.push_back(built_in(model, champion));
   return list;
 }
 

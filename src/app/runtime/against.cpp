@@ -11,7 +11,7 @@
 
 #include "app/runtime/training_run.h"
 #include "features/online/view_states.h"
-#include "models/load.h"
+#include "serve/open_version.h"
 #include "serve/version_states.h"
 #include "store/commit/checkpointer.h"
 #include "store/commit/meta_names.h"
@@ -219,27 +219,32 @@ class Against {
     const PlanDecision& planned = plan_.decisions[decision];
     const PlanModel& model = plan_.models[planned.model];
     const std::string name = fmt::format("{} (of {})", model.name, planned.name);
-    if (!model.engine) {
+    if (model.registry_name.empty()) {
       add("model", name, Fate::kKept, "rules keep nothing");
       return {};
     }
     QW_ASSIGN(const int64_t number, serve::serving_version(&store_, registry_, model));
-    std::shared_ptr<const models::LearningEngine> engine = model.engine;
-    if (number > 0) {
-      auto loaded = models::load_engine(registry_, model.registry_name, number);
-      if (!loaded.ok()) {
-        Finding& found = add("model", name, Fate::kImpossible, loaded.error().message);
-        found.how_to_mend = loaded.error().how_to_mend;
-        return {};
-      }
-      engine = std::move(loaded).value();
+    if (number == 0 && !model.engine) {
+      add("model", name, Fate::kNew, "no version serves yet");
+      return {};
     }
-    serve::LearningOptions options;
+    serve::ServingOptions options;
     options.decision = planned.name;
     options.model = model.name;
     options.input = serve::input_definition(planned);
-    const serve::LearningVersion version(store_, options, number, engine);
-    QW_ASSIGN(const serve::StatesAre states, serve::states_of(store_, version));
+    options.inputs = serve::offered_inputs(planned);
+    const auto opened = serve::open_version(store_, registry_, model, options, number);
+    if (!opened.ok()) {
+      Finding& found = add("model", name, Fate::kImpossible, opened.error().message);
+      found.how_to_mend = opened.error().how_to_mend;
+      return {};
+    }
+    const serve::LearningVersion* const version = (*opened)->learning();
+    if (version == nullptr) {
+      add("model", name, Fate::kKept, fmt::format("version {} keeps nothing", number));
+      return {};
+    }
+    QW_ASSIGN(const serve::StatesAre states, serve::states_of(store_, *version));
     QW_ASSIGN(const uint64_t decisions,
               kept_of(store::Log::kDecisions,
                       logs_of(planned.name + "@" + plan_.sources[planned.source].name + "/")));

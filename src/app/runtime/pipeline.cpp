@@ -61,10 +61,11 @@ Pipeline::Pipeline(std::shared_ptr<const Plan> plan, store::Store& store, store:
 Pipeline::~Pipeline() = default;
 
 std::unique_ptr<serve::ModelSlot> Pipeline::make_slot(const PlanDecision& planned) {
-  serve::LearningOptions options;
+  serve::ServingOptions options;
   options.decision = planned.name;
   options.model = planned.model_name;
   options.input = serve::input_definition(planned);
+  options.inputs = serve::offered_inputs(planned);
   options.replay_max_us = checkpointer_.replay_max_us();
   options.memory = options_.model_memory;
   return std::make_unique<serve::ModelSlot>(store_, lane_, checkpointer_, clock_, options);

@@ -147,7 +147,9 @@ class Compiler {
     PlanModel planned;
     planned.name = model.name.text;
     planned.file = &model;
-    planned.kind = model.detector.empty() ? "rules" : model.detector.text;
+    planned.kind = !model.detector.empty() ? model.detector.text
+                   : model.champion        ? "registry"
+                                           : "rules";
     if (model.champion) planned.registry_name = model.champion->model;
     if (model.champion) planned.pinned = number_in(model.champion->alias);
     if (!model.detector.empty()) {
@@ -331,6 +333,25 @@ Result<std::shared_ptr<const Plan>> compile_plan(AppFile file, Problems* problem
   const Problem& first = compiler.problems().front();
   return Error{ErrorCode::kBadInput, first.message, compiler.plan()->file.where(first.place),
                first.how_to_mend};
+}
+
+Result<size_t> versioned_model(const Plan& plan, const std::string& name) {
+  std::vector<size_t> found;
+  std::string known;
+  for (size_t model = 0; model < plan.models.size(); ++model) {
+    if (plan.models[model].registry_name.empty()) continue;
+    known += (known.empty() ? "" : ", ") + plan.models[model].name;
+    if (name.empty() || plan.models[model].name == name) found.push_back(model);
+  }
+  if (found.size() == 1) return found.front();
+  if (known.empty())
+    return Error{ErrorCode::kNotFound, "no model of the application has versions", plan.file.path,
+                 "give one a `detector`, or `versions`"};
+  if (found.empty())
+    return Error{ErrorCode::kNotFound, fmt::format("no model '{}' has versions", name),
+                 plan.file.path, "use one of: " + known};
+  return Error{ErrorCode::kBadInput, "several models have versions", plan.file.path,
+               "choose one with --model: " + known};
 }
 
 }  // namespace qw::app

@@ -21,7 +21,7 @@ namespace qw::app {
 // A model as the file describes it. Exactly one of engine and rules is there; an engine may later
 // be replaced by a version of the registry.
 struct PlanModel : serve::ModelPlan {
-  std::string kind;      // "ensemble", "rules"
+  std::string kind;      // "ensemble", "rules", "registry": only versions of there
   std::string settings;  // of the engine, as JSON
   const Model* file = nullptr;
 };
@@ -73,5 +73,9 @@ struct Plan {
 // Finds every mistake of the file that only compiling can find; `problems` (may be null) gets each
 // at its place, the answer is the first. Nothing is started or opened.
 Result<std::shared_ptr<const Plan>> compile_plan(AppFile file, Problems* problems = nullptr);
+
+// The model of this name that has versions in the registry; empty: the only one. kNotFound,
+// kBadInput: there are several; both name them.
+Result<size_t> versioned_model(const Plan& plan, const std::string& name);
 
 }  // namespace qw::app

@@ -14,8 +14,8 @@
 #include "base/log.h"
 #include "base/nice.h"
 #include "base/stop_limit.h"
-#include "models/load.h"
 #include "models/package.h"
+#include "serve/open_version.h"
 
 namespace qw::app {
 namespace {
@@ -354,7 +354,7 @@ void Runtime::open_learning() {
 
 Result<serve::RollbackAsked> Runtime::roll_back(const std::string& model,
                                                 const std::string& reason) {
-  QW_ASSIGN(const size_t index, trainable_model(*plan_, model));
+  QW_ASSIGN(const size_t index, versioned_model(*plan_, model));
   return rollout_->roll_back(index, reason);
 }
 
@@ -371,15 +371,16 @@ Result<void> Runtime::open_segments(std::vector<store::Loss>& losses) {
 Result<void> Runtime::install_versions() {
   for (size_t decision = 0; decision < plan_->decisions.size(); ++decision) {
     const PlanModel& model = plan_->models[plan_->decisions[decision].model];
-    if (!model.engine) continue;
+    if (model.registry_name.empty()) continue;
     QW_ASSIGN(const int64_t number, serve::serving_version(store_.get(), *registry_, model));
-    std::shared_ptr<const models::LearningEngine> engine = model.engine;
-    if (number > 0) {
-      QW_ASSIGN(engine, models::load_engine(*registry_, model.registry_name, number));
+    if (number == 0 && !model.engine) {
+      log::info("model", "no version of '{}' serves yet: its decisions have no score", model.name);
+      continue;
     }
     serve::ModelSlot& slot = pipeline_->slot(decision);
-    QW_TRY(slot.install_champion(
-        std::make_unique<serve::LearningVersion>(*store_, slot.options(), number, engine)));
+    QW_ASSIGN(auto version,
+              serve::open_version(*store_, *registry_, model, slot.options(), number));
+    QW_TRY(slot.install_champion(std::move(version)));
   }
   return {};
 }

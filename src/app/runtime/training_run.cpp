@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -29,16 +30,29 @@ Result<models::Package> champion_package(const models::Registry& registry, const
   return from_file;
 }
 
-json inputs_of(const Plan& plan, size_t model) {
-  json inputs = json::object();
+std::map<std::string, schema::Type> input_types(const Plan& plan, size_t model) {
+  std::map<std::string, schema::Type> types;
   for (const PlanDecision& decision : plan.decisions) {
     if (decision.model != model) continue;
     for (const size_t at : decision.model_inputs) {
       const schema::Field& field = plan.sources[decision.source].inputs->field(at);
-      inputs[field.name] = field.type.to_string();
+      types[field.name] = field.type;
     }
   }
+  return types;
+}
+
+json inputs_of(const Plan& plan, size_t model) {
+  json inputs = json::object();
+  for (const auto& [name, type] : input_types(plan, model)) inputs[name] = type.to_string();
   return inputs;
+}
+
+// In the order of their names: what a detector reads of a decision does not depend on it.
+schema::Schema input_schema(const Plan& plan, size_t model) {
+  std::vector<schema::Field> fields;
+  for (const auto& [name, type] : input_types(plan, model)) fields.push_back({name, type});
+  return schema::Schema(std::move(fields));
 }
 
 // What a version must be served with to mean the same.
@@ -176,7 +190,8 @@ Result<TrainingReport> run_training(const store::Store* store, models::Registry&
   package.kind = champion.kind;
   package.created_us = clock.wall_us();
   package.settings = outcome.settings_json;
-  package.inputs = inputs_of(plan, wish.model).dump();
+  package.inputs = input_schema(plan, wish.model);
+  package.outputs = schema::Schema({{"score", schema::kDouble}, {"warm", schema::kBool}});
   package.metrics = metrics_of(outcome).dump();
   package.profile = outcome.profile_json;
   QW_ASSIGN(report.version, train::publish(registry, std::move(package), lineage, outcome.refusal));

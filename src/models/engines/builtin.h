@@ -1,16 +1,31 @@
-// The list of engines that learn per series.
+// The kinds of models there are: each is a folder beside this file and a line in builtin.cpp.
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "base/result.h"
 #include "models/engine.h"
 #include "models/engines/detectors/settings.h"
+#include "models/package.h"
+#include "models/scoring_engine.h"
 
 namespace qw::models {
 
-// Makes an engine of the kind with the given settings; what they do not name has its default.
+// A kind of model, learning or not. `make` reads the package's settings, schemas and artefacts, and
+// keeps copies of the artefacts that it reads while it scores. kBadInput names what is wrong with
+// the package and how to mend it; kUnsupported: a valid one that this build cannot serve.
+struct EngineKind {
+  std::string_view name;
+  Result<Engine> (*make)(const Package& package);
+};
+// By name.
+std::span<const EngineKind> engine_kinds();
+// kBadInput lists the known kinds.
+Result<Engine> make_engine(const Package& package);
+
+// Makes a detector of the kind with the given settings; what they do not name has its default.
 // kBadInput: no such kind (the message lists the known ones), a setting that check_settings
 // refuses, no member with a weight, or a state larger than kStateBytesMax.
 inline constexpr size_t kStateBytesMax = size_t{1} << 20;
