@@ -169,6 +169,7 @@ class Runtime::SourceThread final : public streams::SourceHost {
 
  private:
   void run() {
+    be_prompt();
     while (!runtime_.stopping_) {
       auto polled = source_->poll(100'000);
       if (!polled.ok()) {
