@@ -214,5 +214,11 @@ TEST(EngineKinds, AreNamedOnceAndInOrderAndHoldEveryDetector) {
   }
 }
 
+TEST(EngineKinds, ANameIsTakenOnce) {
+  constexpr EngineKind twice[] = {{"a", nullptr}, {"b", nullptr}, {"a", nullptr}};
+  EXPECT_FALSE(named_once(twice));
+  EXPECT_TRUE(named_once(engine_kinds()));
+}
+
 }  // namespace
 }  // namespace qw::models

@@ -102,7 +102,15 @@ def brought_in(binary, root):
         expected = payments.expected(one["inputs"])
         check(math.isclose(one["score"], expected, rel_tol=1e-12), f"{expected} expected: {one}")
         check((one["outputs"]["severity"] == "warning") == (expected > 0.5), f"{one}")
-    check(sum(one["score"] is not None for one in decisions) >= 60, "decisions after the swap have no score")
+    scored = [one["score"] for one in decisions if one["score"] is not None]
+    check(len(scored) >= 60, "decisions after the swap have no score")
+    code, text, errors = program.call(
+        "query", "select count(*) as n, count(score) as scored, avg(score) as mean from decisions", "--json",
+        "--data", program.folder / "data")
+    check(code == 0, errors)
+    row = json.loads(text)
+    check((row["n"], row["scored"]) == (80, len(scored)), f"SQL has {row}, the log {len(scored)}")
+    check(math.isclose(row["mean"], sum(scored) / len(scored), rel_tol=1e-9), f"SQL has {row}")
 
 
 def refused(binary, root):

@@ -35,7 +35,7 @@ FUZZERS_MAX = 20
 BY_HAND = ("long", "mutants")  # labels that run only when they are asked for
 SANITIZERS = {
     "asan": {"ASAN_OPTIONS": "detect_stack_use_after_return=1", "UBSAN_OPTIONS": "print_stacktrace=1"},
-    "tsan": {"TSAN_OPTIONS": "halt_on_error=0 second_deadlock_stack=1 history_size=7"
+    "tsan": {"TSAN_OPTIONS": "halt_on_error=0 second_deadlock_stack=1 history_size=7 die_after_fork=0"
                              f" suppressions={ROOT}/tools/tsan_suppressions.txt"},
 }
 

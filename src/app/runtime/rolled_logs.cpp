@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -104,9 +105,10 @@ std::shared_ptr<const schema::Schema> decision_columns(const schema::DecisionSch
 }
 
 Cells decision_cells(const schema::DecisionRecord& record, size_t members, int64_t number) {
-  Cells cells{
-      record.decision,           record.key,         number,       record.as_of.value(),
-      record.decided_at.value(), record.served_by(), record.score, int64_t{record.warm ? 1 : 0}};
+  // As null: a mean over decisions is none of those without a score.
+  const Value score = std::isnan(record.score) ? Value() : Value(record.score);
+  Cells cells{record.decision,           record.key,         number, record.as_of.value(),
+              record.decided_at.value(), record.served_by(), score,  int64_t{record.warm ? 1 : 0}};
   for (const auto* list : {&record.features, &record.inputs, &record.outputs})
     cells.insert(cells.end(), list->begin(), list->end());
   const size_t at = cells.size();

@@ -23,6 +23,7 @@ constexpr EngineKind kKinds[] = {
     {"knn", detector},      {"linear", linear::make}, {"relative_entropy", detector},
     {"seasonal", detector},
 };
+static_assert(named_once(kKinds), "two kinds of model have one name");
 
 }  // namespace
 

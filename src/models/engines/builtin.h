@@ -1,6 +1,7 @@
 // The kinds of models there are: each is a folder beside this file and a line in builtin.cpp.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -22,6 +23,13 @@ struct EngineKind {
 };
 // By name.
 std::span<const EngineKind> engine_kinds();
+// Whether no two have one name: what registers a name twice does not compile.
+constexpr bool named_once(std::span<const EngineKind> kinds) {
+  for (size_t one = 0; one < kinds.size(); ++one)
+    for (size_t other = one + 1; other < kinds.size(); ++other)
+      if (kinds[one].name == kinds[other].name) return false;
+  return true;
+}
 // kBadInput lists the known kinds.
 Result<Engine> make_engine(const Package& package);
 
