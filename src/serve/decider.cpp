@@ -1,6 +1,7 @@
 #include "serve/decider.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "store/schemas.h"
@@ -107,13 +108,16 @@ void Decider::take(const models::Score& answer, Decided& decided) {
 
 void Decider::evaluate_rules(const DecisionInput& input, schema::DecisionRecord& record) {
   const auto inputs = input.cells.first(plan_.model_begin);
+  record.score = std::numeric_limits<double>::quiet_NaN();
   for (size_t index = 0; index < rules_.size(); ++index) {
     const Cell cell = rules_[index].evaluate(inputs);
     input.cells[plan_.model_begin + index] = cell;
     if (cell.null || (index > 0 && plan_.rules[index].name != "score")) continue;
-    const schema::Kind kind = plan_.rules[index].expression.type().kind;
-    if (kind == schema::Kind::kDouble) record.score = cell.d;
-    if (kind == schema::Kind::kInt64) record.score = static_cast<double>(cell.i);
+    const schema::Type& type = plan_.rules[index].expression.type();
+    if (type.kind == schema::Kind::kDouble) record.score = cell.d;
+    if (type.kind == schema::Kind::kInt64) record.score = static_cast<double>(cell.i);
+    if (type.kind == schema::Kind::kDecimal)
+      record.score = static_cast<double>(cell.i) / std::pow(10.0, type.scale);
   }
 }
 

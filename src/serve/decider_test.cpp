@@ -201,6 +201,20 @@ TEST_F(DeciderTest, RulesScoreAndOutputsFollow) {
   EXPECT_FALSE(decide(events, 2)) << "`when` does not hold";
 }
 
+TEST_F(DeciderTest, ARuleThatIsNoNumberIsNoScore) {
+  DecisionPlan plan = rule_plan();
+  plan.rules[1].expression = compiled("case when x > 5 then cast(x as decimal(9, 2)) end", kColumns);
+  Caller& events = caller(plan, "doubled");
+  add("a", "web", 7.25);
+  add("a", "web", 4);
+  ASSERT_TRUE(decide(events, 0));
+  EXPECT_EQ(events.decided.record.score, 7.25) << "not its digits";
+  plan.rules[0].expression = compiled("case when x > 5 then x end", kColumns);
+  Caller& nulls = caller(plan, "doubled");
+  ASSERT_TRUE(decide(nulls, 1));
+  EXPECT_TRUE(std::isnan(nulls.decided.record.score)) << "zero would be a score";
+}
+
 // Nobody reads features for what a condition on columns refuses.
 TEST_F(DeciderTest, AConditionOnColumnsIsAskedBeforeTheFeatures) {
   DecisionPlan plan = rule_plan();

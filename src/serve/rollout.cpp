@@ -96,7 +96,10 @@ Result<void> Rollout::look(const std::stop_token& stop) {
   }
   for (size_t model = 0; model < models_.size(); ++model) {
     if (models_[model].plan->registry_name.empty() || models_[model].plan->pinned) continue;
-    QW_TRY(look_at(model, stop));
+    const auto looked = look_at(model, stop);
+    if (looked.ok()) continue;
+    if (stop.stop_requested()) return looked;
+    log::warning("rollout", "{}: {}", models_[model].plan->name, looked.error().to_string());
   }
   return {};
 }
@@ -141,7 +144,7 @@ Result<void> Rollout::roll_out(const Change& change, const std::stop_token& stop
   const auto* const scoring = std::get_if<std::shared_ptr<const models::ScoringEngine>>(&*engine);
   const Result<void> warmed =
       scoring != nullptr
-          ? try_on(change, *scoring)
+          ? try_on(change, *scoring, stop)
           : let_learn(change, std::get<std::shared_ptr<const models::LearningEngine>>(*engine),
                       stop);
   if (!warmed.ok() && stop.stop_requested()) return warmed;
@@ -183,7 +186,8 @@ Result<void> Rollout::let_learn(const Change& change,
 
 // A version that keeps nothing is warm once it has scored what was decided last.
 Result<void> Rollout::try_on(const Change& change,
-                             const std::shared_ptr<const models::ScoringEngine>& engine) {
+                             const std::shared_ptr<const models::ScoringEngine>& engine,
+                             const std::stop_token& stop) {
   std::vector<std::unique_ptr<ScoringVersion>> versions;
   for (ModelSlot* slot : models_[change.model].slots) {
     QW_ASSIGN(auto version, ScoringVersion::make(slot->options(), change.version, engine));
@@ -192,8 +196,11 @@ Result<void> Rollout::try_on(const Change& change,
       const auto held = lane_.hold();
       streams = slot->streams();
     }
-    for (const auto& [stream, last] : streams)
+    for (const auto& [stream, last] : streams) {
+      if (stop.stop_requested())
+        return Error{ErrorCode::kUnavailable, "the application is stopping", "warm-up", ""};
       QW_TRY(version->try_on(store_, stream, last, kTriedOn));
+    }
     versions.push_back(std::move(version));
   }
   const auto held = lane_.hold();

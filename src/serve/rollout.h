@@ -100,7 +100,8 @@ class Rollout {
                          const std::shared_ptr<const models::LearningEngine>& engine,
                          const std::stop_token& stop);
   Result<void> try_on(const Change& change,
-                      const std::shared_ptr<const models::ScoringEngine>& engine);
+                      const std::shared_ptr<const models::ScoringEngine>& engine,
+                      const std::stop_token& stop);
   std::string name_of(const Change& change) const;
   void show(const Change& change, const Warming& warming);
   void show_nothing();

@@ -98,6 +98,8 @@ Result<void> WarmUp::learn_stored(PartitionId stream, Seq seq,
 // Whatever an earlier version of that number left, but of another kind, goes first.
 Result<void> WarmUp::claim(const std::stop_token& stop) {
   if (claimed_) return {};
+  // The end of what an earlier one left may be on its way to disk.
+  QW_TRY(lane_.wait_durable(stop));
   bool anew = false;
   {
     const auto held = lane_.hold();

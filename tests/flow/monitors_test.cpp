@@ -102,7 +102,7 @@ class MonitorsTest : public ::testing::Test {
     options.make_source = [&](size_t) -> Result<std::unique_ptr<streams::Source>> {
       return std::unique_ptr<streams::Source>(std::make_unique<MovingSource>(events));
     };
-    options.on_training_wanted = [&](const app::TrainingWanted& wanted) {
+    options.may_train = [&](const app::TrainingWanted& wanted) {
       const std::lock_guard lock(mutex_);
       wanted_.push_back(wanted);
       return !busy_;

@@ -35,9 +35,9 @@ class ScoringModelsTest : public FlowTest {
     return file;
   }
 
-  // intercept + 2 value + 0.5 `other`, brought in to take the place of `replaces`.
+  // intercept + weight value + 0.5 `other`, brought in to take the place of `replaces`.
   int64_t bring_in(double intercept, int64_t replaces,
-                   const std::string& other = "metric.mean_1m") {
+                   const std::string& other = "metric.mean_1m", double weight = 2) {
     const std::string folder = root_ + "/made-elsewhere";
     std::filesystem::create_directories(folder);
     std::ofstream(folder + "/model.json") << fmt::format(
@@ -46,8 +46,8 @@ class ScoringModelsTest : public FlowTest {
             "outputs": [{{"name": "score", "type": "double"}}]}})",
         other);
     std::ofstream(folder + "/weights.json") << fmt::format(
-        R"({{"intercept": {}, "weights": {{"value": 2, "{}": 0.5}}, "missing": {{"{}": 0}}}})",
-        intercept, other, other);
+        R"({{"intercept": {}, "weights": {{"value": {}, "{}": 0.5}}, "missing": {{"{}": 0}}}})",
+        intercept, weight, other, other);
     const auto registry = models::Registry::open(root_).value();
     const auto info = models::import_package(*registry, kModel, folder, 1, replaces);
     EXPECT_TRUE(info.ok()) << info.error().to_string();
@@ -152,6 +152,24 @@ TEST_F(ScoringModelsTest, AVersionThatIsNotOfferedItsInputsFailsAndChangesNothin
   wait_for_decisions();
   finish();
   EXPECT_EQ(served({{1, 1}}).back(), "anomaly@1");
+}
+
+// A version whose scores are no numbers says nothing of a series: neither that it is well.
+TEST_F(ScoringModelsTest, WithoutAScoreAnAlertIsNotOver) {
+  app::AppFile file = scored_app();
+  file.decisions[0].alert = flow_app().decisions[0].alert;
+  start(std::move(file));
+  ASSERT_EQ(bring_in(1, 0), 1);
+  wait_for_state(1, VersionState::kChampion);
+  wait_until("the alerts", [&] {
+    const auto journal = journal_of(runtime_->store());
+    return std::ranges::count(journal, "alert_fired", &JournalLine::first) == 10;
+  });
+  ASSERT_EQ(bring_in(0, 1, "metric.mean_1m", -1e307), 2);  // of about 50 it makes no number
+  wait_for_state(2, VersionState::kChampion);
+  for (int round = 0; round < 5; ++round) wait_for_decisions();
+  finish();
+  for (const auto& [kind, body] : journal_of(*open_store())) EXPECT_NE(kind, "alert_resolved");
 }
 
 TEST_F(ScoringModelsTest, ADetectorsPlaceIsNotTakenByOneThatDoesNotLearn) {

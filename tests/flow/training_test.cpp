@@ -204,6 +204,76 @@ TEST_F(TrainingTest, RunsOfBeforeAreKnownAfterARestart) {
   EXPECT_EQ(last.front(), "drift failed the program ended again") << "not for ever";
 }
 
+// The program ended after it had made a version and before the journal said so.
+TEST_F(TrainingTest, ARunWhoseVersionIsThereHasNotFailed) {
+  const auto plan = plan_of(app_with_threshold(80));
+  run(plan, spiky());
+  std::vector<JournalLine> told;
+  for (int64_t spike = 0; spike < 8; ++spike)
+    told.push_back(incident(spike, 243 + spike * 250, "ended"));
+  told.push_back({"training",
+                  {{"run_id", "run-1"},
+                   {"model", "anomaly"},
+                   {"trigger", "drift"},
+                   {"reason", "because"},
+                   {"phase", "started"},
+                   {"state", "queued"},
+                   {"started_us", 5},
+                   {"again", false}}});
+  write(told);
+  {
+    const auto store = open_store();
+    const auto registry = models::Registry::open(root_).value();
+    ASSERT_TRUE(app::run_training(store.get(), *registry, *plan, wish(*plan), real_clock(), {}, {})
+                    .ok());
+  }
+  for (int start = 0; start < 2; ++start) {
+    app::RuntimeOptions options;
+    options.data_folder = root_;
+    options.make_source = [&](size_t) -> Result<std::unique_ptr<streams::Source>> {
+      return std::unique_ptr<streams::Source>(std::make_unique<GeneratedSource>(spiky()));
+    };
+    MetricRegistry metrics;
+    auto runtime = app::Runtime::start(plan, options, real_clock(), metrics, nullptr).value();
+    wait_until("the run of before", [&] { return !runtime->trainer().runs("anomaly").empty(); });
+    const auto runs = runtime->trainer().runs("anomaly");
+    ASSERT_EQ(runs.size(), 1u) << "it is not made again";
+    EXPECT_EQ(runs[0].state, "published") << runs[0].message;
+    EXPECT_EQ(runs[0].version, 1);
+    runtime->stop();
+  }
+  std::vector<std::string> phases;
+  for (const auto& [kind, body] : journal_of(*open_store()))
+    if ((kind == "model" && body["phase"] == "published") || kind == "training")
+      phases.push_back(fmt::format("{} {}", kind, body["phase"].get<std::string>()));
+  EXPECT_EQ(phases, (std::vector<std::string>{"training started", "model published",
+                                              "training finished"}));
+}
+
+// Between the wish and its first trial the program may end: the wish is in the journal before
+// whoever asked forgets it.
+TEST_F(TrainingTest, AWishIsDurableBeforeItIsForgotten) {
+  const auto plan = plan_of(app_with_threshold(80));
+  run(plan, spiky());
+  {
+    const auto store = open_store();
+    MetricRegistry metrics;
+    store::Committer committer(*store, real_clock(), metrics, {});
+    ASSERT_TRUE(committer.open().ok());
+    store::Journal journal(real_clock());
+    app::Trainer trainer(plan, *store, root_, committer.lane("training"), journal, real_clock(), {},
+                         [] {});
+    bool durable = false;
+    ASSERT_TRUE(trainer.request("anomaly", "drift", "it drifts", "", [&] { durable = true; }).ok());
+    EXPECT_FALSE(durable);
+    ASSERT_TRUE(committer.step().ok());
+    EXPECT_TRUE(durable);
+  }
+  const auto lines = journal_of(*open_store());
+  EXPECT_EQ(lines.back().first, "training");
+  EXPECT_EQ(lines.back().second["trigger"], "drift");
+}
+
 TEST_F(TrainingTest, ManySeriesAreReadWithinALimit) {
   const auto plan = plan_of(flow_app());
   run(plan, spiky());

@@ -314,10 +314,11 @@ void Monitors::ask_for_training(Watched& watched) {
     wanted.reason = fmt::format("the scores of '{}' drifted: distance {:.2f}, {:.2f} is tolerated",
                                 wanted.model, look->distance, look->threshold);
   lane_.open().then.push_back([this, &watched, wanted = std::move(wanted)] {
-    if (!training_hook_(wanted)) return;
-    watched.training_wanted = false;
-    const auto held = lane_.hold();
-    save(watched);  // or a restart would ask once more
+    training_hook_(wanted, [this, &watched] {
+      watched.training_wanted = false;
+      const auto held = lane_.hold();
+      save(watched);  // or a restart would ask once more
+    });
   });
 }
 

@@ -50,8 +50,10 @@ class Monitors final : public Observer {
   // The reference profile of a registry's version, as JSON.
   using ProfileOf = std::function<Result<std::string>(const std::string& name, int64_t version)>;
   using StreamsOf = std::function<std::map<PartitionId, Seq>(size_t decision)>;
-  // False: not now; it is asked again.
-  using TrainingHook = std::function<bool(const TrainingWanted&)>;
+  // Calls `durable`, now or later, on the committer's thread, once the wish is heard and cannot be
+  // lost; until then it is asked again.
+  using TrainingHook =
+      std::function<void(const TrainingWanted&, const std::function<void()>& durable)>;
 
   Monitors(const Plan& plan, store::Lane& lane, store::Journal& journal,
            streams::Outboxes& outboxes, const Clock& clock, ProfileOf profile_of);

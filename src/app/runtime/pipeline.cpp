@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "app/runtime/connect.h"
@@ -271,7 +272,7 @@ void Pipeline::conclude(const Moment& moment, size_t decision, PartitionId strea
   decisions_total_.add();
   DecisionSeen seen{
       record, decision, stream, run.decided.value, run.decided.threshold, run.decided.warm_up};
-  if (plan_->decisions[decision].alert) {
+  if (plan_->decisions[decision].alert && says_something(decision, record)) {
     const monitor::Severity severity = severity_of(moment, decision);
     judge_wishes(moment, decision);
     seen.alerting =
@@ -279,6 +280,13 @@ void Pipeline::conclude(const Moment& moment, size_t decision, PartitionId strea
   }
   for (Observer* observer : observers_) observer->on_decision(seen);
   send(moment, decision);
+}
+
+// Without a score there is no word on a series, not even that it is well.
+bool Pipeline::says_something(size_t decision, const schema::DecisionRecord& record) const {
+  const PlanDecision& planned = plan_->decisions[decision];
+  const bool by_rows = planned.rules.empty() && !plan_->models[planned.model].engine;
+  return !by_rows || std::isfinite(record.score);
 }
 
 monitor::Severity Pipeline::severity_of(const Moment& moment, size_t decision) {

@@ -128,6 +128,7 @@ class Pipeline {
   void log_event(const Moment& moment, std::string_view row_bytes);
   Result<void> decide(const Moment& moment, size_t decision);
   void conclude(const Moment& moment, size_t decision, PartitionId stream);
+  bool says_something(size_t decision, const schema::DecisionRecord& record) const;
   monitor::Severity severity_of(const Moment& moment, size_t decision);
   void judge_wishes(const Moment& moment, size_t decision);
   void send(const Moment& moment, size_t decision);

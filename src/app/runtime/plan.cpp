@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -47,6 +48,7 @@ class Compiler {
     // On features that are not there, good expressions would be called wrong.
     const bool features_good = problems_.empty();
     for (const Model& model : file().models) compile_model(model);
+    check_registry_names();
     if (features_good)
       for (const Decision& decision : file().decisions) compile_decision(decision);
   }
@@ -176,6 +178,22 @@ class Compiler {
       }
     }
     plan_->models.push_back(std::move(planned));
+  }
+
+  // What serves is noted under the registry's name: two models that follow it would each take the
+  // other's note for its own.
+  void check_registry_names() {
+    std::map<std::string, const PlanModel*> following;
+    for (const PlanModel& model : plan_->models) {
+      if (model.registry_name.empty() || model.pinned) continue;
+      const auto [first, is_new] = following.emplace(model.registry_name, &model);
+      if (is_new) continue;
+      report(model.file->place,
+             fmt::format("the models '{}' and '{}' both follow the versions of '{}'",
+                         first->second->name, model.name, model.registry_name),
+             "let several decisions use one model, or pin one of the two to a version: "
+             "registry:NAME@3");
+    }
   }
 
   template <class Items>

@@ -106,7 +106,7 @@ std::shared_ptr<const schema::Schema> decision_columns(const schema::DecisionSch
 
 Cells decision_cells(const schema::DecisionRecord& record, size_t members, int64_t number) {
   // As null: a mean over decisions is none of those without a score.
-  const Value score = std::isnan(record.score) ? Value() : Value(record.score);
+  const Value score = std::isfinite(record.score) ? Value(record.score) : Value();
   Cells cells{record.decision,           record.key,         number, record.as_of.value(),
               record.decided_at.value(), record.served_by(), score,  int64_t{record.warm ? 1 : 0}};
   for (const auto* list : {&record.features, &record.inputs, &record.outputs})

@@ -396,14 +396,17 @@ Result<void> Runtime::open_monitors() {
   };
   monitors_ =
       std::make_unique<Monitors>(*plan_, *events_, *journal_, *outboxes_, clock_, profile_of);
-  monitors_->on_training_wanted([this](const TrainingWanted& wanted) {
-    if (options_.on_training_wanted && !options_.on_training_wanted(wanted)) return false;
-    const auto asked = trainer_->request(wanted.model, "drift", wanted.reason, wanted.training);
-    if (asked.ok()) return true;
-    if (asked.error().code == ErrorCode::kConflict) return false;  // after the one under way
-    log::info("train", "{}: {}", wanted.reason, asked.error().message);
-    return true;
-  });
+  monitors_->on_training_wanted(
+      [this](const TrainingWanted& wanted, const std::function<void()>& durable) {
+        if (options_.may_train && !options_.may_train(wanted)) return;
+        const auto asked =
+            trainer_->request(wanted.model, "drift", wanted.reason, wanted.training, durable);
+        if (asked.ok() || asked.error().code == ErrorCode::kConflict ||
+            asked.error().code == ErrorCode::kUnavailable)
+          return;  // heard, or asked again: after the one under way, after a start
+        log::info("train", "{}: {}", wanted.reason, asked.error().message);
+        durable();
+      });
   for (size_t decision = 0; decision < plan_->decisions.size(); ++decision)
     if (const auto* champion = pipeline_->slot(decision).champion())
       monitors_->prepare(plan_->decisions[decision].model, champion->version());

@@ -42,8 +42,9 @@ struct RuntimeOptions {
   int database_files = 256;        // that the database may hold open
   std::vector<Observer*> observers;
   OwnServer own_server;  // empty: this program serves nothing
-  // Called, too, when a monitor's drift asks for a training; see Monitors.
-  Monitors::TrainingHook on_training_wanted;
+  // Whether a training that drift asks for may be made now; empty: always. On the committer's
+  // thread.
+  std::function<bool(const TrainingWanted&)> may_train;
   serve::Rollout::Options rollout;
   Trainer::Options trainer;
   Roller::Options roller;

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 
 #include "base/bytes.h"
 #include "base/guard.h"
 #include "base/log.h"
 #include "base/nice.h"
+#include "models/lineage.h"
 #include "store/segments/history.h"
 
 namespace qw::app {
@@ -85,23 +87,32 @@ void Trainer::start() {
 }
 
 void Trainer::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
   if (!thread_.joinable()) return;
   thread_.request_stop();
   thread_.join();
 }
 
 Result<TrainingStatus> Trainer::request(const std::string& model, const std::string& trigger,
-                                        const std::string& reason, const std::string& training) {
+                                        const std::string& reason, const std::string& training,
+                                        std::function<void()> durable) {
   QW_ASSIGN(const size_t index, trainable_model(*plan_, model));
   TrainingStatus wanted;
   wanted.trigger = trigger;
   wanted.reason = reason;
   wanted.training = training;
   const std::lock_guard lock(mutex_);
-  return ask(index, std::move(wanted));
+  return ask(index, std::move(wanted), std::move(durable));
 }
 
-Result<TrainingStatus> Trainer::ask(size_t index, TrainingStatus status) {
+Result<TrainingStatus> Trainer::ask(size_t index, TrainingStatus status,
+                                    std::function<void()> durable) {
+  if (stopping_)
+    return Error{ErrorCode::kUnavailable, "the application is stopping",
+                 plan_->models[index].name, "ask again once it runs"};
   if (busy_)
     return Error{ErrorCode::kConflict, "a training is under way", plan_->models[index].name,
                  "wait until it is over"};
@@ -119,6 +130,7 @@ Result<TrainingStatus> Trainer::ask(size_t index, TrainingStatus status) {
   keep_newest(runs_);
   busy_ = true;
   wanted_ = std::move(wish);
+  tell(status, "started", fmt::format("Training of '{}' begins", status.model), std::move(durable));
   wake_.notify_one();
   return status;
 }
@@ -132,11 +144,17 @@ void Trainer::keep_newest(std::vector<TrainingStatus>& runs) const {
 // Runs of before, behind those asked for since the start.
 Result<void> Trainer::recover(const std::stop_token& stop) {
   std::vector<TrainingStatus> before;  // newest first
+  std::set<std::string> told;          // runs whose version the journal has
   QW_TRY(store::History(store_).scan(
       store::Log::kJournal, store::kJournalPartition, Seq{}, Seq{~0ull},
       [&](Seq, std::string_view bytes) {
         const auto record = schema::decode_journal(bytes);
-        if (!record.ok() || !store::is_a<store::TrainingBody>(*record)) return true;
+        if (!record.ok()) return true;
+        if (store::is_a<store::ModelBody>(*record)) {
+          const auto body = store::body_of<store::ModelBody>(*record);
+          if (body.ok() && body->run_id) told.insert(*body->run_id);
+        }
+        if (!store::is_a<store::TrainingBody>(*record)) return true;
         auto run = status_of(*record);
         if (!run) return true;
         std::erase_if(before, [&](const TrainingStatus& one) { return one.run_id == run->run_id; });
@@ -144,16 +162,41 @@ Result<void> Trainer::recover(const std::stop_token& stop) {
         keep_newest(before);
         return !stop.stop_requested();
       }));
-  for (TrainingStatus& run : before) {
-    if (run.state != "queued" && run.state != "running") continue;
-    run.state = "failed";
-    run.message = kProgramEnded;
-    run.ended_us = clock_.wall_us();
-    tell(run, "failed", fmt::format("Training of '{}' made no new version", run.model));
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(before, [&](const TrainingStatus& one) {
+      return std::ranges::find(runs_, one.run_id, &TrainingStatus::run_id) != runs_.end();
+    });
   }
+  for (TrainingStatus& run : before)
+    if (run.state == "queued" || run.state == "running") QW_TRY(end_interrupted(run, told));
   const std::lock_guard lock(mutex_);
   runs_.insert(runs_.end(), before.begin(), before.end());
   keep_newest(runs_);
+  return {};
+}
+
+// The program ended while it was under way: before it made a version, or after.
+Result<void> Trainer::end_interrupted(TrainingStatus& run, const std::set<std::string>& told) {
+  QW_ASSIGN(const auto registry, models::Registry::open(registry_folder_));
+  const auto model = std::ranges::find(plan_->models, run.model, &PlanModel::name);
+  run.state = "failed";
+  run.message = kProgramEnded;
+  run.ended_us = clock_.wall_us();
+  if (model != plan_->models.end() && !model->registry_name.empty()) {
+    QW_ASSIGN(const auto versions, registry->versions(model->registry_name));
+    const auto made = std::ranges::find_if(versions, [&](const models::VersionInfo& one) {
+      return models::lineage_facts(one.lineage).run_id == run.run_id;
+    });
+    if (made != versions.end()) {
+      const bool refused = made->state == models::VersionState::kRefused;
+      run.state = refused ? "refused" : "published";
+      run.message = refused ? made->reason : "";
+      run.version = made->version;
+      if (!told.contains(run.run_id)) tell_version(*made, run.model, run.run_id);
+    }
+  }
+  tell_end(run);
   return {};
 }
 
@@ -172,7 +215,7 @@ void Trainer::ask_again() {
     wanted.reason = newest->reason;
     wanted.training = newest->training;
     wanted.again = true;
-    if (const auto asked = ask(model, std::move(wanted)); !asked.ok())
+    if (const auto asked = ask(model, std::move(wanted), {}); !asked.ok())
       log::info("train", "not asked again: {}", asked.error().message);
   }
 }
@@ -222,9 +265,7 @@ TrainingStatus Trainer::change(const std::function<void(TrainingStatus&)>& edit)
 }
 
 void Trainer::train(const TrainingWish& wish, const std::stop_token& stop) {
-  const std::string& model = plan_->models[wish.model].name;
-  tell(change([](TrainingStatus& run) { run.state = "running"; }), "started",
-       fmt::format("Training of '{}' begins", model));
+  change([](TrainingStatus& run) { run.state = "running"; });
   train::Pace pace;
   pace.stop = stop;
   int64_t since_ns = clock_.monotonic_ns();
@@ -260,14 +301,21 @@ void Trainer::train(const TrainingWish& wish, const std::stop_token& stop) {
     run.ended_us = clock_.wall_us();
     if (done) run.version = report->version.version;
   });
-  if (done) tell_version(report->version, wish);
-  tell(ended, accepted ? "finished" : state,
-       accepted ? fmt::format("Training of '{}' made version {}", model, report->version.version)
-                : fmt::format("Training of '{}' made no new version", model));
+  if (done) tell_version(report->version, ended.model, wish.run_id);
+  tell_end(ended);
   if (accepted) on_published_();
 }
 
-void Trainer::tell(const TrainingStatus& run, const char* phase, const std::string& title) {
+void Trainer::tell_end(const TrainingStatus& run) {
+  const bool published = run.state == "published";
+  tell(run, published ? "finished" : run.state.c_str(),
+       published ? fmt::format("Training of '{}' made version {}", run.model, run.version.value_or(0))
+                 : fmt::format("Training of '{}' made no new version", run.model),
+       {});
+}
+
+void Trainer::tell(const TrainingStatus& run, const char* phase, const std::string& title,
+                   std::function<void()> durable) {
   const std::string& detail = run.ended_us > 0 ? run.message : run.reason;
   log::info("train", "{}{}{}", title, detail.empty() ? "" : ": ", detail);
   store::TrainingBody body = body_of(run);
@@ -276,10 +324,11 @@ void Trainer::tell(const TrainingStatus& run, const char* phase, const std::stri
   body.detail = detail;
   const auto held = lane_.hold();
   journal_.append(lane_.open(), body);
+  if (durable) lane_.open().then.push_back(std::move(durable));
 }
 
-void Trainer::tell_version(const models::VersionInfo& version, const TrainingWish& wish) {
-  const std::string& model = plan_->models[wish.model].name;
+void Trainer::tell_version(const models::VersionInfo& version, const std::string& model,
+                           const std::string& run_id) {
   const std::string number = std::to_string(version.version);
   const bool refused = version.state == models::VersionState::kRefused;
   const auto held = lane_.hold();
@@ -287,7 +336,7 @@ void Trainer::tell_version(const models::VersionInfo& version, const TrainingWis
   body.phase = refused ? "refused" : "published";
   body.model = model;
   body.version = number;
-  body.run_id = wish.run_id;
+  body.run_id = run_id;
   body.title = fmt::format("Version {} of '{}' is {}", number, model, body.phase);
   body.detail = version.reason;
   journal_.append(lane_.open(), body);

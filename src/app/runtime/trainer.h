@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -41,7 +42,8 @@ struct TrainingStatus {
 
 // Owns the thread. Runs are journalled (kind "training": started, then finished, refused or failed;
 // kind "model": published, refused); those of before are read from there when the thread begins.
-// One that was under way when the program ended has failed. Drift asks only once for what it found,
+// One that was under way when the program ended has failed, unless the registry has its version.
+// Drift asks only once for what it found,
 // so that a run of its own is asked for again, once: a training that the program cannot survive
 // must not come back for ever. Calls from any thread.
 class Trainer {
@@ -63,9 +65,11 @@ class Trainer {
   void stop();
 
   // Asks for a run and does not wait. `training`: an entry of the application file; empty: the
-  // model's first. kConflict: one runs or waits already; kNotFound: no such model.
+  // model's first. `durable` is called on the committer's thread once a crash cannot lose the wish.
+  // kConflict: one runs or waits already; kNotFound: no such model; kUnavailable: stop().
   Result<TrainingStatus> request(const std::string& model, const std::string& trigger,
-                                 const std::string& reason, const std::string& training = "");
+                                 const std::string& reason, const std::string& training = "",
+                                 std::function<void()> durable = {});
   // How many labels the journal has for a model and how many of them are needed: none where a NAB
   // folder gives the labels. Reads the journal: not for a thread that must not wait.
   struct Labels {
@@ -78,15 +82,19 @@ class Trainer {
 
  private:
   // Under the mutex. kConflict: one runs or waits.
-  Result<TrainingStatus> ask(size_t model, TrainingStatus wanted);
+  Result<TrainingStatus> ask(size_t model, TrainingStatus wanted, std::function<void()> durable);
   Result<void> recover(const std::stop_token& stop);
+  Result<void> end_interrupted(TrainingStatus& run, const std::set<std::string>& told);
   void ask_again();
   void keep_newest(std::vector<TrainingStatus>& runs) const;
   void run(const std::stop_token& stop);
   void train(const TrainingWish& wish, const std::stop_token& stop);
   TrainingStatus change(const std::function<void(TrainingStatus&)>& edit);
-  void tell(const TrainingStatus& run, const char* phase, const std::string& title);
-  void tell_version(const models::VersionInfo& version, const TrainingWish& wish);
+  void tell(const TrainingStatus& run, const char* phase, const std::string& title,
+            std::function<void()> durable);
+  void tell_end(const TrainingStatus& run);
+  void tell_version(const models::VersionInfo& version, const std::string& model,
+                    const std::string& run_id);
 
   const std::shared_ptr<const Plan> plan_;
   const store::Store& store_;
@@ -101,6 +109,7 @@ class Trainer {
   std::condition_variable_any wake_;
   std::optional<TrainingWish> wanted_;
   bool busy_ = false;
+  bool stopping_ = false;
   std::vector<TrainingStatus> runs_;  // newest first
   std::jthread thread_;
 };

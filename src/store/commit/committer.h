@@ -31,7 +31,7 @@ struct CommitterOptions {
   int64_t interval_us = 5'000;           // from commit to commit while there is something to do
   int64_t retry_us = 200'000;            // after a failed commit
   int64_t slow_us = 1'000'000;           // a commit that takes longer is reported as slow
-  size_t max_pending_bytes = 64u << 20;  // of a lane; its holder waits above this
+  size_t max_pending_bytes = 64u << 20;  // of a lane; see Lane::Hold::wait_for_room
   // Told once, on the committer's thread, when it can commit no more although nobody stopped it.
   std::function<void(const Error&)> on_broken;
 };
