@@ -177,6 +177,19 @@ TEST_F(FileSourceTest, KnowsWhetherMoreWaits) {
   EXPECT_TRUE(source_->caught_up());
 }
 
+// What waits in several files: an entity whose events lie in all of them sees them in their order.
+TEST_F(FileSourceTest, FollowedFilesAreReadByTheTimeOfTheirRows) {
+  config_.mode = Mode::kTail;
+  for (int64_t i = 0; i < 900; ++i)
+    append("part" + std::to_string(i / 30 % 3) + ".json", row(i * 200'000 + 1, i));
+  start();
+  drain();
+  std::vector<int64_t> in_order(900);
+  for (size_t i = 0; i < in_order.size(); ++i) in_order[i] = static_cast<int64_t>(i);
+  EXPECT_EQ(values_, in_order);
+  EXPECT_TRUE(source_->caught_up());
+}
+
 TEST_F(FileSourceTest, FollowsRotationAlsoAcrossARestart) {
   config_.mode = Mode::kTail;
   for (const bool restart : {false, true}) {

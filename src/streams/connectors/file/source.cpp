@@ -13,7 +13,8 @@ namespace qw::streams::file {
 namespace {
 
 constexpr int64_t kTailPauseUs = 20'000;
-constexpr size_t kReplayAhead = 256;  // rows decoded ahead per file
+constexpr int64_t kTailTogetherUs = 1'000'000;  // of event time: batches are not cut for less
+constexpr size_t kReplayAhead = 256;            // rows decoded ahead per file
 
 class FileSource final : public Source {
  public:
@@ -41,7 +42,7 @@ class FileSource final : public Source {
   Result<SourceBatch> poll_replay(int64_t wait_us);
   Result<void> refill();
   FileReader* earliest();
-  size_t run_length(const FileReader& reader) const;
+  size_t run_length(const FileReader& reader, int64_t together_us) const;
   int64_t due_in_us(int64_t time_us);
   void note(std::optional<Error> trouble, SourceState state);
 
@@ -51,7 +52,7 @@ class FileSource final : public Source {
   const Clock& clock_;
   std::vector<std::unique_ptr<FileReader>> readers_;  // in partition order
   std::set<std::string> known_;
-  size_t current_ = 0;  // read: the file being read; tail: whose turn it is
+  size_t current_ = 0;  // mode read: the file being read
   int64_t next_scan_ns_ = 0;
   // Replay: event time `first_us` is played at `first_ns`; `last_us` is the latest asked for.
   struct Pace {
@@ -201,15 +202,24 @@ Result<SourceBatch> FileSource::poll_read(int64_t wait_us) {
 Result<SourceBatch> FileSource::poll_tail(int64_t wait_us) {
   const int64_t until_ns = clock_.monotonic_ns() + wait_us * 1000;
   while (true) {
-    for (size_t i = 0; i < readers_.size(); ++i) {
-      current_ = (current_ + 1) % readers_.size();
-      FileReader& reader = *readers_[current_];
-      unread_.erase(reader.partition());
-      if (!reader.is_open()) continue;
-      reader.set_now(clock_.wall_us());
-      QW_ASSIGN(const Fill filled, reader.fill(kMaxBatchRows));
-      if (reader.waiting() >= kMaxBatchRows) unread_.insert(reader.partition());
-      if (filled == Fill::kRows) return hand_out(reader, std::min(reader.waiting(), kMaxBatchRows));
+    const size_t ahead =
+        std::max(kReplayAhead, kMaxBatchRows / std::max<size_t>(readers_.size(), 1));
+    for (const auto& reader : readers_) {
+      unread_.erase(reader->partition());
+      if (!reader->is_open()) continue;
+      reader->set_now(clock_.wall_us());
+      QW_TRY(reader->fill(ahead));
+      if (reader->waiting() >= ahead) unread_.insert(reader->partition());
+    }
+    for (const auto& reader : readers_)
+      if (reader->waiting() == 0 && reader->has_output()) return hand_out(*reader, 0);
+    // What waits in several files comes by its time, so that none runs ahead of the others.
+    if (FileReader* const first = earliest()) {
+      const size_t rows = run_length(*first, kTailTogetherUs);
+      for (const auto& reader : readers_)
+        if (reader->waiting() > (reader.get() == first ? rows : 0))
+          unread_.insert(reader->partition());
+      return hand_out(*first, rows);
     }
     const int64_t now_ns = clock_.monotonic_ns();
     if (now_ns >= next_scan_ns_) {
@@ -247,8 +257,9 @@ FileReader* FileSource::earliest() {
   return first;
 }
 
-// How many of the reader's rows come before any other file's next row.
-size_t FileSource::run_length(const FileReader& reader) const {
+// How many of the reader's rows come before any other file's next row, or after it by `together_us`
+// at the most.
+size_t FileSource::run_length(const FileReader& reader, int64_t together_us) const {
   int64_t limit_us = INT64_MAX;
   for (const auto& other : readers_) {
     if (other.get() == &reader || other->waiting() == 0) continue;
@@ -257,6 +268,7 @@ size_t FileSource::run_length(const FileReader& reader) const {
     const bool before = other->partition() < reader.partition();
     limit_us = std::min(limit_us, before && time_us > INT64_MIN ? time_us - 1 : time_us);
   }
+  if (limit_us < INT64_MAX - together_us) limit_us += together_us;
   size_t length = 1;
   while (length < reader.waiting() && length < kMaxBatchRows &&
          reader.time_at(length, time_column_) <= limit_us)
@@ -290,7 +302,7 @@ Result<SourceBatch> FileSource::poll_replay(int64_t wait_us) {
   const int64_t due_us = due_in_us(reader->time_at(0, time_column_));
   if (due_us > wait_us) return nothing(wait_us);
   if (due_us > 0) clock_.sleep_us(due_us);
-  size_t rows = run_length(*reader);
+  size_t rows = run_length(*reader, 0);
   if (config_.speed > 0)
     for (size_t i = 1; i < rows; ++i)
       if (due_in_us(reader->time_at(i, time_column_)) > 0) rows = i;  // ends the loop
