@@ -1,17 +1,20 @@
 // bench_features [--json]: what features cost. CPU time of one event with its read, by how many
-// rows the longest of 20 windows holds; events a second that states take in; one read of 50
-// features; memory of a key. docs/adr/0007-aggregate-kernels.md reads the result.
+// rows the longest of 20 windows holds, also of an entity in several partitions; events a second
+// that states take in; one read of 50 features; memory of a key. docs/adr/0007-aggregate-kernels.md
+// reads the result.
 #include <fmt/format.h>
 #include <time.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "arguments.h"
 #include "base/env.h"
+#include "features/stream/key_join.h"
 #include "features/stream/key_state.h"
 #include "report.h"
 
@@ -141,6 +144,77 @@ void measure_events(Report& report) {
                         event_ns(make_view(20, 2'000, {{"a", text}}, false), 2'000), "ns"));
 }
 
+// One entity whose events come in `partitions` by turns: its partitions' states, and what reads are
+// made of: put together for each, or one more state that follows them.
+class SpreadEntity {
+ public:
+  SpreadEntity(const ViewPtr& view, size_t partitions, bool follows)
+      : view_(*view), worker_(view), rows_(source()), follows_(follows) {
+    for (size_t i = 0; i < partitions; ++i) parts_.emplace_back(*view);
+    Random random(1);
+    for (size_t i = 0; i < kBatch; ++i)
+      rows_.append_row({std::string("key"), random.uniform() * 1'000});
+  }
+  void apply() {
+    ++seq_;
+    const size_t rank = seq_ % parts_.size();
+    schema::EventFacts facts{PartitionId{0}, Seq{seq_}, EventTime{now()}, KnownAt{now()},
+                             schema::EventStatus::kOk};
+    KeyState& own = parts_[rank];
+    const features::Applied applied = own.apply(worker_, rows_, seq_ % kBatch, facts);
+    if (!joined_) return;
+    facts.seq = features::KeyJoin::seq_in(rank, facts.seq);
+    joined_->follow(worker_, rows_, seq_ % kBatch, facts, applied, own.missing());
+  }
+  void read() {
+    if (!follows_ || !joined_) {
+      features::KeyJoin join(view_);
+      for (size_t rank = 0; rank < parts_.size(); ++rank) join.add(rank, parts_[rank]);
+      joined_ = join.finish();
+    }
+    joined_->read(worker_,
+                  {.event_time = EventTime{now()},
+                   .seq = features::KeyJoin::seq_in(seq_ % parts_.size(), Seq{seq_})},
+                  out_);
+    sum_ += out_.cells.back().null ? 0 : out_.cells.back().d;
+    if (!follows_) joined_.reset();
+  }
+
+ private:
+  int64_t now() const { return kStartUs + static_cast<int64_t>(seq_) * kStepUs; }
+
+  const View& view_;
+  ViewWorker worker_;
+  schema::Batch rows_;
+  const bool follows_;
+  std::vector<KeyState> parts_;
+  std::optional<KeyState> joined_;
+  FeatureRow out_;
+  uint64_t seq_ = 0;
+  double sum_ = 0;
+};
+
+void measure_entities(Report& report) {
+  for (const size_t rows : kRows)
+    for (const size_t partitions : {size_t{2}, size_t{8}})
+      for (const bool follows : {false, true}) {
+        const ViewPtr view = make_view(20, rows, plain_aggregates(), false);
+        SpreadEntity entity(view, partitions, follows);
+        for (size_t i = 0; i < rows + rows / 5; ++i) entity.apply();
+        entity.read();
+        const int64_t began = thread_cpu_ns();
+        int64_t took = 0;
+        size_t events = 0;
+        for (; took < kMeasureNs / 2; took = thread_cpu_ns() - began, ++events) {
+          entity.apply();
+          entity.read();
+        }
+        report.add(measured(fmt::format("features.entity_in_{}_partitions_{}_at_{}_rows_ns",
+                                        partitions, follows ? "followed" : "joined", rows),
+                            static_cast<double>(took) / static_cast<double>(events), "ns"));
+      }
+}
+
 void measure_bytes(Report& report) {
   for (const size_t rows : kRows) {
     Stream stream(make_view(20, rows, plain_aggregates(), false));
@@ -227,6 +301,7 @@ void measure_read(Report& report) {
 void run(bool as_json) {
   Report report("features");
   measure_events(report);
+  measure_entities(report);
   measure_ingest(report);
   measure_read(report);
   measure_bytes(report);

@@ -66,6 +66,7 @@ bool Decider::begin(const DecisionInput& input, schema::DecisionRecord& record) 
     record.features.push_back(value_at(input, at));
   for (const size_t at : plan_.model_inputs) record.inputs.push_back(value_at(input, at));
   record.statuses.assign(input.statuses.begin(), input.statuses.end());
+  record.known.assign(input.known.begin(), input.known.end());
   return true;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -29,7 +30,8 @@ struct DecisionInput {
   EventTime as_of;
   // DecisionPlan::inputs; the source's are filled, the decision's own are written here.
   std::span<features::Cell> cells;
-  std::span<const schema::FeatureStatus> statuses;  // of the features; empty: all are present
+  std::span<const schema::FeatureStatus> statuses;     // of the features; empty: all are present
+  std::span<const std::pair<PartitionId, Seq>> known;  // DecisionRecord::known
 };
 
 // A decision as it was made.

@@ -134,7 +134,8 @@ class DeciderTest : public ::testing::Test {
                               .seq = Seq{row + 1},
                               .as_of = EventTime{static_cast<int64_t>(row) * 1'000'000},
                               .cells = caller.cells,
-                              .statuses = {}};
+                              .statuses = {},
+                              .known = {}};
     const auto made = caller.decider->decide(input, KnownAt{42}, caller.decided);
     EXPECT_TRUE(made.ok());
     if (!*made) return std::nullopt;
@@ -203,7 +204,8 @@ TEST_F(DeciderTest, RulesScoreAndOutputsFollow) {
 
 TEST_F(DeciderTest, ARuleThatIsNoNumberIsNoScore) {
   DecisionPlan plan = rule_plan();
-  plan.rules[1].expression = compiled("case when x > 5 then cast(x as decimal(9, 2)) end", kColumns);
+  plan.rules[1].expression =
+      compiled("case when x > 5 then cast(x as decimal(9, 2)) end", kColumns);
   Caller& events = caller(plan, "doubled");
   add("a", "web", 7.25);
   add("a", "web", 4);

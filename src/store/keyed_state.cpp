@@ -27,16 +27,11 @@ std::vector<Seq> KeyedTable::Pending::seqs() const {
 
 KeyedTable::KeyedTable(const Store& store, KeyedTableOptions options,
                        std::shared_ptr<const KeyedStateKind> kind)
-    : store_(store), options_(std::move(options)), kind_(std::move(kind)) {
-  if (!options_.memory)
-    options_.memory = std::make_shared<MemoryBudget>(options_.memory_limit_bytes);
-  ++options_.memory->tables_;
-}
-
-KeyedTable::~KeyedTable() {
-  account(-static_cast<int64_t>(memory_bytes_));
-  --options_.memory->tables_;
-}
+    : store_(store),
+      options_(std::move(options)),
+      kind_(std::move(kind)),
+      memory_(options_.memory ? options_.memory
+                              : std::make_shared<MemoryBudget>(options_.memory_limit_bytes)) {}
 
 StateId KeyedTable::id_of(std::string_view key) const {
   return StateId{options_.owner, options_.partition, std::string(key)};
@@ -217,13 +212,8 @@ void KeyedTable::account(Entry& entry) {
   constexpr size_t kEntryBytes = sizeof(Entry) + 320;
   const size_t bytes = kEntryBytes + entry.key.size() + entry.state->memory_bytes() +
                        entry.pages.page_hashes.capacity() * sizeof(uint64_t);
-  account(static_cast<int64_t>(bytes) - static_cast<int64_t>(entry.accounted_bytes));
+  memory_.change(static_cast<int64_t>(bytes) - static_cast<int64_t>(entry.accounted_bytes));
   entry.accounted_bytes = bytes;
-}
-
-void KeyedTable::account(int64_t bytes) {
-  memory_bytes_ += static_cast<size_t>(bytes);
-  options_.memory->used_bytes_ += static_cast<size_t>(bytes);
 }
 
 // The first entry is in use by the caller and stays. Looks at a bounded number of states that must
@@ -231,7 +221,7 @@ void KeyedTable::account(int64_t bytes) {
 void KeyedTable::evict() {
   constexpr int kLooks = 16;
   int looks = 0;
-  while (options_.memory->asks(memory_bytes_) && recent_.size() > 1 && looks < kLooks) {
+  while (memory_.asks() && recent_.size() > 1 && looks < kLooks) {
     Entry& oldest = *recent_.back();
     if (oldest.dirty || oldest.ticket != 0) {
       recent_.splice(std::next(recent_.begin()), recent_, oldest.recent);
@@ -239,13 +229,13 @@ void KeyedTable::evict() {
       continue;
     }
     ++evictions_;
-    ++options_.memory->evictions_;
+    memory_.evicted();
     drop(oldest);
   }
 }
 
 void KeyedTable::drop(Entry& entry) {
-  account(-static_cast<int64_t>(entry.accounted_bytes));
+  memory_.change(-static_cast<int64_t>(entry.accounted_bytes));
   recent_.erase(entry.recent);
   entries_.erase(entries_.find(entry.key));
 }
@@ -330,19 +320,23 @@ Seq KeyedTable::low_water(Seq head) const {
   return Seq{first_unapplied_.begin()->first.value() - 1};
 }
 
-Result<std::vector<std::string>> KeyedTable::keys() const {
-  std::set<std::string> all;
+Result<void> KeyedTable::each_key(const std::function<void(std::string_view)>& take) const {
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [key, entry] : entries_)
-      if (entry.applied > Seq{0} && !entry.erased) all.insert(key);
-    for (const auto& [key, pending] : pending_) all.insert(key);
+      if (entry.applied > Seq{0} && !entry.erased) take(key);
+    for (const auto& [key, pending] : pending_) take(key);
   }
   // A state that leaves memory after this point was on disk before it left.
-  QW_TRY(store_.scan_states(options_.owner, options_.partition, [&](std::string_view key, Seq) {
-    all.emplace(key);
+  return store_.scan_states(options_.owner, options_.partition, [&](std::string_view key, Seq) {
+    take(key);
     return true;
-  }));
+  });
+}
+
+Result<std::vector<std::string>> KeyedTable::keys() const {
+  std::set<std::string> all;
+  QW_TRY(each_key([&](std::string_view key) { all.emplace(key); }));
   return std::vector<std::string>(all.begin(), all.end());
 }
 
@@ -353,7 +347,7 @@ KeyedTable::Stats KeyedTable::stats() const {
   stats.dirty = due_.size() + pending_due_.size();
   stats.pending_keys = pending_.size();
   stats.pending_records = pending_records_;
-  stats.memory_bytes = memory_bytes_;
+  stats.memory_bytes = memory_.bytes();
   stats.loads = loads_;
   stats.evictions = evictions_;
   return stats;

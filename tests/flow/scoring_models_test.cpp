@@ -36,8 +36,8 @@ class ScoringModelsTest : public FlowTest {
   }
 
   // intercept + weight value + 0.5 `other`, brought in to take the place of `replaces`.
-  int64_t bring_in(double intercept, int64_t replaces,
-                   const std::string& other = "metric.mean_1m", double weight = 2) {
+  int64_t bring_in(double intercept, int64_t replaces, const std::string& other = "metric.mean_1m",
+                   double weight = 2) {
     const std::string folder = root_ + "/made-elsewhere";
     std::filesystem::create_directories(folder);
     std::ofstream(folder + "/model.json") << fmt::format(

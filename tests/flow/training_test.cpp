@@ -224,8 +224,8 @@ TEST_F(TrainingTest, ARunWhoseVersionIsThereHasNotFailed) {
   {
     const auto store = open_store();
     const auto registry = models::Registry::open(root_).value();
-    ASSERT_TRUE(app::run_training(store.get(), *registry, *plan, wish(*plan), real_clock(), {}, {})
-                    .ok());
+    ASSERT_TRUE(
+        app::run_training(store.get(), *registry, *plan, wish(*plan), real_clock(), {}, {}).ok());
   }
   for (int start = 0; start < 2; ++start) {
     app::RuntimeOptions options;
@@ -246,8 +246,8 @@ TEST_F(TrainingTest, ARunWhoseVersionIsThereHasNotFailed) {
   for (const auto& [kind, body] : journal_of(*open_store()))
     if ((kind == "model" && body["phase"] == "published") || kind == "training")
       phases.push_back(fmt::format("{} {}", kind, body["phase"].get<std::string>()));
-  EXPECT_EQ(phases, (std::vector<std::string>{"training started", "model published",
-                                              "training finished"}));
+  EXPECT_EQ(phases,
+            (std::vector<std::string>{"training started", "model published", "training finished"}));
 }
 
 // Between the wish and its first trial the program may end: the wish is in the journal before

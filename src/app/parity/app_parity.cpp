@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 
 #include "app/runtime/rolled_logs.h"
 #include "features/online/view_states.h"
@@ -48,12 +49,30 @@ Result<void> compare_views(const Plan& plan, const PlanSource& source,
   return {};
 }
 
-// Reads the events with seq in [from, to), in the order of arrival.
-Result<void> append_events(const store::Store& store, PartitionId partition, Seq from, Seq to,
-                           const PlanSource& source, schema::EventBatch& events) {
+// A partition of a source: its number there, by which features order partitions.
+struct SourcePartition {
+  PartitionId id;
+  uint32_t number = 0;
+};
+
+Result<std::vector<SourcePartition>> partitions_of(const store::Store& store,
+                                                   const PlanSource& source) {
+  store::Partitions partitions;
+  QW_TRY(partitions.open(store));
+  std::vector<SourcePartition> found;
+  for (const auto& [name, id] : partitions.known())
+    if (name.starts_with(source.name + "/"))
+      found.push_back({id, static_cast<uint32_t>(std::stoul(name.substr(source.name.size() + 1)))});
+  return found;
+}
+
+// Reads the events with seq in [from, to), in the order of arrival. In what is compared a partition
+// has its number for an id.
+Result<void> append_events(const store::Store& store, const SourcePartition& partition, Seq from,
+                           Seq to, const PlanSource& source, schema::EventBatch& events) {
   Result<void> taken;
   features::StoredRows rows(store, source.schema, source.columns_of_views());
-  QW_TRY(store::History(store).scan(store::Log::kEvents, partition, from, to,
+  QW_TRY(store::History(store).scan(store::Log::kEvents, partition.id, from, to,
                                     [&](Seq, std::string_view record) {
                                       auto event = rows.of(record);
                                       if (!event.ok()) {
@@ -62,27 +81,45 @@ Result<void> append_events(const store::Store& store, PartitionId partition, Seq
                                       }
                                       events.rows.append_row_from(event.value().rows, 0);
                                       events.facts.push_back(event.value().facts[0]);
+                                      events.facts.back().partition = PartitionId{partition.number};
                                       return true;
                                     }));
   return taken;
 }
 
-// The newest events of the source, partition after partition, each in the order of arrival.
+// Of partition after partition, each in the order of arrival: in the order in which all of them
+// arrived, as far as the clock tells.
+schema::EventBatch in_order_of_arrival(const PlanSource& source,
+                                       const std::vector<schema::EventBatch>& partitions) {
+  schema::EventBatch all{schema::Batch(source.schema), {}};
+  std::vector<size_t> next(partitions.size());
+  while (true) {
+    std::optional<size_t> first;
+    for (size_t at = 0; at < partitions.size(); ++at) {
+      if (next[at] == partitions[at].facts.size()) continue;
+      if (!first ||
+          partitions[at].facts[next[at]].known_at < partitions[*first].facts[next[*first]].known_at)
+        first = at;
+    }
+    if (!first) return all;
+    all.rows.append_row_from(partitions[*first].rows, next[*first]);
+    all.facts.push_back(partitions[*first].facts[next[*first]++]);
+  }
+}
+
+// The newest events of the source.
 Result<schema::EventBatch> newest_events(const PlanSource& source, const store::Store& store,
                                          size_t most) {
-  store::Partitions partitions;
-  QW_TRY(partitions.open(store));
-  std::vector<PartitionId> of_source;
-  for (const auto& [name, partition] : partitions.known())
-    if (name.starts_with(source.name + "/")) of_source.push_back(partition);
-  schema::EventBatch events{schema::Batch(source.schema), {}};
-  for (const PartitionId partition : of_source) {
-    const uint64_t share = std::max<uint64_t>(1, most / of_source.size());
-    QW_ASSIGN(const Seq last, store.last_seq(store::Log::kEvents, partition));
+  QW_ASSIGN(const auto partitions, partitions_of(store, source));
+  std::vector<schema::EventBatch> events;
+  for (const SourcePartition& partition : partitions) {
+    const uint64_t share = std::max<uint64_t>(1, most / partitions.size());
+    QW_ASSIGN(const Seq last, store.last_seq(store::Log::kEvents, partition.id));
     const Seq from{last.value() > share ? last.value() - share + 1 : 0};
-    QW_TRY(append_events(store, partition, from, next(last), source, events));
+    events.push_back({schema::Batch(source.schema), {}});
+    QW_TRY(append_events(store, partition, from, next(last), source, events.back()));
   }
-  return events;
+  return in_order_of_arrival(source, events);
 }
 
 void thin_out(std::vector<features::Read>& reads, size_t most) {
@@ -100,7 +137,7 @@ struct SegmentEvents {
 
 // As the source has its columns now, whatever the files were written under.
 std::string sql_over(const store::Store& store, const std::vector<store::Segment>& segments,
-                     const PlanSource& source, const RolledLog& log) {
+                     const PlanSource& source) {
   using store::duckdb::quoted;
   const auto known = event_columns(*source.schema);
   const size_t ours = known->size() - source.schema->size();
@@ -119,30 +156,31 @@ std::string sql_over(const store::Store& store, const std::vector<store::Segment
         (files.empty() ? "" : ", ") +
         store::duckdb::quoted_text(store::segment_folder(store.folder()) + "/" + segment.file());
   return fmt::format(
-      "select {}epoch_us(event_time) as event_time, {}::bigint as partition, seq, "
+      "select {}epoch_us(event_time) as event_time, partition::bigint as partition, seq, "
       "epoch_us(known_at) as known_at, status from (select * exclude (record) from "
       "read_parquet([{}], union_by_name => true) union all by name {})",
-      columns, log.partition.value(), files, empty_rows(*known));
+      columns, files, empty_rows(*known));
 }
 
 // The newest segments of each partition, until there are enough events.
-Result<SegmentEvents> newest_segments(const Plan& plan, const PlanSource& source,
-                                      const store::Store& store, size_t most) {
-  QW_ASSIGN(const auto logs, rolled_logs(plan, store));
+Result<SegmentEvents> newest_segments(const PlanSource& source, const store::Store& store,
+                                      size_t most) {
+  QW_ASSIGN(const auto partitions, partitions_of(store, source));
+  std::vector<schema::EventBatch> events;
   SegmentEvents read{{schema::Batch(source.schema), {}}, ""};
-  for (const RolledLog& log : logs) {
-    if (log.log != store::Log::kEvents || log.view != "events_" + source.name) continue;
-    QW_ASSIGN(auto segments, store::segments_of(store, log.log, log.partition));
+  for (const SourcePartition& partition : partitions) {
+    QW_ASSIGN(auto segments, store::segments_of(store, store::Log::kEvents, partition.id));
     uint64_t records = 0;
     auto first = segments.end();
     while (first != segments.begin() && records < most) records += (--first)->records;
     segments.erase(segments.begin(), first);
     if (segments.empty()) continue;
+    events.push_back({schema::Batch(source.schema), {}});
     for (const store::Segment& segment : segments)
-      QW_TRY(
-          append_events(store, segment.partition, segment.from, segment.to, source, read.events));
-    read.sql += (read.sql.empty() ? "" : " union all ") + sql_over(store, segments, source, log);
+      QW_TRY(append_events(store, partition, segment.from, segment.to, source, events.back()));
+    read.sql += (read.sql.empty() ? "" : " union all ") + sql_over(store, segments, source);
   }
+  read.events = in_order_of_arrival(source, events);
   return read;
 }
 
@@ -191,7 +229,7 @@ Result<void> parity_of_segments(const Plan& plan, const store::Store& store,
                                 const AppParityOptions& options, ParityReport& report) {
   for (const PlanSource& source : plan.sources) {
     if (source.views.empty()) continue;
-    QW_ASSIGN(const SegmentEvents read, newest_segments(plan, source, store, options.events));
+    QW_ASSIGN(const SegmentEvents read, newest_segments(source, store, options.events));
     if (read.events.facts.empty()) {
       report.notes.push_back(fmt::format("{} has no segments", source.name));
       continue;

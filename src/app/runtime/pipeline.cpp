@@ -232,7 +232,7 @@ Result<void> Pipeline::process(const Moment& moment) {
   };
   if (std::ranges::none_of(moment.source.decisions, may)) return {};
   const features::ReadPoint point{moment.facts.event_time, moment.facts.seq};
-  QW_TRY(run.reader.read(features, moment.rows, moment.row, point, run.cells, run.statuses));
+  QW_TRY(run.reader.read(features, moment.rows, moment.row, point, run.cells, run.read));
   for (const size_t decision : moment.source.decisions) QW_TRY(decide(moment, decision));
   return {};
 }
@@ -255,7 +255,8 @@ Result<void> Pipeline::decide(const Moment& moment, size_t decision) {
                                    .seq = moment.facts.seq,
                                    .as_of = moment.facts.event_time,
                                    .cells = moment.run.cells,
-                                   .statuses = moment.run.statuses};
+                                   .statuses = moment.run.read.statuses,
+                                   .known = moment.run.read.known};
   QW_ASSIGN(const bool made, run.decider.decide(input, KnownAt{clock_.wall_us()}, run.decided));
   if (made) conclude(moment, decision, stream);
   return {};

@@ -90,7 +90,7 @@ class Pipeline {
     streams::SavedPositions saved;
     features::FeatureReader reader;
     std::vector<features::Cell> cells;  // working memory: the source's inputs and a decision's own
-    std::vector<features::FeatureStatus> statuses;  // of the features
+    features::ReadFacts read;
   };
   // Evaluators are as in PlanDecision; nothing where there is no condition.
   using Condition = std::optional<features::Evaluator>;

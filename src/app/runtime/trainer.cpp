@@ -111,8 +111,8 @@ Result<TrainingStatus> Trainer::request(const std::string& model, const std::str
 Result<TrainingStatus> Trainer::ask(size_t index, TrainingStatus status,
                                     std::function<void()> durable) {
   if (stopping_)
-    return Error{ErrorCode::kUnavailable, "the application is stopping",
-                 plan_->models[index].name, "ask again once it runs"};
+    return Error{ErrorCode::kUnavailable, "the application is stopping", plan_->models[index].name,
+                 "ask again once it runs"};
   if (busy_)
     return Error{ErrorCode::kConflict, "a training is under way", plan_->models[index].name,
                  "wait until it is over"};
@@ -122,7 +122,8 @@ Result<TrainingStatus> Trainer::ask(size_t index, TrainingStatus status,
   wish.reason = status.reason;
   status.started_us = clock_.wall_us();
   wish.run_id = status.run_id = fmt::format("run-{}", status.started_us);
-  wish.seed = checksum64(wish.run_id) >> 1;  // a JSON reader's int64 holds it
+  // A JSON reader's int64 holds it.
+  wish.seed = options_.seed != 0 ? options_.seed : checksum64(wish.run_id) >> 1;
   status.model = plan_->models[index].name;
   status.state = "queued";
   status.trials_total = wish.trials;
@@ -309,8 +310,9 @@ void Trainer::train(const TrainingWish& wish, const std::stop_token& stop) {
 void Trainer::tell_end(const TrainingStatus& run) {
   const bool published = run.state == "published";
   tell(run, published ? "finished" : run.state.c_str(),
-       published ? fmt::format("Training of '{}' made version {}", run.model, run.version.value_or(0))
-                 : fmt::format("Training of '{}' made no new version", run.model),
+       published
+           ? fmt::format("Training of '{}' made version {}", run.model, run.version.value_or(0))
+           : fmt::format("Training of '{}' made no new version", run.model),
        {});
 }
 

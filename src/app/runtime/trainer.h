@@ -53,6 +53,7 @@ class Trainer {
     size_t rows_max = 400'000;
     double share = 0.5;
     size_t runs_kept = 20;  // of each model
+    uint64_t seed = 0;      // of every search; 0: a run's own
   };
   // `on_published` is called on the training thread.
   Trainer(std::shared_ptr<const Plan> plan, const store::Store& store, std::string registry_folder,

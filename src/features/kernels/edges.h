@@ -28,7 +28,7 @@ class EdgeKernel : public AggregateKernel {
   std::string duckdb(const SqlTerm& term) const override {
     const std::string there = " filter (where " + term.x + " is not null)";
     const std::string value =
-        std::string(name()) + "(" + term.x + " order by e.event_time, e.seq)" + there;
+        std::string(name()) + "(" + term.x + " order by e.event_time, e.partition, e.seq)" + there;
     const int64_t most_us = term.aggregate.max_age_us;
     if (most_us == 0) return value;
     return "case when s.event_time - " + std::string(newest_ ? "max" : "min") + "(e.event_time)" +

@@ -32,7 +32,8 @@ class LastK final : public AggregateKernel {
   }
   std::string duckdb(const SqlTerm& term) const override {
     return fmt::format(
-        "(list({0} order by e.event_time desc, e.seq desc) filter (where {0} is not null))[{1}]",
+        "(list({0} order by e.event_time desc, e.partition desc, e.seq desc)"
+        " filter (where {0} is not null))[{1}]",
         term.x, term.nth);
   }
   OracleValue oracle(const OracleQuestion& question, double&) const override {

@@ -27,9 +27,10 @@ FeatureReader::FeatureReader(const SourceFeatures& source)
 
 // Texts in the row point into the state, which somebody who reads other keys may drive out of
 // memory before they are used.
-void FeatureReader::keep_texts(size_t index) {
+void FeatureReader::look(size_t index, const KeyState& state, const ReadPoint& point) {
   const View& view = *source_.views[index].view;
   FeatureRow& row = rows_[index];
+  state.read(workers_[index], point, row);
   std::vector<std::string>& texts = texts_[index];
   texts.resize(row.cells.size());
   for (size_t at = 0; at < row.cells.size(); ++at) {
@@ -49,11 +50,15 @@ Result<void> FeatureReader::read_view(const FeaturePartition& partition, size_t 
     rows_[index].statuses.assign(view.features().size(), FeatureStatus::kPresent);
     return {};
   }
-  point.lost = partition.lost[index];
-  QW_TRY(partition.views[index]->with_state<ViewState>(key_, [&](const ViewState& state) {
-    state.rows().read(workers_[index], point, rows_[index]);
-    keep_texts(index);
-  }));
+  const auto look_at = [&](const KeyState& state, const ReadPoint& at) { look(index, state, at); };
+  QW_ASSIGN(const bool elsewhere,
+            partition.entities[index]->read(partition, key_, point, look_at, of_view_));
+  holders_.insert(of_view_.begin(), of_view_.end());
+  if (!elsewhere) {
+    point.lost = partition.lost[index];
+    QW_TRY(partition.views[index]->with_state<ViewState>(
+        key_, [&](const ViewState& state) { look(index, state.rows(), point); }));
+  }
   std::ranges::copy(rows_[index].cells, cells.begin());
   return {};
 }
@@ -66,9 +71,12 @@ void FeatureReader::read_columns(const schema::Batch& rows, size_t row,
 
 Result<void> FeatureReader::read(const FeaturePartition& partition, const schema::Batch& rows,
                                  size_t row, ReadPoint point, std::span<Cell> cells,
-                                 std::vector<FeatureStatus>& statuses) {
+                                 ReadFacts& facts) {
   size_t at = source_.features_begin;
+  std::vector<FeatureStatus>& statuses = facts.statuses;
   statuses.clear();
+  facts.known.clear();
+  holders_.clear();
   for (size_t index = 0; index < source_.views.size(); ++index) {
     const size_t count = source_.views[index].view->features().size();
     QW_TRY(read_view(partition, index, rows, row, point, cells.subspan(at, count)));
@@ -86,6 +94,11 @@ Result<void> FeatureReader::read(const FeaturePartition& partition, const schema
     cells[at] = derived.evaluate(cells.first(at));
     ++at;
   }
+  if (holders_.empty()) return {};
+  holders_.insert(&partition);
+  for (const FeaturePartition* const holder : holders_)
+    facts.known.emplace_back(holder->id, holder == &partition ? point.seq : *holder->last);
+  std::ranges::sort(facts.known);
   return {};
 }
 
@@ -105,8 +118,11 @@ FeatureStore::FeatureStore(std::vector<const SourceFeatures*> sources, store::St
       sources_(sources.size()) {
   for (size_t index = 0; index < sources.size(); ++index) {
     sources_[index].features = sources[index];
-    for (const StoredView& view : sources[index]->views)
-      sources_[index].workers.emplace_back(view.view);
+    for (size_t view = 0; view < sources[index]->views.size(); ++view) {
+      const ViewPtr& of_source = sources[index]->views[view].view;
+      sources_[index].workers.emplace_back(of_source);
+      sources_[index].entities.push_back(std::make_unique<Entities>(of_source, view, memory_));
+    }
   }
 }
 
@@ -118,6 +134,8 @@ Result<FeaturePartition*> FeatureStore::open_partition(size_t source, uint32_t n
   made.source = source;
   made.number = number;
   made.id = id;
+  made.last = &last;
+  for (const auto& entities : sources_[source].entities) made.entities.push_back(entities.get());
   for (const StoredView& view : features.views) {
     store::KeyedTableOptions options;
     options.owner = view.owner;
@@ -130,9 +148,24 @@ Result<FeaturePartition*> FeatureStore::open_partition(size_t source, uint32_t n
   }
   QW_TRY(restore(made));
   QW_TRY(index_tail(made, last, watermark));
-  for (const auto& table : made.views) checkpointer_.add(table, last);
-  const std::lock_guard lock(mutex_);
-  return &sources_[source].partitions.emplace(number, std::move(made)).first->second;
+  FeaturePartition* opened = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    opened = &sources_[source].partitions.emplace(number, std::move(made)).first->second;
+  }
+  if (const auto added = join(*opened); !added.ok()) {
+    for (Entities* const entities : opened->entities) entities->remove(*opened);
+    const std::lock_guard lock(mutex_);
+    sources_[source].partitions.erase(number);
+    return added.error();
+  }
+  for (const auto& table : opened->views) checkpointer_.add(table, last);
+  return opened;
+}
+
+Result<void> FeatureStore::join(const FeaturePartition& partition) {
+  for (Entities* const entities : partition.entities) QW_TRY(entities->add(partition));
+  return {};
 }
 
 Result<void> FeatureStore::restore(FeaturePartition& partition) const {
@@ -155,9 +188,12 @@ Result<void> FeatureStore::apply(FeaturePartition& partition, const schema::Batc
     key_.clear();
     if (!view.key_of(rows, row, key_)) continue;
     auto applied = Applied::kIgnored;
+    EventTime missing = FeaturePartition::kNone;
     QW_TRY(partition.views[index]->apply<ViewState>(key_, facts.seq, now_us, [&](ViewState& state) {
       applied = state.rows().apply(source.workers[index], rows, row, facts);
+      missing = state.rows().missing();
     }));
+    partition.entities[index]->followed(partition, key_, rows, row, facts, applied, missing);
     if (applied == Applied::kRejected) count_refused(view, key_);
   }
   return {};
@@ -179,38 +215,45 @@ void FeatureStore::count_refused(const View& view, std::string_view key) {
 // The state may have to be read from disk: nobody else waits for that.
 Result<FeatureAnswer> FeatureStore::read(const std::string& name, const std::string& key,
                                          EventTime as_of) const {
-  struct Place {
-    std::shared_ptr<store::KeyedTable> table;
-    EventTime lost;
-  };
   FeatureAnswer answer;
-  std::vector<Place> places;
+  std::vector<std::shared_ptr<store::KeyedTable>> tables;  // by rank
+  std::vector<EventTime> lost;
   {
     const std::lock_guard lock(mutex_);
     for (const Source& source : sources_)
       for (size_t index = 0; index < source.features->views.size() && !answer.view; ++index) {
         if (source.features->views[index].view->name() != name) continue;
         answer.view = source.features->views[index].view;
-        for (const auto& [number, partition] : source.partitions)
-          places.push_back({partition.views[index], partition.lost[index]});
+        for (const auto& [number, partition] : source.partitions) {
+          tables.push_back(partition.views[index]);
+          lost.push_back(partition.lost[index]);
+        }
       }
   }
   if (!answer.view)
     return Error{ErrorCode::kNotFound, fmt::format("there is no view '{}'", name), "view", ""};
+  KeyJoin join(*answer.view);
+  ReadPoint point{.event_time = as_of};
+  bool seen = false;
+  for (size_t rank = 0; rank < tables.size(); ++rank) {
+    const auto added = tables[rank]->with_state<ViewState>(
+        key, [&](const ViewState& state) { join.add(rank, state.rows()); });
+    if (!added.ok() && added.error().code != ErrorCode::kNotFound) return added.error();
+    if (!added.ok()) continue;
+    seen = true;
+    point.lost = std::max(point.lost, lost[rank]);
+  }
+  if (!seen)
+    return Error{ErrorCode::kNotFound,
+                 fmt::format("view '{}' has seen no events of '{}'", name, key), "key", ""};
+  const KeyState state = join.finish();
   ViewWorker worker(answer.view);
   FeatureRow row;
-  for (const Place& place : places) {
-    const auto read = place.table->with_state<ViewState>(key, [&](const ViewState& state) {
-      state.rows().read(worker, {.event_time = as_of, .lost = place.lost}, row);
-      answer.statuses = row.statuses;
-      for (size_t at = 0; at < row.cells.size(); ++at)
-        answer.values.push_back(value_of(row.cells[at], answer.view->features()[at].type.kind));
-    });
-    if (read.ok()) return answer;
-    if (read.error().code != ErrorCode::kNotFound) return read.error();
-  }
-  return Error{ErrorCode::kNotFound, fmt::format("view '{}' has seen no events of '{}'", name, key),
-               "key", ""};
+  state.read(worker, point, row);
+  answer.statuses = row.statuses;
+  for (size_t at = 0; at < row.cells.size(); ++at)
+    answer.values.push_back(value_of(row.cells[at], answer.view->features()[at].type.kind));
+  return answer;
 }
 
 }  // namespace qw::features

@@ -5,19 +5,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/env.h"
 #include "base/ids.h"
 #include "base/metrics.h"
 #include "base/result.h"
+#include "features/online/entities.h"
+#include "features/online/feature_partition.h"
 #include "features/online/source_features.h"
 #include "features/stream/key_state.h"
 #include "schema/records.h"
@@ -37,30 +40,18 @@ struct FeatureStoreOptions {
   size_t memory_bytes = size_t{256} << 20;  // all views together
 };
 
-// One partition of a source. Made and changed by the FeatureStore alone, under the lane.
-struct FeaturePartition {
-  static constexpr EventTime kNone{std::numeric_limits<int64_t>::min()};
-  // Until the next event tells.
-  static constexpr EventTime kUnknown{std::numeric_limits<int64_t>::max()};
-
-  size_t source = 0;
-  uint32_t number = 0;  // the source's own
-  PartitionId id;
-  std::vector<std::shared_ptr<store::KeyedTable>> views;  // as SourceFeatures::views
-  // As `views`: up to when a view lacks events, which retention removed before it was built, or
-  // which another member of the group took.
-  std::vector<EventTime> lost;
-  EventTime gap = kNone;         // up to when the log lacks events that others took in
-  bool loss_told = true;         // a person was told of it
-  EventTime swept = kNone;       // the watermark when it was swept
-  std::vector<size_t> sweeping;  // views whose sweep goes on
-};
-
 // The features of a key at a moment; what the page asks for.
 struct FeatureAnswer {
   ViewPtr view;
   std::vector<schema::Value> values;  // in View::features() order
   std::vector<FeatureStatus> statuses;
+};
+
+// What a read says besides the values. A value.
+struct ReadFacts {
+  std::vector<FeatureStatus> statuses;  // of the features; empty: all are present
+  // Up to which event of each partition features were made. Empty: of that of the event alone.
+  std::vector<std::pair<PartitionId, Seq>> known;
 };
 
 // The features on the events of one source as one thread reads them. Working memory: make one per
@@ -71,16 +62,15 @@ class FeatureReader {
 
   // The source's columns, at the beginning of `cells`. Texts are the row's.
   void read_columns(const schema::Batch& rows, size_t row, std::span<Cell> cells) const;
-  // The features of the row, and up to it, behind the columns, which are there; `statuses` are
-  // theirs (empty: all are present). Texts are good until the next read. Errors are those of
-  // reading a state.
+  // The features of the row, and up to it, behind the columns, which are there. Texts are good
+  // until the next read. Errors are those of reading a state.
   Result<void> read(const FeaturePartition& partition, const schema::Batch& rows, size_t row,
-                    ReadPoint point, std::span<Cell> cells, std::vector<FeatureStatus>& statuses);
+                    ReadPoint point, std::span<Cell> cells, ReadFacts& facts);
 
  private:
   Result<void> read_view(const FeaturePartition& partition, size_t index, const schema::Batch& rows,
                          size_t row, ReadPoint point, std::span<Cell> cells);
-  void keep_texts(size_t index);
+  void look(size_t index, const KeyState& state, const ReadPoint& point);
 
   const SourceFeatures& source_;
   std::vector<ViewWorker> workers_;  // as SourceFeatures::views
@@ -88,6 +78,8 @@ class FeatureReader {
   std::vector<std::vector<std::string>> texts_;  // of rows_
   std::vector<Evaluator> derived_;
   std::string key_;
+  Entities::Holders of_view_;
+  std::set<const FeaturePartition*> holders_;
 };
 
 // Owns the states of all views. They change with the log of events: apply() and the calls on
@@ -136,11 +128,13 @@ class FeatureStore {
   struct Source {
     const SourceFeatures* features = nullptr;
     std::map<uint32_t, FeaturePartition> partitions;
-    std::vector<ViewWorker> workers;  // as SourceFeatures::views
+    std::vector<ViewWorker> workers;                  // as SourceFeatures::views
+    std::vector<std::unique_ptr<Entities>> entities;  // the same
   };
   const SourceFeatures& features_of(const FeaturePartition& partition) const {
     return *sources_[partition.source].features;
   }
+  static Result<void> join(const FeaturePartition& partition);
   Result<void> restore(FeaturePartition& partition) const;
   Result<void> index_tail(FeaturePartition& partition, Seq last, EventTime watermark);
   Result<void> rebuild(FeaturePartition& partition, const std::vector<Seq>& low, Seq last,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "features/cell_text.h"
 
@@ -61,8 +62,9 @@ std::vector<size_t> rows_of(const Scenario& scenario, const std::vector<size_t>&
 
 std::string event_text(const Scenario& scenario, size_t event) {
   const schema::EventFacts& facts = scenario.events.facts[event];
-  std::string text = fmt::format("    {} seq {} known_at {} {}:", facts.event_time.value(),
-                                 facts.seq.value(), facts.known_at.value(), name_of(facts.status));
+  std::string text = fmt::format(
+      "    {} partition {} seq {} known_at {} {}:", facts.event_time.value(),
+      facts.partition.value(), facts.seq.value(), facts.known_at.value(), name_of(facts.status));
   for (const schema::Column& column : scenario.events.rows.columns())
     text += " " + (column.valid(event) && column.type().kind == schema::Kind::kDouble
                        ? fmt::format("{}", column.double_at(event))
@@ -80,24 +82,25 @@ std::string describe_read(const Scenario& scenario, size_t index) {
                   : std::holds_alternative<int64_t>(value)
                       ? fmt::format("{}", std::get<int64_t>(value))
                       : std::string("null"));
-  const auto limit = [](Seq seq) {
-    return seq.value() == ReadPoint::kEverySeq ? std::string("any")
-                                               : fmt::format("{}", seq.value());
-  };
-  std::string text =
-      fmt::format("  key{} partition {} as of {} seq {} known {}\n", key, read.partition.value(),
-                  read.point.event_time.value(), limit(read.point.seq), limit(read.point.known));
+  std::string text = fmt::format("  key{} as of {}", key, read.point.event_time.value());
+  if (read.about_event())
+    text += fmt::format(" partition {} seq {}", read.partition.value(), read.point.seq.value());
+  text += " known";
+  if (!read.known) text += " all";
+  for (const auto& [partition, seq] : read.known.value_or(KnownVector()))
+    text += fmt::format(" {}:{}", partition.value(), seq.value());
+  text += "\n";
   std::vector<size_t> events;
   for (size_t e = 0; e < scenario.events.facts.size(); ++e) {
-    bool same = scenario.events.facts[e].partition == read.partition &&
-                scenario.events.facts[e].event_time <= read.point.event_time;
+    bool same = scenario.events.facts[e].event_time <= read.point.event_time;
     for (size_t i = 0; i < read.key.size() && same; ++i)
       same =
           scenario.events.rows.column(scenario.view->key_columns()[i]).value_at(e) == read.key[i];
     if (same) events.push_back(e);
   }
   std::ranges::sort(events, {}, [&](size_t e) {
-    return std::pair(scenario.events.facts[e].event_time, scenario.events.facts[e].seq);
+    const schema::EventFacts& facts = scenario.events.facts[e];
+    return std::tuple(facts.event_time, facts.partition, facts.seq);
   });
   constexpr size_t kShown = 20;
   if (events.size() > kShown) text += fmt::format("    ({} older)\n", events.size() - kShown);

@@ -1,4 +1,4 @@
-#include <limits>
+#include <fmt/format.h>
 
 #include "features/dialects/duckdb/sql.h"
 #include "features/parity/executors.h"
@@ -8,26 +8,32 @@ namespace {
 
 constexpr schema::Field kRowId{"row_id", schema::kInt64, false};
 
-int64_t position(Seq seq) {
-  constexpr auto kMost = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-  return static_cast<int64_t>(std::min(seq.value(), kMost));
+// "{1=20, 2=7}"; null where everything is known.
+schema::Value known_text(const Read& read) {
+  if (!read.known) return {};
+  std::string text;
+  for (const auto& [partition, seq] : *read.known)
+    text += fmt::format("{}{}={}", text.empty() ? "" : ", ", partition.value(), seq.value());
+  return "{" + text + "}";
 }
 
 schema::Batch spine_of(const Scenario& scenario) {
   std::vector<schema::Field> fields{kRowId};
   for (const size_t index : scenario.view->key_columns())
     fields.push_back(scenario.view->source().field(index));
-  for (const char* name : {"partition", "event_time", "seq", "known"})
-    fields.push_back({name, schema::kInt64, false});
+  for (const char* name : {"partition", "event_time", "seq"})
+    fields.push_back({name, schema::kInt64, true});
+  fields.push_back({"known", schema::kString, true});
   schema::Batch spine(std::make_shared<const schema::Schema>(std::move(fields)));
   for (size_t row = 0; row < scenario.reads.size(); ++row) {
     const Read& read = scenario.reads[row];
     std::vector<schema::Value> values{static_cast<int64_t>(row)};
     values.insert(values.end(), read.key.begin(), read.key.end());
-    values.emplace_back(int64_t{read.partition.value()});
+    const bool about_event = read.about_event();
+    values.push_back(about_event ? int64_t{read.partition.value()} : schema::Value());
     values.emplace_back(read.point.event_time.value());
-    values.emplace_back(position(read.point.seq));
-    values.emplace_back(position(read.point.known));
+    values.push_back(about_event ? static_cast<int64_t>(read.point.seq.value()) : schema::Value());
+    values.push_back(known_text(read));
     spine.append_row(values);
   }
   return spine;
@@ -91,7 +97,9 @@ Result<Answers> answer_by_duckdb(const Scenario& scenario, const schema::Batch& 
     QW_TRY(engine->load_events("events", scenario.events));
   else
     QW_TRY(engine->run("create table events as " + scenario.events_sql));
-  QW_TRY(engine->load("spine", spine_of(scenario)));
+  QW_TRY(engine->load("reads", spine_of(scenario)));
+  QW_TRY(engine->run(
+      "create table spine as select * replace (known::map(bigint, bigint) as known) from reads"));
   QW_TRY(run_view(scenario, *engine, answers));
   QW_TRY(run_derived(scenario, inputs, *engine, answers));
   return answers;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "base/env.h"
 
@@ -67,10 +68,11 @@ class Facts {
   schema::EventFacts next(uint32_t partition, int64_t time, bool duplicate) {
     schema::EventFacts facts;
     facts.partition = PartitionId{partition};
-    facts.seq = Seq{++seq_};
+    facts.seq = Seq{++seqs_[partition]};
     facts.event_time = EventTime{time};
-    facts.known_at = KnownAt{kStart + static_cast<int64_t>(seq_) * 1'000};
-    int64_t& newest = newest_[partition];
+    facts.known_at = KnownAt{kStart + ++arrived_ * 1'000};
+    int64_t& newest =
+        newest_.try_emplace(partition, std::numeric_limits<int64_t>::min() / 2).first->second;
     if (duplicate)
       facts.status = schema::EventStatus::kDuplicate;
     else if (time < newest - lateness_us_)
@@ -83,9 +85,9 @@ class Facts {
 
  private:
   int64_t lateness_us_;
-  uint64_t seq_ = 0;
-  int64_t newest_[2] = {std::numeric_limits<int64_t>::min() / 2,
-                        std::numeric_limits<int64_t>::min() / 2};
+  int64_t arrived_ = 0;
+  std::map<uint32_t, uint64_t> seqs_;
+  std::map<uint32_t, int64_t> newest_;
 };
 
 std::string random_argument(Random& random, std::string_view function) {
@@ -151,14 +153,15 @@ std::vector<schema::Value> row_of(Random& random, const schema::Schema& schema,
 
 }  // namespace
 
-void read_at(Scenario& scenario, size_t event) {
+void read_at(Scenario& scenario, size_t event, const KnownVector& known) {
   const schema::EventFacts& facts = scenario.events.facts[event];
   Read read;
   for (const size_t column : scenario.view->key_columns())
     read.key.push_back(scenario.events.rows.column(column).value_at(event));
   if (!facts.counts() || std::ranges::any_of(read.key, schema::is_null)) return;
   read.partition = facts.partition;
-  read.point = {facts.event_time, facts.seq, facts.seq};
+  read.point = {facts.event_time, facts.seq};
+  read.known = known;
   read.event = event;
   scenario.reads.push_back(std::move(read));
 }
@@ -180,6 +183,7 @@ Result<Scenario> make_generated(const ViewDefinition& view,
   const auto time_column = source->index_of(event_time);
   Random random(seed);
   Facts facts(allowed_lateness_us);
+  Arrivals arrivals;
   int64_t now = kStart;
   for (size_t e = 0; e < events; ++e) {
     // Mostly steps that put several events into the narrowest window, also onto its edge; now and
@@ -196,7 +200,8 @@ Result<Scenario> make_generated(const ViewDefinition& view,
     scenario.events.rows.append_row(row);
     scenario.events.facts.push_back(
         facts.next(static_cast<uint32_t>(random.below(2)), time, random.below(25) == 0));
-    read_at(scenario, e);
+    arrivals.take(scenario.events.facts.back());
+    read_at(scenario, e, arrivals.known());
   }
   return scenario;
 }
@@ -231,6 +236,7 @@ Result<Scenario> make_fixture(uint64_t seed, size_t events) {
   scenario.name = fmt::format("fixture (seed {})", seed);
   Random random(seed);
   Facts facts(30 * kSecond);
+  Arrivals arrivals;
   uint64_t steadies = 0;
   int64_t now = kStart;
   for (size_t e = 0; e < events; ++e) {
@@ -246,7 +252,8 @@ Result<Scenario> make_fixture(uint64_t seed, size_t events) {
     scenario.events.rows.append_row(row);
     scenario.events.facts.push_back(facts.next(steady ? 0 : static_cast<uint32_t>(random.below(2)),
                                                time, random.below(25) == 0));
-    read_at(scenario, e);
+    arrivals.take(scenario.events.facts.back());
+    read_at(scenario, e, arrivals.known());
   }
   return scenario;
 }
@@ -271,13 +278,17 @@ Result<Scenario> make_random_scenario(uint64_t seed) {
   QW_ASSIGN(Scenario scenario, make_scenario(view, derived, source_schema(), lateness));
   scenario.name = fmt::format("random (seed {})", seed);
   Facts facts(lateness);
+  Arrivals arrivals;
+  const bool several = random.below(2) == 0;  // partitions
   const int64_t origin = random.below(3) == 0 ? -20 * kSecond : kStart;
   for (size_t e = 0; e < 5 + random.below(40); ++e) {
     int64_t time = origin + static_cast<int64_t>(random.below(30)) * kSecond;
     if (random.below(4) == 0) time += static_cast<int64_t>(random.below(3)) - 1;
     scenario.events.rows.append_row(some_row(random, fmt::format("k{}", random.below(2))));
-    scenario.events.facts.push_back(facts.next(0, time, random.below(10) == 0));
-    read_at(scenario, e);
+    const auto partition = several ? static_cast<uint32_t>(random.below(3)) : 0;
+    scenario.events.facts.push_back(facts.next(partition, time, random.below(10) == 0));
+    arrivals.take(scenario.events.facts.back());
+    read_at(scenario, e, arrivals.known());
   }
   for (const int64_t after : {int64_t{30}, int64_t{33}, int64_t{41}}) {
     Read read;

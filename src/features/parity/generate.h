@@ -18,9 +18,9 @@ Result<Scenario> make_fixture(uint64_t seed, size_t events);
 // disorder), read as known at each event and at the end.
 Result<Scenario> make_random_scenario(uint64_t seed);
 
-// Reads the scenario at one of its events, with what was known when it arrived; not when the event
-// does not count or has no key.
-void read_at(Scenario& scenario, size_t event);
+// Reads the scenario at one of its events, with what is `known`; not when the event does not count
+// or has no key.
+void read_at(Scenario& scenario, size_t event, const KnownVector& known);
 
 // A user's own definitions over events made up for their source: few keys, values that make their
 // aggregates differ where they can, times over twice the widest window, out-of-order arrivals

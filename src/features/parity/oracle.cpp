@@ -23,15 +23,22 @@ bool inside(const schema::EventFacts& e, const Read& read, const Window& w, bool
   const int64_t t = read.point.event_time.value();
   if (e.status != schema::EventStatus::kOk && e.status != schema::EventStatus::kLateRepaired)
     return false;
-  if (e.partition != read.partition || e.seq > read.point.known) return false;
+  if (read.known) {
+    const auto known =
+        std::ranges::find(*read.known, e.partition, &std::pair<PartitionId, Seq>::first);
+    if (known == read.known->end() || e.seq > known->second) return false;
+  }
   if (e.event_time.value() > t) return false;
-  if (e.event_time.value() == t && e.seq > read.point.seq) return false;
-  if (exclude_current && e.event_time.value() == t && e.seq == read.point.seq) return false;
+  if (read.about_event() && e.event_time.value() == t) {
+    const auto place = std::pair(e.partition, e.seq);
+    const auto here = std::pair(read.partition, read.point.seq);
+    if (place > here || (exclude_current && place == here)) return false;
+  }
   if (w.step_us == 0) return e.event_time.value() > t - w.length_us;
   return e.event_time.value() >= floor_down(t - w.length_us, w.step_us);
 }
 
-// `all` in order of (event_time, seq), before nulls are left out.
+// `all` in order of (event_time, partition, seq), before nulls are left out.
 OracleValue answer(const Feature& feature, const View& view, const Read& read,
                    const std::vector<Seen>& all, double& bound) {
   const Aggregate& aggregate = view.aggregates()[feature.aggregate];
@@ -90,9 +97,10 @@ Result<void> answer_read(const Scenario& scenario, const std::vector<AstPtr>& tr
         typed.append_value(oracle_result(*x, typed.type()));
         x = oracle_cell(typed, 0);
       }
-      seen.push_back({facts.event_time.value(), facts.seq.value(), *x});
+      seen.push_back({facts.event_time.value(), facts.partition.value(), facts.seq.value(), *x});
     }
-    std::ranges::sort(seen, {}, [](const Seen& s) { return std::pair(s.time, s.seq); });
+    std::ranges::sort(seen, {},
+                      [](const Seen& s) { return std::tuple(s.time, s.partition, s.seq); });
     const OracleValue value =
         answer(feature, view, read, seen, answers.bounds[row * view.features().size() + f]);
     answers.features.column(f).append_value(oracle_result(value, feature.type));

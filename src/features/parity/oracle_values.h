@@ -14,6 +14,7 @@ namespace qw::features {
 // One event and the argument's value. A value.
 struct Seen {
   int64_t time = 0;
+  uint32_t partition = 0;
   uint64_t seq = 0;
   OracleValue x;
 };

@@ -137,7 +137,11 @@ Result<Scenario> scenario_of_events(const ViewDefinition& view,
   QW_ASSIGN(Scenario scenario,
             make_scenario(view, derived, events.rows.schema_ptr(), allowed_lateness_us, also));
   scenario.events = std::move(events);
-  for (size_t e = 0; e < scenario.events.facts.size(); ++e) read_at(scenario, e);
+  Arrivals arrivals;
+  for (size_t e = 0; e < scenario.events.facts.size(); ++e) {
+    arrivals.take(scenario.events.facts[e]);
+    read_at(scenario, e, arrivals.known());
+  }
   return scenario;
 }
 

@@ -1,5 +1,7 @@
 #include "features/parity/scenario.h"
 
+#include <algorithm>
+
 namespace qw::features {
 namespace {
 
@@ -11,6 +13,15 @@ std::shared_ptr<const schema::Schema> derived_schema(const Scenario& scenario) {
 }
 
 }  // namespace
+
+void Arrivals::take(const schema::EventFacts& facts) {
+  const auto at =
+      std::ranges::lower_bound(known_, facts.partition, {}, &std::pair<PartitionId, Seq>::first);
+  if (at != known_.end() && at->first == facts.partition)
+    at->second = std::max(at->second, facts.seq);
+  else
+    known_.insert(at, {facts.partition, facts.seq});
+}
 
 Answers::Answers(const Scenario& scenario)
     : features(scenario.view->output()), derived(derived_schema(scenario)) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "features/definition.h"
@@ -12,13 +13,30 @@
 
 namespace qw::features {
 
-// One moment of one key. A read with a known position happens, on the stream, right after the
-// event with that seq arrived; one without happens at the end.
+// Up to which event of each partition something was known; of those not named nothing was. In
+// order.
+using KnownVector = std::vector<std::pair<PartitionId, Seq>>;
+
+// One moment of one key, over all partitions. A read with known positions happens, on the stream,
+// right after the last of them arrived; one without happens at the end.
 struct Read {
   std::vector<schema::Value> key;
-  PartitionId partition;
+  PartitionId partition;  // of the event it is about
   ReadPoint point;
-  std::optional<size_t> event;  // the index of the event it is about: its columns feed `derived`
+  std::optional<KnownVector> known{};
+  std::optional<size_t> event{};  // the index of the event it is about: its columns feed `derived`
+
+  bool about_event() const { return point.seq.value() != ReadPoint::kEverySeq; }
+};
+
+// What is known while events arrive, in the order of the partitions.
+class Arrivals {
+ public:
+  void take(const schema::EventFacts& facts);
+  const KnownVector& known() const { return known_; }
+
+ private:
+  KnownVector known_;
 };
 
 // One definition, its events and its reads. Constant once it is built; the executors share it.
@@ -27,7 +45,8 @@ struct Scenario {
   ViewPtr view;
   std::vector<Derived> derived;
   std::shared_ptr<const schema::Schema> inputs;  // of derived, without the derived ones
-  schema::EventBatch events;                     // in the order of arrival
+  // In the order of arrival. Partitions are ordered by PartitionId.
+  schema::EventBatch events;
   std::vector<Read> reads;
   // Where DuckDB takes the same events from by itself: a query with the columns that
   // Engine::load_events makes. Empty: it is given `events`.

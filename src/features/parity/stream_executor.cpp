@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "features/parity/executors.h"
+#include "features/stream/key_join.h"
 
 namespace qw::features {
 namespace {
@@ -43,18 +45,28 @@ class StreamRun {
   // How many events have arrived when the read happens.
   size_t arrival_of(size_t read) const {
     const Read& what = scenario_.reads[read];
-    if (what.point.known.value() == ReadPoint::kEverySeq) return scenario_.events.facts.size();
-    const auto found = arrivals_.find(what.partition.value());
-    if (found == arrivals_.end()) return 0;
-    const auto after = std::ranges::upper_bound(found->second, what.point.known, {},
-                                                &std::pair<Seq, size_t>::first);
-    return after == found->second.begin() ? 0 : std::prev(after)->second;
+    if (!what.known) return scenario_.events.facts.size();
+    size_t arrival = 0;
+    for (const auto& [partition, seq] : *what.known) {
+      const auto found = arrivals_.find(partition.value());
+      if (found == arrivals_.end()) continue;
+      const auto after =
+          std::ranges::upper_bound(found->second, seq, {}, &std::pair<Seq, size_t>::first);
+      if (after != found->second.begin()) arrival = std::max(arrival, std::prev(after)->second);
+    }
+    return arrival;
   }
   void apply(size_t event) {
     std::string key;
-    const schema::EventFacts& facts = scenario_.events.facts[event];
+    schema::EventFacts facts = scenario_.events.facts[event];
     if (!view_.key_of(scenario_.events.rows, event, key)) return;
-    state_of(facts.partition, key).apply(worker_, scenario_.events.rows, event, facts);
+    Entity& entity = entities_[key];
+    const uint32_t partition = facts.partition.value();
+    KeyState& own = entity.parts.try_emplace(partition, view_).first->second;
+    const Applied applied = own.apply(worker_, scenario_.events.rows, event, facts);
+    if (!entity.joined) return;
+    facts.seq = KeyJoin::seq_in(partition, facts.seq);
+    entity.joined->follow(worker_, scenario_.events.rows, event, facts, applied, own.missing());
   }
   // The key of the view that is read; of a further view the one that the event has.
   bool key_of(const Read& what, std::string& key) const {
@@ -70,28 +82,48 @@ class StreamRun {
     const Read& what = scenario_.reads[index];
     std::string key;
     const bool has_key = key_of(what, key);
-    KeyState nothing(view_);
-    KeyState& state = has_key ? state_of(what.partition, key) : nothing;
     FeatureRow& out = rows_[index];
-    state.read(worker_, what.point, out);
+    if (has_key)
+      read(entities_[key], what, out);
+    else
+      KeyState(view_).read(worker_, what.point, out);
     for (size_t f = 0; f < out.cells.size(); ++f) {  // texts must outlive later events
       if (out.cells[f].null || out.cells[f].text.empty()) continue;
       texts_.push_back(std::make_unique<std::string>(out.cells[f].text));
       out.cells[f].text = *texts_.back();
     }
   }
-  KeyState& state_of(PartitionId partition, const std::string& key) {
-    const auto id = std::pair(partition.value(), key);
-    const auto found = states_.find(id);
-    if (found != states_.end()) return found->second;
-    return states_.emplace(id, KeyState(view_)).first->second;
+  // One state for each partition, and, as in the program, one more that follows all of them from
+  // when it is first asked for. The number of a partition is its rank.
+  struct Entity {
+    std::map<uint32_t, KeyState> parts;
+    std::optional<KeyState> joined;
+  };
+  void read(Entity& entity, const Read& what, FeatureRow& out) {
+    if (entity.parts.size() == 1 && entity.parts.contains(what.partition.value()))
+      return entity.parts.begin()->second.read(worker_, what.point, out);
+    ReadPoint point = what.point;
+    if (what.about_event()) point.seq = KeyJoin::seq_in(what.partition.value(), point.seq);
+    if (!entity.joined) entity.joined = join(entity);
+    const bool whole = std::ranges::all_of(view_.windows(), [&](const Window& window) {
+      return entity.joined->missing().value() < window.first_inside(point.event_time.value());
+    });
+    if (whole) return entity.joined->read(worker_, point, out);
+    texts_of_ = join(entity);
+    texts_of_->read(worker_, point, out);
+  }
+  KeyState join(const Entity& entity) const {
+    KeyJoin join(view_);
+    for (const auto& [partition, state] : entity.parts) join.add(partition, state);
+    return join.finish();
   }
 
   const Scenario& scenario_;
   const View& view_;
   ViewWorker worker_;
   std::map<uint32_t, std::vector<std::pair<Seq, size_t>>> arrivals_;  // by partition
-  std::map<std::pair<uint32_t, std::string>, KeyState> states_;
+  std::map<std::string, Entity> entities_;                            // by key
+  std::optional<KeyState> texts_of_;  // what a row's texts point into
   std::vector<FeatureRow> rows_;
   std::vector<std::unique_ptr<std::string>> texts_;
 };

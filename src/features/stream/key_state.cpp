@@ -15,6 +15,11 @@ namespace {
 constexpr uint32_t kFirstCapacity = 8;
 bool is_text(const Expression& argument) { return argument.type().kind == schema::Kind::kString; }
 
+int64_t before(int64_t latest, int64_t span_us) {
+  constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
+  return latest < kLowest + span_us ? kLowest : latest - span_us;
+}
+
 }  // namespace
 
 ViewWorker::ViewWorker(ViewPtr view)
@@ -85,6 +90,11 @@ size_t KeyState::lower_bound(int64_t event_time, uint64_t seq) const {
       high = middle;
   }
   return low;
+}
+
+bool KeyState::holds(int64_t event_time, uint64_t seq) const {
+  const size_t there = lower_bound(event_time, seq);
+  return there < size_ && time_at(there) == event_time && seq_at(there) == seq;
 }
 
 // The same without a seq, for whoever knows about where it is.
@@ -185,11 +195,17 @@ void KeyState::prune(int64_t horizon) {
 
 void KeyState::refuse(int64_t time, uint64_t seq) {
   ++rejected_;
-  const std::pair point(time, seq);
-  const auto after =
-      std::ranges::find_if(refused_, [&](const Refused& span) { return point <= span.last; });
-  if (after != refused_.end() && after->first <= point) return;
-  refused_.insert(after, {point, point});
+  note_refused({{time, seq}, {time, seq}});
+}
+
+void KeyState::note_refused(Refused span) {
+  auto at =
+      std::ranges::find_if(refused_, [&](const Refused& one) { return span.first <= one.last; });
+  while (at != refused_.end() && at->first <= span.last) {
+    span = {std::min(span.first, at->first), std::max(span.last, at->last)};
+    at = refused_.erase(at);
+  }
+  refused_.insert(at, span);
   if (refused_.size() <= kRefusedMost) return;
   const auto gap = [this](size_t i) {
     return static_cast<uint64_t>(refused_[i + 1].first.first) -
@@ -223,13 +239,7 @@ Applied KeyState::apply(ViewWorker& worker, const schema::Batch& rows, size_t ro
   const View& view = *worker.view_;
   if (!facts.counts()) return Applied::kIgnored;
   const int64_t time = facts.event_time.value();
-  const size_t there = lower_bound(time, facts.seq.value());
-  if (there < size_ && time_at(there) == time && seq_at(there) == facts.seq.value())
-    return Applied::kRepeated;
-  constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
-  const auto before = [](int64_t latest, int64_t span) {
-    return latest < kLowest + span ? kLowest : latest - span;
-  };
+  if (holds(time, facts.seq.value())) return Applied::kRepeated;
   // No read within lateness can reach further back.
   const int64_t horizon = before(latest_with(time), view.keep_us());
   if (time < horizon) {
@@ -237,12 +247,7 @@ Applied KeyState::apply(ViewWorker& worker, const schema::Batch& rows, size_t ro
     return Applied::kIgnored;
   }
   prune(horizon);
-  // Late reads may still reach what was refused there: they are told as of what was pruned.
-  std::erase_if(refused_, [&](const Refused& span) {
-    if (span.last.first >= horizon) return false;
-    newest_pruned_ = std::max(newest_pruned_, span.last.first);
-    return true;
-  });
+  forget_refused(horizon);
   // Then goes what only late events, or those behind a stranger far ahead, could still ask for:
   // their windows say that it is missing.
   if (size_ >= view.definition().max_rows)
@@ -251,6 +256,36 @@ Applied KeyState::apply(ViewWorker& worker, const schema::Batch& rows, size_t ro
     refuse(time, facts.seq.value());
     return Applied::kRejected;
   }
+  insert(worker, rows, row, facts);
+  return Applied::kInserted;
+}
+
+void KeyState::follow(ViewWorker& worker, const schema::Batch& rows, size_t row,
+                      const schema::EventFacts& facts, Applied applied, EventTime own_missing) {
+  const int64_t time = facts.event_time.value();
+  newest_pruned_ = std::max(newest_pruned_, own_missing.value());
+  if (applied == Applied::kRejected) return refuse(time, facts.seq.value());
+  if (applied != Applied::kInserted || holds(time, facts.seq.value())) return;
+  const int64_t horizon = before(latest_with(time), worker.view_->keep_us());
+  newest_pruned_ = std::max(newest_pruned_, time < horizon ? time : newest_pruned_);
+  if (time < horizon) return;
+  prune(horizon);
+  forget_refused(horizon);
+  insert(worker, rows, row, facts);
+}
+
+// Late reads may still reach what was refused there: they are told as of what was pruned.
+void KeyState::forget_refused(int64_t horizon) {
+  std::erase_if(refused_, [&](const Refused& span) {
+    if (span.last.first >= horizon) return false;
+    newest_pruned_ = std::max(newest_pruned_, span.last.first);
+    return true;
+  });
+}
+
+void KeyState::insert(ViewWorker& worker, const schema::Batch& rows, size_t row,
+                      const schema::EventFacts& facts) {
+  const int64_t time = facts.event_time.value();
   worker.values_.clear();
   for (Evaluator& evaluator : worker.evaluators_)
     worker.values_.push_back(evaluator.evaluate(rows, row));
@@ -258,10 +293,9 @@ Applied KeyState::apply(ViewWorker& worker, const schema::Batch& rows, size_t ro
   const size_t place = lower_bound(time, facts.seq.value());
   ++size_;
   for (size_t i = size_ - 1; i > place; --i) std::memcpy(slot(i), slot(i - 1), slot_bytes_);
-  store(view, slot(place), facts, worker.values_);
+  store(*worker.view_, slot(place), facts, worker.values_);
   if (working_) working_->inserted(*this, worker, place);
   max_seq_ = std::max(max_seq_, facts.seq.value());
-  return Applied::kInserted;
 }
 
 size_t KeyState::bytes() const {

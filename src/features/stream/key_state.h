@@ -109,7 +109,14 @@ class KeyState {
   // As above, appended as one row of View::output().
   void read(ViewWorker& worker, const ReadPoint& point, schema::Batch& out) const;
 
+  // Of a KeyJoin's state: what the event did to its partition's own state (`applied`), this one
+  // repeats. `facts` have the KeyJoin's seq, `own_missing` is that state's missing() after it.
+  void follow(ViewWorker& worker, const schema::Batch& rows, size_t row,
+              const schema::EventFacts& facts, Applied applied, EventTime own_missing);
+
   size_t rows() const { return size_; }
+  // Events up to this time may be missing: windows that begin no later are incomplete.
+  EventTime missing() const { return EventTime{newest_pruned_}; }
   uint64_t rejected() const { return rejected_; }
   // The newest event that it knows of; the least time when there was none.
   EventTime newest() const;
@@ -123,6 +130,7 @@ class KeyState {
   static Result<KeyState> parse(const View& view, std::string_view bytes);
 
  private:
+  friend class KeyJoin;
   struct Texts;
   struct Working;
   class Reader;
@@ -139,6 +147,7 @@ class KeyState {
   int64_t word_at(size_t index, size_t argument) const;
   const Reading::Texts* texts() const;
   size_t lower_bound(int64_t event_time, uint64_t seq) const;
+  bool holds(int64_t event_time, uint64_t seq) const;
   size_t lower_bound_near(size_t guess, int64_t event_time) const;
   void resize(uint32_t capacity);
   void make_room();
@@ -147,6 +156,9 @@ class KeyState {
   int64_t latest_with(int64_t time) const;
   void prune(int64_t horizon);
   void refuse(int64_t time, uint64_t seq);
+  void forget_refused(int64_t horizon);
+  void insert(ViewWorker& worker, const schema::Batch& rows, size_t row,
+              const schema::EventFacts& facts);
   bool recount_texts();
   void store(const View& view, char* at, const schema::EventFacts& facts,
              const std::vector<Cell>& values);
@@ -164,6 +176,7 @@ class KeyState {
     std::pair<int64_t, uint64_t> last;
   };
   static constexpr size_t kRefusedMost = 16;
+  void note_refused(Refused span);
   std::vector<Refused> refused_;
   uint64_t rejected_ = 0;
   std::string ring_;              // capacity_ slots: time, seq, null bits, one word per argument

@@ -84,8 +84,8 @@ class PendingCommit {
 
 // A writer's own part of every commit, and the guard of the state that changes with it: what is
 // done under one Hold is one unit, which a commit takes whole or not yet. Between lanes nothing is
-// ordered but the numbers of numbered rows that one commit takes; who builds on what another lane wrote waits until that
-// is durable.
+// ordered but the numbers of numbered rows that one commit takes; who builds on what another lane
+// wrote waits until that is durable.
 //
 // Made and owned by the Committer. Any thread may hold a lane, one at a time; a holder waits for no
 // other lane. After an exception, or tear(), under a hold the lane's work is not whole, and nothing

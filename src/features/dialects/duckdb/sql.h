@@ -35,8 +35,9 @@ std::string expression(const Expression& expression);
 struct ViewQuery {
   // Columns of the source, then event_time, partition, seq, known_at (bigint), status (varchar).
   std::string events;
-  // row_id, the view's key columns, partition, event_time, seq, known (bigint; the highest bigint
-  // where there is no limit).
+  // row_id, the view's key columns; event_time; partition and seq of the event it is about (bigint,
+  // null where it is about none); known (map(bigint, bigint): up to which seq of each partition;
+  // null: all).
   std::string spine;
   // Adds <feature>__bound for features of class float: how far another executor may be off.
   bool with_bounds = false;

@@ -52,14 +52,14 @@ std::string window_cte(const View& view, size_t window, const ViewQuery& tables)
       text += fmt::format(",\n    {} as {}", aggregate.kernel->duckdb_bound(term_of(feature, view)),
                           quoted(feature.name + "__bound"));
   }
-  text += fmt::format("\n  from {} s\n  left join counted e\n    on e.partition = s.partition",
-                      quoted(tables.spine));
+  text += fmt::format("\n  from {} s\n  left join counted e\n    on ", quoted(tables.spine));
   for (const std::string& key : view.definition().key)
-    text += fmt::format(" and e.{0} = s.{0}", quoted(key));
+    text += fmt::format("e.{0} = s.{0} and ", quoted(key));
   text += fmt::format(
-      "\n    and {}\n    and (e.event_time < s.event_time or"
-      " (e.event_time = s.event_time and e.seq {} s.seq))\n    and e.seq <= s.known\n"
-      "  group by s.row_id, s.event_time\n)",
+      "{}\n    and (e.event_time < s.event_time or (e.event_time = s.event_time and (s.seq is null"
+      "\n      or e.partition < s.partition or (e.partition = s.partition and e.seq {} s.seq))))"
+      "\n    and (s.known is null or e.seq <= map_extract(s.known, e.partition)[1])"
+      "\n  group by s.row_id, s.event_time\n)",
       window_start(view.windows()[window]), view.definition().exclude_current ? "<" : "<=");
   return text;
 }

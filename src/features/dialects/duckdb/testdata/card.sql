@@ -31,21 +31,21 @@ w1 as (
     qw_stddev(e.a1) as "spread_1m",
     -- card.latest_1m is last(price) max_age 1h
     case when s.event_time - max(e.event_time) filter (where e.a2 is not null) < 3600000000
-         then last(e.a2 order by e.event_time, e.seq) filter (where e.a2 is not null) end as "latest_1m",
+         then last(e.a2 order by e.event_time, e.partition, e.seq) filter (where e.a2 is not null) end as "latest_1m",
     -- card.recent_1m_1 is last_k(price, 2)
-    (list(e.a2 order by e.event_time desc, e.seq desc) filter (where e.a2 is not null))[1] as "recent_1m_1",
+    (list(e.a2 order by e.event_time desc, e.partition desc, e.seq desc) filter (where e.a2 is not null))[1] as "recent_1m_1",
     -- card.recent_1m_2 is last_k(price, 2)
-    (list(e.a2 order by e.event_time desc, e.seq desc) filter (where e.a2 is not null))[2] as "recent_1m_2",
+    (list(e.a2 order by e.event_time desc, e.partition desc, e.seq desc) filter (where e.a2 is not null))[2] as "recent_1m_2",
     -- card.large_1m is count(case when amount > 100 then 1 end)
     count(e.a4) as "large_1m",
     -- card.pace_1m is rate()
     nullif(count(e.seq), 0)::double * 1e6 / 60000000e0 as "pace_1m"
   from "spine" s
   left join counted e
-    on e.partition = s.partition and e."card_id" = s."card_id"
-    and e.event_time > s.event_time - 60000000
-    and (e.event_time < s.event_time or (e.event_time = s.event_time and e.seq <= s.seq))
-    and e.seq <= s.known
+    on e."card_id" = s."card_id" and e.event_time > s.event_time - 60000000
+    and (e.event_time < s.event_time or (e.event_time = s.event_time and (s.seq is null
+      or e.partition < s.partition or (e.partition = s.partition and e.seq <= s.seq))))
+    and (s.known is null or e.seq <= map_extract(s.known, e.partition)[1])
   group by s.row_id, s.event_time
 ),
 -- the window 7d/1h
@@ -65,21 +65,21 @@ w2 as (
     qw_stddev(e.a1) as "spread_7d_by_1h",
     -- card.latest_7d_by_1h is last(price) max_age 1h
     case when s.event_time - max(e.event_time) filter (where e.a2 is not null) < 3600000000
-         then last(e.a2 order by e.event_time, e.seq) filter (where e.a2 is not null) end as "latest_7d_by_1h",
+         then last(e.a2 order by e.event_time, e.partition, e.seq) filter (where e.a2 is not null) end as "latest_7d_by_1h",
     -- card.recent_7d_by_1h_1 is last_k(price, 2)
-    (list(e.a2 order by e.event_time desc, e.seq desc) filter (where e.a2 is not null))[1] as "recent_7d_by_1h_1",
+    (list(e.a2 order by e.event_time desc, e.partition desc, e.seq desc) filter (where e.a2 is not null))[1] as "recent_7d_by_1h_1",
     -- card.recent_7d_by_1h_2 is last_k(price, 2)
-    (list(e.a2 order by e.event_time desc, e.seq desc) filter (where e.a2 is not null))[2] as "recent_7d_by_1h_2",
+    (list(e.a2 order by e.event_time desc, e.partition desc, e.seq desc) filter (where e.a2 is not null))[2] as "recent_7d_by_1h_2",
     -- card.large_7d_by_1h is count(case when amount > 100 then 1 end)
     count(e.a4) as "large_7d_by_1h",
     -- card.pace_7d_by_1h is rate()
     nullif(count(e.seq), 0)::double * 1e6 / 604800000000e0 as "pace_7d_by_1h"
   from "spine" s
   left join counted e
-    on e.partition = s.partition and e."card_id" = s."card_id"
-    and e.event_time >= qw_floor(s.event_time - 604800000000, 3600000000)
-    and (e.event_time < s.event_time or (e.event_time = s.event_time and e.seq <= s.seq))
-    and e.seq <= s.known
+    on e."card_id" = s."card_id" and e.event_time >= qw_floor(s.event_time - 604800000000, 3600000000)
+    and (e.event_time < s.event_time or (e.event_time = s.event_time and (s.seq is null
+      or e.partition < s.partition or (e.partition = s.partition and e.seq <= s.seq))))
+    and (s.known is null or e.seq <= map_extract(s.known, e.partition)[1])
   group by s.row_id, s.event_time
 )
 select s.row_id,
