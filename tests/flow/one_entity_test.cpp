@@ -11,6 +11,7 @@
 #include <set>
 
 #include "app/parity/app_parity.h"
+#include "app/runtime/rolled_logs.h"
 #include "flow_run.h"
 #include "store/commit/partitions.h"
 #include "store/segments/history.h"
@@ -165,6 +166,33 @@ class OneEntityTest : public FlowTest {
     if (window.partitions.size() == 3) ++of_all_;
   }
 
+  // What SQL shows of the positions, in the source's own numbers.
+  void check_sql() {
+    const auto store = open_store();
+    const auto plan = plan_of(spread_app());
+    const auto logs = app::rolled_logs(*plan, *store).value();
+    uint64_t shown = 0;
+    for (const app::RolledLog& log : logs) {
+      if (log.view != "decisions") continue;
+      const size_t at = *log.columns->index_of("record.known");
+      ASSERT_TRUE(store::History(*store)
+                      .scan(store::Log::kDecisions, log.partition, Seq{1}, Seq{~0ull},
+                            [&](Seq, std::string_view bytes) {
+                              const auto known = schema::decode_decision(bytes).value().known;
+                              nlohmann::json expected = nlohmann::json::object();
+                              for (const auto& [id, seq] : known)
+                                expected[std::to_string(numbers_.at(id))] = seq.value();
+                              const auto row = log.row(bytes).value();
+                              const auto* text = std::get_if<std::string>(&row.cells[at]);
+                              EXPECT_EQ(text == nullptr ? "{}" : *text, expected.dump());
+                              shown += text == nullptr ? 0 : 1;
+                              return !HasFailure();
+                            })
+                      .ok());
+    }
+    EXPECT_GT(shown, 2'000u);
+  }
+
   static inline int64_t memory_bytes_ = int64_t{256} << 20;
   std::map<PartitionId, uint32_t> numbers_;
   std::vector<PartitionId> streams_;
@@ -186,6 +214,7 @@ TEST_F(OneEntityTest, EveryDecisionSeesAllItsEvents) {
   EXPECT_EQ(std::get<int64_t>(answer->values[static_cast<size_t>(n_1m - features.begin())]), all);
   runtime.reset();
   check_decisions(3'000);
+  check_sql();
   EXPECT_GT(of_all_, 2'000u);
 }
 

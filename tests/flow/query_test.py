@@ -82,6 +82,10 @@ def fresh_records_are_seen(binary, root):
         assert program.metric("quickwater_segment_files", log="decisions") == 0, "and nothing was rolled for it"
         spent = asked(program, 'select key, "output.double" as twice, "shop.n_1m" as n from decisions order by as_of')
         assert [one["n"] for one in spent[:3]] == [1, 2, 3] and spent[499]["n"] == 60, (spent[:3], spent[499])
+        said = asked(program, "select distinct columns('record[.].*') from decisions")
+        assert said == [{"record.trigger": "event", "record.id": None, "record.model": "plain", "record.version": None,
+                         "record.fallback": False, "record.variant": None, "record.propensity": None,
+                         "record.known": None, "record.statuses": None}], said
         events = "select amount from events_sales order by event_time"
         twice = [2 * one["amount"] for one in asked(program, events)]
         assert [one["twice"] for one in spent] == twice, (spent[:3], twice[:3])

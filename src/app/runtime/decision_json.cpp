@@ -31,15 +31,6 @@ json members_json(const std::vector<double>& contributions, const std::vector<st
   return members;
 }
 
-// Of the features that are not simply present.
-json statuses_json(const schema::DecisionRecord& record, const schema::DecisionSchema& names) {
-  json statuses = json::object();
-  for (size_t index = 0; index < std::min(record.statuses.size(), names.features.size()); ++index)
-    if (record.statuses[index] != schema::FeatureStatus::kPresent)
-      statuses[names.features[index].name] = schema::name_of(record.statuses[index]);
-  return statuses;
-}
-
 }  // namespace
 
 std::string_view shown_status(schema::FeatureStatus status, bool null) {
@@ -77,6 +68,14 @@ json value_json(const schema::Value& value, const schema::Type& type) {
   const std::string digits = fmt::format("{:0{}}", number < 0 ? -number : number, type.scale + 1);
   return fmt::format("{}{}.{}", number < 0 ? "-" : "", digits.substr(0, digits.size() - type.scale),
                      digits.substr(digits.size() - type.scale));
+}
+
+json statuses_json(const schema::DecisionRecord& record, const schema::DecisionSchema& names) {
+  json statuses = json::object();
+  for (size_t index = 0; index < std::min(record.statuses.size(), names.features.size()); ++index)
+    if (record.statuses[index] != schema::FeatureStatus::kPresent)
+      statuses[names.features[index].name] = schema::name_of(record.statuses[index]);
+  return statuses;
 }
 
 json decision_json(const std::string& app, const schema::DecisionRecord& record,

@@ -18,6 +18,10 @@ std::string action_id(const Plan& plan, size_t decision, uint32_t source_partiti
 nlohmann::json decision_json(const std::string& app, const schema::DecisionRecord& record,
                              const schema::DecisionSchema& names, double threshold);
 
+// Of the features that are not simply present: {"card.n_1h": "hot_key"}.
+nlohmann::json statuses_json(const schema::DecisionRecord& record,
+                             const schema::DecisionSchema& names);
+
 // How the control API and notifications say it: "ok", "empty", "HOT_KEY", ...
 std::string_view shown_status(schema::FeatureStatus status, bool null);
 

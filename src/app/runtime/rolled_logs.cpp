@@ -6,8 +6,10 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
+#include "app/runtime/decision_json.h"
 #include "app/runtime/record_names.h"
 #include "schema/records.h"
 #include "store/commit/journal.h"
@@ -87,11 +89,45 @@ RolledLog events_of(const std::string& name, const PlanSource* source, const sto
 
 // ---- decisions
 
+// Who asked, what answered, what was seen. A column of such a name cannot be a feature's.
+const std::vector<Field> kOfRecord{{"record.trigger", schema::kString},
+                                   {"record.id", schema::kString, true},
+                                   {"record.model", schema::kString},
+                                   {"record.version", schema::kInt64, true},
+                                   {"record.fallback", schema::kBool},
+                                   {"record.variant", schema::kString, true},
+                                   {"record.propensity", schema::kDouble, true},
+                                   {"record.known", schema::kString, true},
+                                   {"record.statuses", schema::kString, true}};
+
+// A source's own number of each partition.
+using Numbers = std::map<PartitionId, int64_t>;
+
+Value text_or_null(const std::string& text) { return text.empty() ? Value() : Value(text); }
+
+void add_cells_of_record(const schema::DecisionRecord& record, const schema::DecisionSchema& names,
+                         const Numbers& numbers, Cells& cells) {
+  nlohmann::json known = nlohmann::json::object();
+  for (const auto& [partition, seq] : record.known)
+    if (const auto number = numbers.find(partition); number != numbers.end())
+      known[std::to_string(number->second)] = seq.value();
+  cells.emplace_back(record.trigger == schema::Trigger::kRequest ? "request" : "event");
+  cells.push_back(text_or_null(record.id));
+  cells.emplace_back(record.model);
+  cells.push_back(record.version ? Value(*record.version) : Value());
+  cells.emplace_back(int64_t{record.fallback ? 1 : 0});
+  cells.push_back(text_or_null(record.variant));
+  cells.push_back(record.variant.empty() ? Value() : Value(record.propensity));
+  cells.push_back(known.empty() ? Value() : Value(known.dump()));
+  cells.push_back(record.statuses.empty() ? Value() : Value(statuses_json(record, names).dump()));
+}
+
 std::shared_ptr<const schema::Schema> decision_columns(const schema::DecisionSchema& schema) {
   std::vector<Field> fields{{"decision", schema::kString},      {"key", schema::kString},
                             {"partition", schema::kInt64},      {"as_of", schema::kTimestamp},
                             {"decided_at", schema::kTimestamp}, {"served_by", schema::kString},
                             {"score", schema::kDouble},         {"warm", schema::kBool}};
+  for (const Field& field : kOfRecord) fields.push_back(field);
   const size_t ours = fields.size();
   const auto add = [&](const std::vector<Field>& list, const char* prefix) {
     for (const Field& field : list) fields.push_back({prefix + field.name, field.type, true});
@@ -104,14 +140,17 @@ std::shared_ptr<const schema::Schema> decision_columns(const schema::DecisionSch
   return unique_columns(std::move(fields), ours);
 }
 
-Cells decision_cells(const schema::DecisionRecord& record, size_t members, int64_t number) {
+Cells decision_cells(const schema::DecisionRecord& record, const schema::DecisionSchema& names,
+                     const Numbers& numbers, int64_t number) {
   // As null: a mean over decisions is none of those without a score.
   const Value score = std::isfinite(record.score) ? Value(record.score) : Value();
   Cells cells{record.decision,           record.key,         number, record.as_of.value(),
               record.decided_at.value(), record.served_by(), score,  int64_t{record.warm ? 1 : 0}};
+  add_cells_of_record(record, names, numbers, cells);
   for (const auto* list : {&record.features, &record.inputs, &record.outputs})
     cells.insert(cells.end(), list->begin(), list->end());
   const size_t at = cells.size();
+  const size_t members = names.members.size();
   cells.resize(at + members);
   std::copy_n(record.contributions.begin(), std::min(members, record.contributions.size()),
               cells.begin() + static_cast<ptrdiff_t>(at));
@@ -120,7 +159,8 @@ Cells decision_cells(const schema::DecisionRecord& record, size_t members, int64
 
 // `planned`: null for one that the plan no longer has.
 RolledLog decisions_of(std::shared_ptr<const schema::DecisionSchema> planned,
-                       const store::Store& store, PartitionId stream, int64_t number) {
+                       const store::Store& store, const std::shared_ptr<const Numbers>& numbers,
+                       PartitionId stream, int64_t number) {
   RolledLog log{store::Log::kDecisions, stream, "decisions", nullptr, {}};
   if (planned) log.columns = decision_columns(*planned);
   const auto names = std::make_shared<DecisionNames>(store);
@@ -131,7 +171,7 @@ RolledLog decisions_of(std::shared_ptr<const schema::DecisionSchema> planned,
     QW_ASSIGN(const RecordNames named, names->of(record, planned.get()));
     auto& shared = (*columns)[record.schema_id];
     if (!shared || named.from != NamesFrom::kSchema) shared = decision_columns(*named.schema);
-    return RolledRow{shared, decision_cells(record, named.schema->members.size(), number)};
+    return RolledRow{shared, decision_cells(record, *named.schema, *numbers, number)};
   };
   return log;
 }
@@ -220,6 +260,9 @@ Result<std::vector<RolledLog>> rolled_logs(const Plan& plan, const store::Store&
   store::Partitions partitions;
   QW_TRY(partitions.open(store));
   std::vector<RolledLog> logs{journal_log(), dead_letter_log()};
+  const auto numbers = std::make_shared<Numbers>();
+  for (const auto& [name, partition] : partitions.known())
+    numbers->emplace(partition, partition_of(name));
   for (const auto& [name, partition] : partitions.known()) {
     const int64_t number = partition_of(name);
     const std::string owner = name.substr(0, name.rfind('/'));
@@ -234,7 +277,7 @@ Result<std::vector<RolledLog>> rolled_logs(const Plan& plan, const store::Store&
     for (size_t decision = 0; decision < plan.decisions.size(); ++decision)
       if (plan.decisions[decision].name == owner.substr(0, at))
         planned = planned_schema(plan, decision);
-    logs.push_back(decisions_of(planned, store, partition, number));
+    logs.push_back(decisions_of(planned, store, numbers, partition, number));
   }
   return logs;
 }
@@ -273,7 +316,7 @@ Result<std::string> segment_views(const Plan& plan, const store::Store& store,
   for (const PlanSource& source : plan.sources)
     logs.push_back(events_of(source.name, &source, store, {}, 0));
   for (size_t decision = 0; decision < plan.decisions.size(); ++decision)
-    logs.push_back(decisions_of(planned_schema(plan, decision), store, {}, 0));
+    logs.push_back(decisions_of(planned_schema(plan, decision), store, {}, {}, 0));
   std::map<std::string, View> views;
   for (const RolledLog& log : logs) {
     View& view = views[log.view];
