@@ -182,16 +182,17 @@ void View::identify() {
   hash_ = checksum64(identity);
 }
 
-bool View::key_of(const schema::Batch& rows, size_t row, std::string& out) const {
+bool View::key_of(const schema::Batch& rows, size_t row, const std::vector<size_t>& columns,
+                  std::string& out) {
   const size_t before = out.size();
-  for (const size_t index : key_columns_) {
+  for (const size_t index : columns) {
     const schema::Column& column = rows.column(index);
     if (!column.valid(row)) {
       out.resize(before);
       return false;
     }
     if (out.size() > before) out.push_back('\x1f');
-    if (column.type().kind == schema::Kind::kString && key_columns_.size() > 1)
+    if (column.type().kind == schema::Kind::kString && columns.size() > 1)
       append_escaped(column.string_at(row), out);
     else
       append_key_part(column, row, out);

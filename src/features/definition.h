@@ -86,7 +86,12 @@ class View {
 
   // The key of a row as bytes, appended to `out`. False (nothing appended) when a key column is
   // null: such an event belongs to no key.
-  bool key_of(const schema::Batch& rows, size_t row, std::string& out) const;
+  bool key_of(const schema::Batch& rows, size_t row, std::string& out) const {
+    return key_of(rows, row, key_columns_, out);
+  }
+  // The same of a row of another source, whose `columns` are of the types of key_columns().
+  static bool key_of(const schema::Batch& rows, size_t row, const std::vector<size_t>& columns,
+                     std::string& out);
 
  private:
   View() = default;

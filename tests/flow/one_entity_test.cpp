@@ -166,7 +166,7 @@ class OneEntityTest : public FlowTest {
     if (window.partitions.size() == 3) ++of_all_;
   }
 
-  // What SQL shows of the positions, in the source's own numbers.
+  // What SQL shows of the positions.
   void check_sql() {
     const auto store = open_store();
     const auto plan = plan_of(spread_app());
@@ -181,7 +181,7 @@ class OneEntityTest : public FlowTest {
                               const auto known = schema::decode_decision(bytes).value().known;
                               nlohmann::json expected = nlohmann::json::object();
                               for (const auto& [id, seq] : known)
-                                expected[std::to_string(numbers_.at(id))] = seq.value();
+                                expected[fmt::format("metrics/{}", numbers_.at(id))] = seq.value();
                               const auto row = log.row(bytes).value();
                               const auto* text = std::get_if<std::string>(&row.cells[at]);
                               EXPECT_EQ(text == nullptr ? "{}" : *text, expected.dump());

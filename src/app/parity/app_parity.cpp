@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <set>
 
 #include "app/runtime/rolled_logs.h"
 #include "features/online/view_states.h"
@@ -29,14 +30,37 @@ using MakeScenario = std::function<Result<Scenario>(const PlanSource&, const fea
                                                     const std::vector<DeriveDefinition>&,
                                                     const std::vector<features::ViewDefinition>&)>;
 
+// The source's derived features that can be compared on its own events, and a note of the others.
+std::vector<DeriveDefinition> derives_on(const Plan& plan, const PlanSource& source,
+                                         ParityReport& report) {
+  size_t begin = source.features_begin;
+  for (const features::StoredView& view : source.views) begin += view.view->features().size();
+  size_t end = begin;
+  for (const features::JoinedView& view : source.joined) end += view.definition->features().size();
+  std::set<size_t> elsewhere;  // inputs that other sources' events are in
+  for (size_t at = begin; at < end; ++at) elsewhere.insert(at);
+  std::vector<DeriveDefinition> derives;
+  for (size_t index = 0; index < source.derived.size(); ++index) {
+    const features::Derived& derived = source.derived[index];
+    if (std::ranges::any_of(derived.expression.columns(),
+                            [&](size_t column) { return elsewhere.contains(column); })) {
+      elsewhere.insert(end + index);
+      report.notes.push_back(
+          fmt::format("{} on {} is made from views of other sources, and not compared",
+                      derived.name, source.name));
+      continue;
+    }
+    derives.push_back({derived.name, written(plan, derived.name).as.text});
+  }
+  return derives;
+}
+
 // Each view in a scenario of its own; in the first one's also all derived features of the source,
 // which may read every view.
 Result<void> compare_views(const Plan& plan, const PlanSource& source,
                            const AppParityOptions& options, const MakeScenario& make,
                            ParityReport& report) {
-  std::vector<DeriveDefinition> derives;
-  for (const features::Derived& derived : source.derived)
-    derives.push_back({derived.name, written(plan, derived.name).as.text});
+  std::vector<DeriveDefinition> derives = derives_on(plan, source, report);
   std::vector<features::ViewDefinition> also;
   for (const features::StoredView& view : source.views)
     if (&view != &source.views.front()) also.push_back(view.view->definition());
@@ -201,10 +225,45 @@ Result<void> parity_of_generated(const Plan& plan, const AppParityOptions& optio
   return {};
 }
 
+namespace {
+
+// A view of another source, read at the events of `source` with what had arrived there by then.
+Result<void> compare_joined(const Plan& plan, const PlanSource& source,
+                            const features::JoinedView& joined, const schema::EventBatch& at,
+                            const store::Store& store, const AppParityOptions& options,
+                            ParityReport& report) {
+  const PlanSource& of = plan.sources[joined.source];
+  const features::View& view = *joined.definition;
+  QW_ASSIGN(Scenario scenario,
+            features::make_scenario(view.definition(), {}, of.schema, view.allowed_lateness_us()));
+  scenario.name = fmt::format("{} on {}, history", view.name(), source.name);
+  QW_ASSIGN(scenario.events, newest_events(of, store, options.events));
+  features::Arrivals arrivals;
+  size_t arrived = 0;
+  for (size_t event = 0; event < at.facts.size(); ++event) {
+    const schema::EventFacts& facts = at.facts[event];
+    for (; arrived < scenario.events.facts.size() &&
+           scenario.events.facts[arrived].known_at <= facts.known_at;
+         ++arrived)
+      arrivals.take(scenario.events.facts[arrived]);
+    features::Read read;
+    for (const size_t column : joined.key_columns)
+      read.key.push_back(at.rows.column(column).value_at(event));
+    if (!facts.counts() || std::ranges::any_of(read.key, schema::is_null)) continue;
+    read.point.event_time = facts.event_time;
+    read.known = arrivals.known();
+    scenario.reads.push_back(std::move(read));
+  }
+  thin_out(scenario.reads, options.history_reads);
+  return features::compare_scenario(scenario, options.compare, report);
+}
+
+}  // namespace
+
 Result<void> parity_of_history(const Plan& plan, const store::Store& store,
                                const AppParityOptions& options, ParityReport& report) {
   for (const PlanSource& source : plan.sources) {
-    if (source.views.empty()) continue;
+    if (source.views.empty() && source.joined.empty()) continue;
     QW_ASSIGN(const schema::EventBatch events, newest_events(source, store, options.events));
     if (events.facts.empty()) {
       report.notes.push_back(fmt::format("{} has no history", source.name));
@@ -221,6 +280,8 @@ Result<void> parity_of_history(const Plan& plan, const store::Store& store,
       return scenario;
     };
     QW_TRY(compare_views(plan, source, options, make, report));
+    for (const features::JoinedView& joined : source.joined)
+      QW_TRY(compare_joined(plan, source, joined, events, store, options, report));
   }
   return {};
 }

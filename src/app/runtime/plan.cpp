@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -44,6 +45,7 @@ class Compiler {
 
   void compile() {
     for (const Source& source : file().sources) compile_source(source);
+    for (PlanSource& source : plan_->sources) compile_inputs(source);
     for (const auto& [derive, error] : unplaced_) report(place_in(derive->as, error), error);
     // On features that are not there, good expressions would be called wrong.
     const bool features_good = problems_.empty();
@@ -91,16 +93,86 @@ class Compiler {
     planned.file = &source;
     planned.schema = std::make_shared<const schema::Schema>(source.schema);
     for (const auto& [place, error] : check_source(planned)) report(place, error);
-    std::vector<features::ViewPtr> views;
     for (const View& view : file().views)
-      if (view.from.text == source.name.text) compile_view(view, planned, views);
-    planned.features_begin = source.schema.size();
-    planned.inputs = features::expression_inputs(source.schema, views);
-    compile_derives(planned);
+      if (view.from.text == source.name.text) compile_view(view, planned);
     plan_->sources.push_back(std::move(planned));
   }
 
-  void compile_view(const View& view, PlanSource& source, std::vector<features::ViewPtr>& views) {
+  // What expressions on the source's events may name.
+  void compile_inputs(PlanSource& source) {
+    const std::vector<std::string> texts = texts_on(source);
+    for (size_t of = 0; of < plan_->sources.size(); ++of)
+      for (size_t view = 0; view < plan_->sources[of].views.size(); ++view)
+        if (&plan_->sources[of] != &source) join_view(of, view, texts, source);
+    std::vector<features::ViewPtr> views;
+    for (const features::StoredView& view : source.views) views.push_back(view.view);
+    for (const features::JoinedView& view : source.joined) views.push_back(view.definition);
+    source.features_begin = source.schema->size();
+    source.inputs = features::expression_inputs(*source.schema, views);
+    compile_derives(source);
+  }
+
+  // All that decisions on the source are written with, and the derived features that they name.
+  std::vector<std::string> texts_on(const PlanSource& source) const {
+    std::vector<std::string> texts;
+    for (const Decision& decision : file().decisions) {
+      if (decision.on.text != source.name) continue;
+      texts.push_back(decision.when.text);
+      if (decision.alert) texts.push_back(decision.alert->severity.text);
+      for (const Sink& sink : decision.sinks) texts.push_back(sink.when.text);
+      for (const Heal& heal : decision.heal) texts.push_back(heal.when.text);
+      for (const NamedExpression& output : decision.output) texts.push_back(output.expression.text);
+      for (const Model& model : file().models) {
+        if (model.name.text != decision.model.text) continue;
+        for (const Name& input : model.inputs) texts.push_back(input.text);
+        for (const NamedExpression& rule : model.rules) texts.push_back(rule.expression.text);
+      }
+    }
+    // A derived feature may name those before it.
+    for (auto derive = file().derives.rbegin(); derive != file().derives.rend(); ++derive)
+      if (named_in(texts, derive->name.text)) texts.push_back(derive->as.text);
+    return texts;
+  }
+
+  // As a whole word; `name` may end in a dot.
+  static bool named_in(const std::vector<std::string>& texts, std::string_view name) {
+    const auto in_word = [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.';
+    };
+    return std::ranges::any_of(texts, [&](const std::string& text) {
+      for (size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
+        const size_t end = at + name.size();
+        const bool ends = name.ends_with('.') || end == text.size() || !in_word(text[end]);
+        if (ends && (at == 0 || !in_word(text[at - 1]))) return true;
+      }
+      return false;
+    });
+  }
+
+  // A view of another source, where somebody names it.
+  void join_view(size_t of, size_t view, const std::vector<std::string>& texts,
+                 PlanSource& source) {
+    const features::ViewPtr& definition = plan_->sources[of].views[view].view;
+    if (!named_in(texts, definition->name() + ".")) return;
+    features::JoinedView joined{of, view, definition, {}};
+    for (const size_t key : definition->key_columns()) {
+      const schema::Field& wanted = definition->source().field(key);
+      const auto column = source.schema->index_of(wanted.name);
+      if (column && source.schema->field(*column).type == wanted.type) {
+        joined.key_columns.push_back(*column);
+        continue;
+      }
+      report(source.file->name.place,
+             fmt::format("a decision on '{}' reads the view '{}' of '{}', whose key '{}' is a {} "
+                         "there, but '{}' has no such column",
+                         source.name, definition->name(), plan_->sources[of].name, wanted.name,
+                         wanted.type.to_string(), source.name),
+             "add the column, or call it so with `rename`");
+    }
+    source.joined.push_back(std::move(joined));
+  }
+
+  void compile_view(const View& view, PlanSource& source) {
     features::ViewDefinition definition;
     definition.name = view.name.text;
     definition.source = view.from.text;
@@ -123,7 +195,6 @@ class Compiler {
       return report(view.place,
                     fmt::format("{}: {}", compiled.error().where, compiled.error().message),
                     compiled.error().how_to_mend);
-    views.push_back(compiled.value());
     source.views.push_back({compiled.value(), fmt::format("view/{}@{:016x}", view.name.text,
                                                           compiled.value()->hash())});
   }

@@ -100,17 +100,17 @@ const std::vector<Field> kOfRecord{{"record.trigger", schema::kString},
                                    {"record.known", schema::kString, true},
                                    {"record.statuses", schema::kString, true}};
 
-// A source's own number of each partition.
-using Numbers = std::map<PartitionId, int64_t>;
+// "payments/3", of each partition.
+using PartitionNames = std::map<PartitionId, std::string>;
 
 Value text_or_null(const std::string& text) { return text.empty() ? Value() : Value(text); }
 
 void add_cells_of_record(const schema::DecisionRecord& record, const schema::DecisionSchema& names,
-                         const Numbers& numbers, Cells& cells) {
+                         const PartitionNames& partitions, Cells& cells) {
   nlohmann::json known = nlohmann::json::object();
   for (const auto& [partition, seq] : record.known)
-    if (const auto number = numbers.find(partition); number != numbers.end())
-      known[std::to_string(number->second)] = seq.value();
+    if (const auto name = partitions.find(partition); name != partitions.end())
+      known[name->second] = seq.value();
   cells.emplace_back(record.trigger == schema::Trigger::kRequest ? "request" : "event");
   cells.push_back(text_or_null(record.id));
   cells.emplace_back(record.model);
@@ -141,12 +141,12 @@ std::shared_ptr<const schema::Schema> decision_columns(const schema::DecisionSch
 }
 
 Cells decision_cells(const schema::DecisionRecord& record, const schema::DecisionSchema& names,
-                     const Numbers& numbers, int64_t number) {
+                     const PartitionNames& partitions, int64_t number) {
   // As null: a mean over decisions is none of those without a score.
   const Value score = std::isfinite(record.score) ? Value(record.score) : Value();
   Cells cells{record.decision,           record.key,         number, record.as_of.value(),
               record.decided_at.value(), record.served_by(), score,  int64_t{record.warm ? 1 : 0}};
-  add_cells_of_record(record, names, numbers, cells);
+  add_cells_of_record(record, names, partitions, cells);
   for (const auto* list : {&record.features, &record.inputs, &record.outputs})
     cells.insert(cells.end(), list->begin(), list->end());
   const size_t at = cells.size();
@@ -159,8 +159,9 @@ Cells decision_cells(const schema::DecisionRecord& record, const schema::Decisio
 
 // `planned`: null for one that the plan no longer has.
 RolledLog decisions_of(std::shared_ptr<const schema::DecisionSchema> planned,
-                       const store::Store& store, const std::shared_ptr<const Numbers>& numbers,
-                       PartitionId stream, int64_t number) {
+                       const store::Store& store,
+                       const std::shared_ptr<const PartitionNames>& partitions, PartitionId stream,
+                       int64_t number) {
   RolledLog log{store::Log::kDecisions, stream, "decisions", nullptr, {}};
   if (planned) log.columns = decision_columns(*planned);
   const auto names = std::make_shared<DecisionNames>(store);
@@ -171,7 +172,7 @@ RolledLog decisions_of(std::shared_ptr<const schema::DecisionSchema> planned,
     QW_ASSIGN(const RecordNames named, names->of(record, planned.get()));
     auto& shared = (*columns)[record.schema_id];
     if (!shared || named.from != NamesFrom::kSchema) shared = decision_columns(*named.schema);
-    return RolledRow{shared, decision_cells(record, *named.schema, *numbers, number)};
+    return RolledRow{shared, decision_cells(record, *named.schema, *partitions, number)};
   };
   return log;
 }
@@ -260,9 +261,8 @@ Result<std::vector<RolledLog>> rolled_logs(const Plan& plan, const store::Store&
   store::Partitions partitions;
   QW_TRY(partitions.open(store));
   std::vector<RolledLog> logs{journal_log(), dead_letter_log()};
-  const auto numbers = std::make_shared<Numbers>();
-  for (const auto& [name, partition] : partitions.known())
-    numbers->emplace(partition, partition_of(name));
+  const auto names = std::make_shared<PartitionNames>();
+  for (const auto& [name, partition] : partitions.known()) names->emplace(partition, name);
   for (const auto& [name, partition] : partitions.known()) {
     const int64_t number = partition_of(name);
     const std::string owner = name.substr(0, name.rfind('/'));
@@ -277,7 +277,7 @@ Result<std::vector<RolledLog>> rolled_logs(const Plan& plan, const store::Store&
     for (size_t decision = 0; decision < plan.decisions.size(); ++decision)
       if (plan.decisions[decision].name == owner.substr(0, at))
         planned = planned_schema(plan, decision);
-    logs.push_back(decisions_of(planned, store, numbers, partition, number));
+    logs.push_back(decisions_of(planned, store, names, partition, number));
   }
   return logs;
 }

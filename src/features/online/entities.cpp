@@ -60,18 +60,17 @@ void Entities::followed(const FeaturePartition& partition, std::string_view key,
   account(at);
 }
 
-bool Entities::may_be_elsewhere(size_t own, std::string_view key) const {
+std::vector<size_t> Entities::candidates(std::string_view key) const {
   const uint64_t hash = checksum64(key);
+  std::vector<size_t> ranks;
   for (size_t rank = 0; rank < parts_.size(); ++rank)
-    if (rank != own && parts_[rank].keys.may_hold(hash)) return true;
-  return false;
+    if (!several_ || parts_[rank].keys.may_hold(hash)) ranks.push_back(rank);
+  return ranks;
 }
 
 Result<KeyState> Entities::join(std::string_view key, std::vector<size_t>& parts) const {
-  const uint64_t hash = checksum64(key);
   KeyJoin join(*view_);
-  for (size_t rank = 0; rank < parts_.size(); ++rank) {
-    if (!parts_[rank].keys.may_hold(hash)) continue;
+  for (const size_t rank : candidates(key)) {
     const auto added = parts_[rank].partition->views[index_]->with_state<ViewState>(
         key, [&](const ViewState& state) { join.add(rank, state.rows()); });
     if (added.ok())
@@ -82,16 +81,8 @@ Result<KeyState> Entities::join(std::string_view key, std::vector<size_t>& parts
   return join.finish();
 }
 
-Result<Entities::Map::iterator> Entities::find(size_t own, std::string_view key) {
-  const auto found = joined_.find(key);
-  if (found != joined_.end()) {
-    recent_.splice(recent_.begin(), recent_, found->second.recent);
-    return found;
-  }
-  if (!may_be_elsewhere(own, key)) return joined_.end();
-  std::vector<size_t> parts;
-  QW_ASSIGN(KeyState state, join(key, parts));
-  if (parts.empty() || parts == std::vector<size_t>{own}) return joined_.end();
+Entities::Map::iterator Entities::keep(std::string_view key, KeyState state,
+                                       std::vector<size_t> parts) {
   const auto made = joined_.emplace(key, Joined(std::move(state))).first;
   made->second.parts = std::move(parts);
   made->second.recent = recent_.insert(recent_.begin(), made->first);
@@ -138,22 +129,65 @@ Result<bool> Entities::read(const FeaturePartition& own, std::string_view key, R
   if (!several_) return false;
   const std::lock_guard lock(mutex_);
   const size_t rank = rank_of(own);
-  QW_ASSIGN(const auto found, find(rank, key));
-  if (found == joined_.end()) return false;
-  const Joined& joined = found->second;
-  for (const size_t part : joined.parts) holders.push_back(parts_[part].partition);
   point.seq = KeyJoin::seq_in(rank, point.seq);
+  auto at = joined_.find(key);
+  if (at == joined_.end()) {
+    const std::vector<size_t> ranks = candidates(key);
+    if (ranks.empty() || ranks == std::vector<size_t>{rank}) return false;
+    std::vector<size_t> parts;
+    QW_ASSIGN(KeyState state, join(key, parts));
+    if (parts.empty() || parts == std::vector<size_t>{rank}) return false;
+    at = keep(key, std::move(state), std::move(parts));
+  }
+  QW_TRY(look_at(at, point, look, holders));
+  return true;
+}
+
+Result<bool> Entities::read(std::string_view key, ReadPoint point, const Look& look,
+                            Holders& holders) {
+  holders.clear();
+  const std::lock_guard lock(mutex_);
+  auto at = joined_.find(key);
+  if (at == joined_.end()) {
+    std::vector<size_t> parts = candidates(key);
+    if (parts.size() == 1) return read_one(parts[0], key, point, look, holders);
+    parts.clear();
+    QW_ASSIGN(KeyState state, join(key, parts));
+    if (parts.empty()) return false;
+    if (parts.size() == 1) return read_one(parts[0], key, point, look, holders);
+    at = keep(key, std::move(state), std::move(parts));
+  }
+  QW_TRY(look_at(at, point, look, holders));
+  return true;
+}
+
+Result<bool> Entities::read_one(size_t rank, std::string_view key, ReadPoint point,
+                                const Look& look, Holders& holders) const {
+  const FeaturePartition& only = *parts_[rank].partition;
+  point.lost = only.lost[index_];
+  const auto read = only.views[index_]->with_state<ViewState>(
+      key, [&](const ViewState& state) { look(state.rows(), point); });
+  if (!read.ok() && read.error().code != ErrorCode::kNotFound) return read.error();
+  if (read.ok()) holders.push_back(&only);
+  return read.ok();
+}
+
+Result<void> Entities::look_at(Map::iterator at, ReadPoint point, const Look& look,
+                               Holders& holders) {
+  const Joined& joined = at->second;
+  recent_.splice(recent_.begin(), recent_, joined.recent);
+  for (const size_t part : joined.parts) holders.push_back(parts_[part].partition);
   point.lost = lost(joined.parts);
   if (joined.state.missing() < earliest(point.event_time)) {
     look(joined.state, point);
-    return true;
+    return {};
   }
-  // The event lies behind what the entity's newest events still need. The partitions, each of which
-  // went by its own newest, may have more.
+  // The moment lies behind what the entity's newest events still need. The partitions, each of
+  // which went by its own newest, may have more.
   std::vector<size_t> parts;
-  QW_ASSIGN(const KeyState state, join(key, parts));
+  QW_ASSIGN(const KeyState state, join(at->first, parts));
   look(state, point);
-  return true;
+  return {};
 }
 
 size_t Entities::kept() const {

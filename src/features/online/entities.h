@@ -48,6 +48,9 @@ class Entities {
   using Holders = std::vector<const FeaturePartition*>;
   Result<bool> read(const FeaturePartition& own, std::string_view key, ReadPoint point,
                     const Look& look, Holders& holders);
+  // The same for whoever is no event of this source: sees all up to the time. False: nobody has
+  // events of the key.
+  Result<bool> read(std::string_view key, ReadPoint point, const Look& look, Holders& holders);
 
   // Entities that are kept here at this moment.
   size_t kept() const;
@@ -71,11 +74,15 @@ class Entities {
   using Map = std::unordered_map<std::string, Joined, TextHash, std::equal_to<>>;
 
   size_t rank_of(const FeaturePartition& partition) const;
-  bool may_be_elsewhere(size_t own, std::string_view key) const;
+  // Ranks of those that may have events of the key.
+  std::vector<size_t> candidates(std::string_view key) const;
   // Of those that have events of the key, whose ranks are `parts` then.
   Result<KeyState> join(std::string_view key, std::vector<size_t>& parts) const;
-  // The end: it is nowhere else.
-  Result<Map::iterator> find(size_t own, std::string_view key);
+  Map::iterator keep(std::string_view key, KeyState state, std::vector<size_t> parts);
+  // Where one partition alone has it.
+  Result<bool> read_one(size_t rank, std::string_view key, ReadPoint point, const Look& look,
+                        Holders& holders) const;
+  Result<void> look_at(Map::iterator at, ReadPoint point, const Look& look, Holders& holders);
   void account(Map::iterator at);
   void forget(Map::iterator at);
   EventTime earliest(EventTime at) const;

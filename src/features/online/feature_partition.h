@@ -26,6 +26,7 @@ struct FeaturePartition {
   const Seq* last = nullptr;                              // the log's last event that was applied
   std::vector<std::shared_ptr<store::KeyedTable>> views;  // as SourceFeatures::views
   std::vector<Entities*> entities;                        // as `views`; of all partitions together
+  std::vector<Entities*> joined;                          // as SourceFeatures::joined
   // As `views`: up to when a view lacks events, which retention removed before it was built, or
   // which another member of the group took.
   std::vector<EventTime> lost;

@@ -19,47 +19,63 @@ std::vector<size_t> SourceFeatures::columns_of_views() const {
   return {columns.begin(), columns.end()};
 }
 
-FeatureReader::FeatureReader(const SourceFeatures& source)
-    : source_(source), rows_(source.views.size()), texts_(source.views.size()) {
+FeatureReader::FeatureReader(const SourceFeatures& source) : source_(source) {
   for (const StoredView& view : source.views) workers_.emplace_back(view.view);
+  for (const JoinedView& view : source.joined) workers_.emplace_back(view.definition);
+  rows_.resize(workers_.size());
+  texts_.resize(workers_.size());
   for (const Derived& derived : source.derived) derived_.emplace_back(derived.expression);
 }
 
 // Texts in the row point into the state, which somebody who reads other keys may drive out of
 // memory before they are used.
 void FeatureReader::look(size_t index, const KeyState& state, const ReadPoint& point) {
-  const View& view = *source_.views[index].view;
   FeatureRow& row = rows_[index];
   state.read(workers_[index], point, row);
   std::vector<std::string>& texts = texts_[index];
   texts.resize(row.cells.size());
   for (size_t at = 0; at < row.cells.size(); ++at) {
-    if (row.cells[at].null || view.features()[at].type.kind != schema::Kind::kString) continue;
+    if (row.cells[at].null || view(index).features()[at].type.kind != schema::Kind::kString)
+      continue;
     texts[at] = row.cells[at].text;
     row.cells[at].text = texts[at];
   }
 }
 
 Result<void> FeatureReader::read_view(const FeaturePartition& partition, size_t index,
-                                      const schema::Batch& rows, size_t row, ReadPoint point,
-                                      std::span<Cell> cells) {
-  const View& view = *source_.views[index].view;
+                                      const schema::Batch& rows, size_t row, ReadPoint point) {
+  const size_t own = source_.views.size();
+  const std::vector<size_t>& columns =
+      index < own ? view(index).key_columns() : source_.joined[index - own].key_columns;
   key_.clear();
-  if (!view.key_of(rows, row, key_)) {
-    std::ranges::fill(cells, Cell{});
-    rows_[index].statuses.assign(view.features().size(), FeatureStatus::kPresent);
-    return {};
-  }
+  if (View::key_of(rows, row, columns, key_))
+    return index < own ? read_own(partition, index, point) : read_joined(partition, index, point);
+  rows_[index].cells.assign(view(index).features().size(), Cell{});
+  rows_[index].statuses.assign(view(index).features().size(), FeatureStatus::kPresent);
+  return {};
+}
+
+Result<void> FeatureReader::read_own(const FeaturePartition& partition, size_t index,
+                                     ReadPoint point) {
   const auto look_at = [&](const KeyState& state, const ReadPoint& at) { look(index, state, at); };
   QW_ASSIGN(const bool elsewhere,
             partition.entities[index]->read(partition, key_, point, look_at, of_view_));
   holders_.insert(of_view_.begin(), of_view_.end());
-  if (!elsewhere) {
-    point.lost = partition.lost[index];
-    QW_TRY(partition.views[index]->with_state<ViewState>(
-        key_, [&](const ViewState& state) { look(index, state.rows(), point); }));
-  }
-  std::ranges::copy(rows_[index].cells, cells.begin());
+  if (elsewhere) return {};
+  point.lost = partition.lost[index];
+  return partition.views[index]->with_state<ViewState>(
+      key_, [&](const ViewState& state) { look(index, state.rows(), point); });
+}
+
+// Of a key that nobody has seen all windows are empty.
+Result<void> FeatureReader::read_joined(const FeaturePartition& partition, size_t index,
+                                        ReadPoint point) {
+  const ReadPoint at_that_time{.event_time = point.event_time};
+  const auto look_at = [&](const KeyState& state, const ReadPoint& at) { look(index, state, at); };
+  Entities& entities = *partition.joined[index - source_.views.size()];
+  QW_ASSIGN(const bool seen, entities.read(key_, at_that_time, look_at, of_view_));
+  holders_.insert(of_view_.begin(), of_view_.end());
+  if (!seen) look(index, KeyState(view(index)), at_that_time);
   return {};
 }
 
@@ -77,9 +93,10 @@ Result<void> FeatureReader::read(const FeaturePartition& partition, const schema
   statuses.clear();
   facts.known.clear();
   holders_.clear();
-  for (size_t index = 0; index < source_.views.size(); ++index) {
-    const size_t count = source_.views[index].view->features().size();
-    QW_TRY(read_view(partition, index, rows, row, point, cells.subspan(at, count)));
+  for (size_t index = 0; index < workers_.size(); ++index) {
+    const size_t count = view(index).features().size();
+    QW_TRY(read_view(partition, index, rows, row, point));
+    std::ranges::copy(rows_[index].cells, cells.begin() + static_cast<std::ptrdiff_t>(at));
     const std::vector<FeatureStatus>& of_view = rows_[index].statuses;
     const auto present = [](FeatureStatus status) { return status == FeatureStatus::kPresent; };
     if (!std::ranges::all_of(of_view, present)) {
@@ -136,6 +153,8 @@ Result<FeaturePartition*> FeatureStore::open_partition(size_t source, uint32_t n
   made.id = id;
   made.last = &last;
   for (const auto& entities : sources_[source].entities) made.entities.push_back(entities.get());
+  for (const JoinedView& view : features.joined)
+    made.joined.push_back(sources_[view.source].entities[view.view].get());
   for (const StoredView& view : features.views) {
     store::KeyedTableOptions options;
     options.owner = view.owner;

@@ -68,12 +68,16 @@ class FeatureReader {
                     ReadPoint point, std::span<Cell> cells, ReadFacts& facts);
 
  private:
+  // Views are counted through: those of the source, then the joined ones.
+  const View& view(size_t index) const { return workers_[index].view(); }
   Result<void> read_view(const FeaturePartition& partition, size_t index, const schema::Batch& rows,
-                         size_t row, ReadPoint point, std::span<Cell> cells);
+                         size_t row, ReadPoint point);
+  Result<void> read_own(const FeaturePartition& partition, size_t index, ReadPoint point);
+  Result<void> read_joined(const FeaturePartition& partition, size_t index, ReadPoint point);
   void look(size_t index, const KeyState& state, const ReadPoint& point);
 
   const SourceFeatures& source_;
-  std::vector<ViewWorker> workers_;  // as SourceFeatures::views
+  std::vector<ViewWorker> workers_;  // by view
   std::vector<FeatureRow> rows_;
   std::vector<std::vector<std::string>> texts_;  // of rows_
   std::vector<Evaluator> derived_;
