@@ -321,15 +321,17 @@ Seq KeyedTable::low_water(Seq head) const {
 }
 
 Result<void> KeyedTable::each_key(const std::function<void(std::string_view)>& take) const {
+  std::set<std::string, std::less<>> here;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [key, entry] : entries_)
-      if (entry.applied > Seq{0} && !entry.erased) take(key);
-    for (const auto& [key, pending] : pending_) take(key);
+      if (entry.applied > Seq{0} && !entry.erased) here.insert(key);
+    for (const auto& [key, pending] : pending_) here.insert(key);
   }
+  for (const std::string& key : here) take(key);
   // A state that leaves memory after this point was on disk before it left.
   return store_.scan_states(options_.owner, options_.partition, [&](std::string_view key, Seq) {
-    take(key);
+    if (!here.contains(key)) take(key);
     return true;
   });
 }

@@ -208,10 +208,10 @@ class KeyedTable {
   // start begins its scan there.
   Seq low_water(Seq head) const;
 
-  // Every key that ever had a change applied, some of them more than once. Reads the list from
-  // disk, without the lock.
+  // Every key that ever had a change applied, each once. Reads the list from disk, without the
+  // lock.
   Result<void> each_key(const std::function<void(std::string_view)>& take) const;
-  // The same, each once and in order.
+  // The same, in order.
   Result<std::vector<std::string>> keys() const;
 
   struct Stats {

@@ -25,11 +25,17 @@ Result<void> Entities::add(const FeaturePartition& partition) {
   if (parts_.size() < 2) return {};
   for (Part& part : parts_) {
     if (several_ && part.partition != &partition) continue;
-    QW_TRY(part.partition->views[index_]->each_key(
-        [&](std::string_view key) { part.keys.add(checksum64(key)); }));
+    QW_TRY(part.partition->views[index_]->each_key([&](std::string_view key) { note(part, key); }));
   }
   several_ = true;
   return {};
+}
+
+void Entities::note(Part& part, std::string_view key) {
+  const uint64_t hash = checksum64(key);
+  if (anywhere_.may_hold(hash)) in_several_.add(hash);
+  anywhere_.add(hash);
+  part.keys.add(hash);
 }
 
 void Entities::remove(const FeaturePartition& partition) {
@@ -45,11 +51,11 @@ size_t Entities::rank_of(const FeaturePartition& partition) const {
 
 void Entities::followed(const FeaturePartition& partition, std::string_view key,
                         const schema::Batch& rows, size_t row, const schema::EventFacts& facts,
-                        Applied applied, EventTime own_missing) {
+                        bool is_new, Applied applied, EventTime own_missing) {
   if (!several_) return;
   const std::lock_guard lock(mutex_);
   const size_t rank = rank_of(partition);
-  parts_[rank].keys.add(checksum64(key));
+  if (is_new) note(parts_[rank], key);
   const auto at = joined_.find(key);
   if (at == joined_.end()) return;
   Joined& joined = at->second;
@@ -132,8 +138,7 @@ Result<bool> Entities::read(const FeaturePartition& own, std::string_view key, R
   point.seq = KeyJoin::seq_in(rank, point.seq);
   auto at = joined_.find(key);
   if (at == joined_.end()) {
-    const std::vector<size_t> ranks = candidates(key);
-    if (ranks.empty() || ranks == std::vector<size_t>{rank}) return false;
+    if (!in_several_.may_hold(checksum64(key))) return false;
     std::vector<size_t> parts;
     QW_ASSIGN(KeyState state, join(key, parts));
     if (parts.empty() || parts == std::vector<size_t>{rank}) return false;

@@ -35,10 +35,10 @@ class Entities {
   Result<void> add(const FeaturePartition& partition);
   void remove(const FeaturePartition& partition);
 
-  // The event was applied to the partition's own state of the key, which said `applied` and has
-  // missing() now.
+  // The event was applied to the partition's own state of the key, which was `is_new` before, said
+  // `applied` and has missing() now.
   void followed(const FeaturePartition& partition, std::string_view key, const schema::Batch& rows,
-                size_t row, const schema::EventFacts& facts, Applied applied,
+                size_t row, const schema::EventFacts& facts, bool is_new, Applied applied,
                 EventTime own_missing);
 
   // Looks at the state of the entity, and at the point as it lies there. False: `own` alone has
@@ -74,6 +74,9 @@ class Entities {
   using Map = std::unordered_map<std::string, Joined, TextHash, std::equal_to<>>;
 
   size_t rank_of(const FeaturePartition& partition) const;
+  // The partition's first event of the key, as far as is remembered: a key that is noted twice is
+  // looked for where it need not be, one that is not noted is not found.
+  void note(Part& part, std::string_view key);
   // Ranks of those that may have events of the key.
   std::vector<size_t> candidates(std::string_view key) const;
   // Of those that have events of the key, whose ranks are `parts` then.
@@ -92,6 +95,9 @@ class Entities {
   const size_t index_;  // of the view in its source
   mutable std::mutex mutex_;
   std::vector<Part> parts_;  // by number: the place is the rank
+  // Keys that some partition has, and those that more than one may have: where there are very many
+  // partitions, most keys are in one, and need not be looked for in all.
+  KeyFilter anywhere_, in_several_;
   ViewWorker worker_;
   Map joined_;
   std::list<std::string_view> recent_;  // most recently used first

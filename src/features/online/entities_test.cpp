@@ -108,14 +108,16 @@ class EntitiesTest : public ::testing::TestWithParam<size_t> {
     const schema::EventFacts facts = facts_of(event);
     auto applied = Applied::kIgnored;
     EventTime missing;
+    bool is_new = false;
     ASSERT_TRUE(partition.views[0]
                     ->apply<ViewState>(event.key, facts.seq, 0,
                                        [&](ViewState& state) {
+                                         is_new = state.rows().is_new();
                                          applied = state.rows().apply(*worker_, rows, 0, facts);
                                          missing = state.rows().missing();
                                        })
                     .ok());
-    entities_->followed(partition, event.key, rows, 0, facts, applied, missing);
+    entities_->followed(partition, event.key, rows, 0, facts, is_new, applied, missing);
     read(event);
   }
   schema::EventFacts facts_of(const Event& event) const {

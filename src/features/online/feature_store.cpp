@@ -208,11 +208,14 @@ Result<void> FeatureStore::apply(FeaturePartition& partition, const schema::Batc
     if (!view.key_of(rows, row, key_)) continue;
     auto applied = Applied::kIgnored;
     EventTime missing = FeaturePartition::kNone;
+    bool is_new = false;
     QW_TRY(partition.views[index]->apply<ViewState>(key_, facts.seq, now_us, [&](ViewState& state) {
+      is_new = state.rows().is_new();
       applied = state.rows().apply(source.workers[index], rows, row, facts);
       missing = state.rows().missing();
     }));
-    partition.entities[index]->followed(partition, key_, rows, row, facts, applied, missing);
+    partition.entities[index]->followed(partition, key_, rows, row, facts, is_new, applied,
+                                        missing);
     if (applied == Applied::kRejected) count_refused(view, key_);
   }
   return {};

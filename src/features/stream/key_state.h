@@ -115,6 +115,8 @@ class KeyState {
               const schema::EventFacts& facts, Applied applied, EventTime own_missing);
 
   size_t rows() const { return size_; }
+  // No event was ever inserted.
+  bool is_new() const { return max_seq_ == 0; }
   // Events up to this time may be missing: windows that begin no later are incomplete.
   EventTime missing() const { return EventTime{newest_pruned_}; }
   uint64_t rejected() const { return rejected_; }
